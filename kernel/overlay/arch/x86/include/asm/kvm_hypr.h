@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * HYPR views: what struct kvm_arch and struct kvm_vcpu_arch carry, and the
+ * answers that KVM's address-space macros take from it.  With the option off
+ * every macro is the constant that KVM has always used.
+ */
+#ifndef _ASM_X86_KVM_HYPR_H
+#define _ASM_X86_KVM_HYPR_H
+
+#include <linux/errno.h>
+#include <linux/types.h>
+
+#include <uapi/linux/kvm_hypr.h>
+
+struct kvm;
+struct kvm_enable_cap;
+struct kvm_hypr;
+struct kvm_vcpu;
+
+#ifdef CONFIG_KVM_HYPR_EPT_SWAP
+
+/* Memslot generations rely on the number being a power of two. */
+#define KVM_HYPR_NR_ADDRESS_SPACES	KVM_HYPR_MAX_VIEWS
+static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) == 0);
+
+/**
+ * struct kvm_hypr_arch - HYPR's part of struct kvm_arch
+ * @vm: everything else, NULL until the capability is enabled
+ * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
+ *	@vm: the memslots are freed last.
+ * @active: the view that VM-wide accessors follow; written under vm->lock
+ */
+struct kvm_hypr_arch {
+	struct kvm_hypr *vm;
+	u8 nr_as_ids;
+	u8 active;
+};
+
+/**
+ * struct kvm_hypr_vcpu - HYPR's part of struct kvm_vcpu_arch
+ * @view: the address space in use.  Changes together with the MMU role, by the
+ *	thread that holds vcpu->mutex, and by nobody else: a fault that looked
+ *	up a slot of one view must not install it under the root of another.
+ * @next: the view to take before the next VM-entry; written under vm->lock
+ * @flush: with @next: the TLB may hold stale translations of that view
+ * @round: the swap in which this vCPU was last seen at the barrier
+ */
+struct kvm_hypr_vcpu {
+	u8 view;
+	u8 next;
+	bool flush;
+	u32 round;
+};
+
+#define kvm_hypr_nr_as_ids(kvm)		((kvm)->arch.hypr.nr_as_ids ?: 2)
+#define kvm_hypr_vcpu_view(vcpu)	((vcpu)->arch.hypr.view)
+#define kvm_arch_active_as_id(kvm)	READ_ONCE((kvm)->arch.hypr.active)
+
+int kvm_hypr_nr_views(struct kvm *kvm);
+int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
+void kvm_hypr_destroy_vm(struct kvm *kvm);
+void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu);
+void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
+void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
+long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
+			 unsigned long arg);
+
+#define kvm_arch_vcpu_ioctl_begin(vcpu)	kvm_hypr_vcpu_ioctl_begin(vcpu)
+
+#else /* CONFIG_KVM_HYPR_EPT_SWAP */
+
+#define KVM_HYPR_NR_ADDRESS_SPACES	2
+#define kvm_hypr_nr_as_ids(kvm)		((void)(kvm), 2)
+#define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+
+static inline int kvm_hypr_nr_views(struct kvm *kvm)
+{
+	return 0;
+}
+
+static inline int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+{
+	return -EINVAL;
+}
+
+static inline void kvm_hypr_destroy_vm(struct kvm *kvm)
+{
+}
+
+static inline void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
+{
+}
+
+static inline void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
+{
+}
+
+static inline long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
+				     unsigned long arg)
+{
+	return -ENOTTY;
+}
+
+static inline long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu,
+				       unsigned int ioctl, unsigned long arg)
+{
+	return -EINVAL;
+}
+
+#endif /* CONFIG_KVM_HYPR_EPT_SWAP */
+
+#endif /* _ASM_X86_KVM_HYPR_H */

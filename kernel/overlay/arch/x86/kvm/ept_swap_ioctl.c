@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPR views: the ioctls.  Copies the arguments, checks their form and the
+ * caller's rights, and calls vmx/ept_swap.c.  The ABI is <uapi/linux/kvm_hypr.h>.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+#include "vmx/vmx_ept_swap.h"
+
+/*
+ * An EPTP is a host physical address: reading one tells where the kernel's
+ * tables are.  Swaps by view number need no such right.
+ */
+static bool ept_swap_unprivileged;
+module_param(ept_swap_unprivileged, bool, 0644);
+MODULE_PARM_DESC(ept_swap_unprivileged,
+		 "Let a VM's owner use KVM_GET_EPTP and KVM_SET_EPTP without CAP_SYS_ADMIN");
+
+#define HYPR_COMMIT_FLAGS	(KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH)
+#define HYPR_SWAP_ALL_FLAGS						\
+	(HYPR_COMMIT_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)
+
+#define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
+
+static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_prepare arg;
+	int r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+
+	r = hypr_view_prepare(kvm, &arg);
+	if (!r && copy_to_user(argp, &arg, sizeof(arg)))
+		r = -EFAULT;
+	return r;
+}
+
+/*
+ * The out fields are copied after an error too: the old view, and how long the
+ * pause was.  A swap that happened and cannot be reported is still reported as
+ * -EFAULT: the caller reads the active view with KVM_GET_EPTP.
+ */
+static long hypr_ioctl_swap(struct kvm *kvm, void __user *argp, u32 flags)
+{
+	struct kvm_hypr_swap arg;
+	int r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~flags) || !reserved_is_zero(arg.reserved) ||
+	    arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
+		return -EINVAL;
+
+	r = hypr_swap(kvm, &arg);
+	if (copy_to_user(argp, &arg, sizeof(arg)))
+		r = -EFAULT;
+	return r;
+}
+
+static long hypr_ioctl_discard(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_discard arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_view_discard(kvm, arg.view);
+}
+
+static long hypr_ioctl_control(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_control arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || arg.reserved0 || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_control_register(kvm, &arg);
+}
+
+/**
+ * kvm_hypr_vm_ioctl() - ioctls on the VM fd
+ * @kvm: the VM
+ * @ioctl: number
+ * @arg: user pointer
+ *
+ * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
+ * enabled KVM_CAP_HYPR_EPT_SWAP.
+ */
+long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	switch (ioctl) {
+	case KVM_PREPARE_EPT_SWAP:
+	case KVM_COMMIT_EPT_SWAP:
+	case KVM_EPT_SWAP_ALL:
+	case KVM_HYPR_DISCARD_VIEW:
+	case KVM_HYPR_SET_CONTROL_PAGE:
+		break;
+	default:
+		return -ENOTTY;
+	}
+
+	if (!kvm->arch.hypr.vm)
+		return -EINVAL;
+
+	switch (ioctl) {
+	case KVM_PREPARE_EPT_SWAP:
+		return hypr_ioctl_prepare(kvm, argp);
+	case KVM_COMMIT_EPT_SWAP:
+		return hypr_ioctl_swap(kvm, argp, HYPR_COMMIT_FLAGS);
+	case KVM_EPT_SWAP_ALL:
+		return hypr_ioctl_swap(kvm, argp, HYPR_SWAP_ALL_FLAGS);
+	case KVM_HYPR_DISCARD_VIEW:
+		return hypr_ioctl_discard(kvm, argp);
+	default:
+		return hypr_ioctl_control(kvm, argp);
+	}
+}
+
+/**
+ * kvm_hypr_vcpu_ioctl() - ioctls on the vCPU fd
+ * @vcpu: loaded, its mutex is held
+ * @ioctl: number
+ * @arg: user pointer
+ *
+ * Return: -EINVAL for a number that is not HYPR's, as KVM answers here, and if
+ * the VM has not enabled KVM_CAP_HYPR_EPT_SWAP; -EPERM without CAP_SYS_ADMIN, unless the
+ * module parameter ept_swap_unprivileged opens EPTPs to the VM's owner.
+ */
+long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
+			 unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+	struct kvm_hypr_eptp eptp = { 0 };
+	int r;
+
+	if ((ioctl != KVM_GET_EPTP && ioctl != KVM_SET_EPTP) ||
+	    !vcpu->kvm->arch.hypr.vm)
+		return -EINVAL;
+	if (!READ_ONCE(ept_swap_unprivileged) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	if (ioctl == KVM_GET_EPTP) {
+		r = hypr_vcpu_get_eptp(vcpu, &eptp);
+	} else {
+		if (copy_from_user(&eptp, argp, sizeof(eptp)))
+			return -EFAULT;
+		if (eptp.flags || !reserved_is_zero(eptp.reserved))
+			return -EINVAL;
+		r = hypr_vcpu_set_eptp(vcpu, &eptp);
+	}
+	if (!r && copy_to_user(argp, &eptp, sizeof(eptp)))
+		r = -EFAULT;
+	return r;
+}

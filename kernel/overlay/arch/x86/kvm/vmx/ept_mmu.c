@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page tables of HYPR views: build them ahead of time, find them, drop
+ * them, and make a vCPU use them.
+ *
+ * A view's tables are an ordinary TDP MMU root whose role names the view's
+ * address space, so MMU notifiers, dirty logging, faults and zapping work on it
+ * as on any other.  Nothing here sets an SPTE by itself.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/tdp_iter.h"
+#include "mmu/tdp_mmu.h"
+#include "x86.h"
+
+#include "vmx_ept_swap.h"
+
+/* Pages between two releases of mmu_lock and SRCU: bounds the latency. */
+#define HYPR_BUILD_BATCH	64
+/* How often a page that keeps being invalidated is tried before it is left. */
+#define HYPR_BUILD_TRIES	4
+
+/**
+ * hypr_builder_create() - the MMU context in which tables are built
+ * @kvm: the VM
+ *
+ * Only what the TDP MMU looks at is set up.  The builder is in no list, has no
+ * VMCS and never runs.
+ *
+ * Return: the builder, owned by the caller, or NULL without memory.
+ */
+struct kvm_vcpu *hypr_builder_create(struct kvm *kvm)
+{
+	struct kvm_vcpu *builder;
+
+	builder = kvzalloc(sizeof(*builder), GFP_KERNEL_ACCOUNT);
+	if (!builder)
+		return NULL;
+
+	builder->kvm = kvm;
+	if (kvm_mmu_create(builder)) {
+		kvfree(builder);
+		return NULL;
+	}
+	return builder;
+}
+
+/**
+ * hypr_builder_destroy() - undo hypr_builder_create()
+ * @builder: may be NULL
+ */
+void hypr_builder_destroy(struct kvm_vcpu *builder)
+{
+	if (!builder)
+		return;
+	kvm_mmu_destroy(builder);
+	kvfree(builder);
+}
+
+/*
+ * The role of @view's root, as the VM's vCPUs compute it: their own with the
+ * address space exchanged.  The level comes from the guest's CPUID.
+ */
+static int hypr_view_role(struct kvm *kvm, u32 view,
+			  union kvm_mmu_page_role *role)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+
+	if (!vcpu)
+		return -EINVAL;
+
+	role->word = READ_ONCE(vcpu->arch.root_mmu.root_role.word);
+	role->guest_mode = 0;
+	role->invalid = 0;
+	role->smm = view;
+	return 0;
+}
+
+static struct kvm_mmu_page *hypr_find_root(struct kvm *kvm,
+					   union kvm_mmu_page_role role)
+{
+	struct kvm_mmu_page *root;
+
+	lockdep_assert_held(&kvm->mmu_lock);
+
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link,
+				lockdep_is_held(&kvm->mmu_lock)) {
+		if (root->role.word == role.word)
+			return root;
+	}
+	return NULL;
+}
+
+/**
+ * hypr_tables_root() - the root that @view's vCPUs would load
+ * @kvm: the VM
+ * @view: the view
+ * @level: filled with the levels of the table; may be NULL
+ *
+ * Return: HPA of the root, INVALID_PAGE if there is none.  It may be
+ * invalidated as soon as mmu_lock is released: good for comparing, not for use.
+ */
+hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level)
+{
+	union kvm_mmu_page_role role;
+	struct kvm_mmu_page *root;
+	hpa_t hpa = INVALID_PAGE;
+
+	if (hypr_view_role(kvm, view, &role))
+		return INVALID_PAGE;
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	root = hypr_find_root(kvm, role);
+	if (root) {
+		hpa = __pa(root->spt);
+		if (level)
+			*level = root->role.level;
+	}
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
+	return hpa;
+}
+
+static int hypr_builder_topup(struct kvm_vcpu *builder)
+{
+	int r;
+
+	r = kvm_mmu_topup_memory_cache(&builder->arch.mmu_shadow_page_cache,
+				       PT64_ROOT_MAX_LEVEL);
+	if (r)
+		return r;
+	return kvm_mmu_topup_memory_cache(&builder->arch.mmu_page_header_cache,
+					  PT64_ROOT_MAX_LEVEL);
+}
+
+/*
+ * Pin the page behind @hva without breaking copy-on-write: writable only if the
+ * host maps it writable already.  NULL for what is not ordinary memory.
+ */
+static struct page *hypr_page_get(unsigned long hva, bool *writable)
+{
+	struct page *page;
+
+	if (*writable && get_user_page_fast_only(hva, FOLL_WRITE, &page))
+		return page;
+
+	*writable = false;
+	if (get_user_pages_fast(hva, 1, 0, &page) == 1)
+		return page;
+	return NULL;
+}
+
+/* Mark in @missing the GFNs of [start, start + n) that the root does not map. */
+static unsigned int hypr_find_missing(struct kvm *kvm, struct kvm_mmu_page *root,
+				      gfn_t start, unsigned int n,
+				      unsigned long *missing)
+{
+	struct tdp_iter iter;
+	unsigned int found = 0;
+
+	bitmap_fill(missing, n);
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	for_each_tdp_pte(iter, root, start, start + n) {
+		gfn_t from, to;
+
+		if (!is_shadow_present_pte(iter.old_spte) ||
+		    !is_last_spte(iter.old_spte, iter.level))
+			continue;
+
+		from = max(iter.gfn, start);
+		to = min(iter.gfn + KVM_PAGES_PER_HPAGE(iter.level), start + n);
+		bitmap_clear(missing, from - start, to - from);
+		found += to - from;
+	}
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
+	return found;
+}
+
+/* Return: 1 mapped, 0 left to be faulted in, -errno. */
+static int hypr_page_map(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
+			 gfn_t gfn)
+{
+	struct kvm *kvm = builder->kvm;
+	int tries, ret = RET_PF_RETRY;
+
+	for (tries = 0; tries < HYPR_BUILD_TRIES && ret == RET_PF_RETRY; tries++) {
+		struct kvm_page_fault fault = {
+			.addr = gfn_to_gpa(gfn),
+			.is_tdp = true,
+			.nx_huge_page_workaround_enabled =
+				is_nx_huge_page_enabled(kvm),
+			.max_level = KVM_MAX_HUGEPAGE_LEVEL,
+			.req_level = PG_LEVEL_4K,
+			.goal_level = PG_LEVEL_4K,
+			.gfn = gfn,
+			.slot = slot,
+		};
+		struct page *page;
+		bool writable;
+		int r;
+
+		r = hypr_builder_topup(builder);
+		if (r)
+			return r;
+
+		fault.mmu_seq = kvm->mmu_invalidate_seq;
+		smp_rmb();	/* as in kvm_faultin_pfn(): before the lookup */
+
+		fault.hva = gfn_to_hva_memslot_prot(slot, gfn, &writable);
+		if (kvm_is_error_hva(fault.hva))
+			return 0;
+
+		/*
+		 * A writable SPTE would have to be entered in the dirty log
+		 * here.  Let the guest's first write do that.
+		 */
+		if (kvm_slot_dirty_track_enabled(slot))
+			writable = false;
+
+		page = hypr_page_get(fault.hva, &writable);
+		if (!page)
+			return 0;
+
+		fault.pfn = page_to_pfn(page);
+		fault.map_writable = writable;
+
+		read_lock(&kvm->mmu_lock);
+		if (root_to_sp(builder->arch.mmu->root.hpa)->role.invalid)
+			ret = -EAGAIN;
+		else if (!mmu_invalidate_retry_gfn(kvm, fault.mmu_seq, gfn))
+			ret = kvm_tdp_mmu_map(builder, &fault);
+		read_unlock(&kvm->mmu_lock);
+		put_page(page);
+	}
+
+	if (ret < 0)
+		return ret;
+	return ret == RET_PF_FIXED || ret == RET_PF_SPURIOUS;
+}
+
+/* Build [start, start + n) of @slot; the caller holds SRCU. */
+static int hypr_batch_build(struct kvm_vcpu *builder,
+			    struct kvm_memory_slot *slot, gfn_t start,
+			    unsigned int n, struct kvm_hypr_prepare *arg)
+{
+	struct kvm_mmu_page *root = root_to_sp(builder->arch.mmu->root.hpa);
+	DECLARE_BITMAP(missing, HYPR_BUILD_BATCH);
+	unsigned int i;
+	int r;
+
+	arg->pages_mapped += hypr_find_missing(builder->kvm, root, start, n,
+					       missing);
+	for_each_set_bit(i, missing, n) {
+		r = hypr_page_map(builder, slot, start + i);
+		if (r < 0)
+			return r;
+		if (r)
+			arg->pages_mapped++;
+		else
+			arg->pages_skipped++;
+	}
+	return 0;
+}
+
+/*
+ * Find the first slot of @view that ends above @gfn, and build a batch of it.
+ * The slots are looked up anew for each batch: they may change in between.
+ *
+ * Return: 1 with @gfn moved on, 0 at the end of the view's memory, -errno.
+ */
+static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
+			   struct kvm_hypr_prepare *arg)
+{
+	struct kvm *kvm = builder->kvm;
+	struct kvm_memslot_iter iter;
+	int r = 0, idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, view),
+					  *gfn, ~0ull >> PAGE_SHIFT) {
+		struct kvm_memory_slot *slot = iter.slot;
+		gfn_t end = slot->base_gfn + slot->npages;
+		gfn_t start = max(*gfn, slot->base_gfn);
+		unsigned int n = min_t(u64, end - start, HYPR_BUILD_BATCH);
+
+		/*
+		 * KVM's own slots are left to faults: whether the APIC-access
+		 * page may be mapped depends on the vCPU (kvm_faultin_pfn()).
+		 */
+		if (slot->id >= KVM_USER_MEM_SLOTS ||
+		    (slot->flags & KVM_MEMSLOT_INVALID)) {
+			*gfn = end;
+			r = 1;
+			break;
+		}
+		r = hypr_batch_build(builder, slot, start, n, arg) ?: 1;
+		*gfn = start + n;
+		break;
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	return r;
+}
+
+/**
+ * hypr_tables_build() - build a view's tables for all of its memory
+ * @kvm: the VM
+ * @arg: @arg->view names the view; the page counts are filled
+ *
+ * What is mapped already stays as it is.  Pages are mapped writable where the
+ * host maps them writable, so copy-on-write memory stays shared.  vCPUs may run
+ * meanwhile, in this view too.
+ *
+ * Context: process context of the VM's mm, kvm_hypr.build_lock held.
+ * Return: 0; -EINVAL without a vCPU, -ENOMEM, -EINTR after a signal (what was
+ * built stays, call again), -EAGAIN if the tables were dropped meanwhile.
+ */
+int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
+{
+	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
+	struct kvm_mmu *mmu = builder->arch.mmu;
+	union kvm_mmu_page_role role;
+	gfn_t gfn = 0;
+	int r;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->build_lock);
+
+	arg->pages_mapped = 0;
+	arg->pages_skipped = 0;
+
+	r = hypr_view_role(kvm, arg->view, &role);
+	if (r)
+		return r;
+
+	r = hypr_builder_topup(builder);
+	if (r)
+		return r;
+
+	mmu->root_role = role;
+	r = kvm_tdp_mmu_alloc_root(builder);
+	if (r)
+		return r;
+
+	do {
+		if (signal_pending(current)) {
+			r = -EINTR;
+			break;
+		}
+		cond_resched();
+		r = hypr_batch_next(builder, arg->view, &gfn, arg);
+	} while (r > 0);
+
+	kvm_mmu_free_roots(kvm, mmu, KVM_MMU_ROOTS_ALL);
+	return r;
+}
+
+/**
+ * hypr_tables_drop() - give a view's tables back
+ * @kvm: the VM
+ * @view: a view that no vCPU uses or is about to use
+ *
+ * Does for one address space what kvm_mmu_zap_all_fast() does for all.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_tables_drop(struct kvm *kvm, u32 view)
+{
+	struct kvm_mmu_page *root;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	mutex_lock(&kvm->slots_lock);
+	write_lock(&kvm->mmu_lock);
+	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link) {
+		if (root->role.invalid || kvm_mmu_page_as_id(root) != view)
+			continue;
+		root->tdp_mmu_scheduled_root_to_zap = true;
+		root->role.invalid = true;
+	}
+	/* vCPUs may hold the root among their previous ones. */
+	kvm_make_all_cpus_request(kvm, KVM_REQ_MMU_FREE_OBSOLETE_ROOTS);
+	write_unlock(&kvm->mmu_lock);
+
+	kvm_tdp_mmu_zap_invalidated_roots(kvm);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+/**
+ * hypr_vcpu_mmu_switch() - make a vCPU use another view
+ * @vcpu: a loaded vCPU whose mutex the caller's thread holds
+ * @view: the view
+ * @flush: drop all TLB entries before the next VM-entry
+ *
+ * A root among the vCPU's previous ones is taken without a flush: TLB entries
+ * are tagged by EPT root, and whoever changed the root's tables meanwhile has
+ * asked all vCPUs for a flush.  Any other root is looked up, and flushed, by
+ * kvm_mmu_load() before the next VM-entry.  NPT entries are tagged by ASID
+ * alone: there, every switch flushes.
+ */
+void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
+{
+	/*
+	 * Swaps are refused while a vCPU runs a nested guest, so this takes
+	 * user space that loads nested state between a swap and KVM_RUN.  The
+	 * nested guest's shadow tables belong to the old view.
+	 */
+	if (is_guest_mode(vcpu))
+		kvm_leave_nested(vcpu);
+
+	vcpu->arch.hypr.view = view;
+	kvm_init_mmu(vcpu);
+	kvm_mmu_new_pgd(vcpu, 0);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	if (flush || !kvm_x86_ops.get_eptp)
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's side of the control page: register it, ask the guest's vCPUs to
+ * park, wait for them, release them.
+ *
+ * The page is guest memory.  Nothing read from it is believed beyond the
+ * question "has this vCPU parked?", and a wrong answer harms the guest alone.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "lapic.h"
+
+#include "vmx_ept_swap.h"
+
+/* Poll this often before sleeping between polls. */
+#define HYPR_PAUSE_SPINS	2000
+
+/**
+ * hypr_control_register() - share the control page with the guest
+ * @kvm: the VM
+ * @arg: the page; flags and reserved fields are checked
+ *
+ * The page is pinned until the VM goes.
+ *
+ * Context: process context of the VM's mm.  Takes kvm_hypr.lock.
+ * Return: 0; -EINVAL for a wrong GPA or address, or if the boot view has no
+ * slot there that maps @arg->userspace_addr; -EEXIST if there is a page
+ * already; -EFAULT if the page cannot be pinned.
+ */
+int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
+{
+	unsigned long hva = untagged_addr(arg->userspace_addr);
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct page *page;
+	int r = 0;
+
+	if (arg->gpa != HYPR_CONTROL_GPA || !hva || !PAGE_ALIGNED(hva))
+		return -EINVAL;
+	if (!hypr_control_stands_in(kvm, KVM_HYPR_VIEW_BOOT, hva))
+		return -EINVAL;
+	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
+		return -EFAULT;
+
+	mutex_lock(&h->lock);
+	if (h->control_page) {
+		r = -EEXIST;
+	} else {
+		h->control_hva = hva;
+		h->control_page = page;
+		h->control = page_address(page);
+		WRITE_ONCE(h->control->generation, h->generation);
+	}
+	mutex_unlock(&h->lock);
+
+	if (r)
+		unpin_user_page(page);
+	return r;
+}
+
+/**
+ * hypr_control_release() - undo hypr_control_register()
+ * @h: the VM's views; there may be no page
+ */
+void hypr_control_release(struct kvm_hypr *h)
+{
+	if (!h->control_page)
+		return;
+	unpin_user_pages_dirty_lock(&h->control_page, 1, true);
+	h->control_page = NULL;
+	h->control = NULL;
+}
+
+/**
+ * hypr_control_stands_in() - does @view map the control page?
+ * @kvm: the VM
+ * @view: the view
+ * @hva: the control page in user space
+ */
+bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva)
+{
+	gfn_t gfn = gpa_to_gfn(HYPR_CONTROL_GPA);
+	struct kvm_memory_slot *slot;
+	bool stands;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	slot = __gfn_to_memslot(__kvm_memslots(kvm, view), gfn);
+	stands = slot && !(slot->flags & KVM_MEM_READONLY) &&
+		 __gfn_to_hva_memslot(slot, gfn) == hva;
+	srcu_read_unlock(&kvm->srcu, idx);
+	return stands;
+}
+
+static u32 *hypr_control_state(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+
+	if (!h->control || vcpu->vcpu_id >= HYPR_CONTROL_MAX_VCPUS)
+		return NULL;
+	return &h->control->vcpu[vcpu->vcpu_id].state;
+}
+
+/* Never started, or waiting to be started again: there is nothing to park. */
+static bool hypr_vcpu_is_down(struct kvm_vcpu *vcpu)
+{
+	int mp_state = READ_ONCE(vcpu->arch.mp_state);
+	u32 *state = hypr_control_state(vcpu);
+
+	if (mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	    mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return true;
+
+	/* A CPU that the guest took offline sits in HLT. */
+	return state && READ_ONCE(*state) == HYPR_VCPU_OFFLINE &&
+	       mp_state != KVM_MP_STATE_RUNNABLE;
+}
+
+static bool hypr_vcpu_is_parked(struct kvm_vcpu *vcpu)
+{
+	u32 *state = hypr_control_state(vcpu);
+
+	return state && READ_ONCE(*state) == HYPR_VCPU_PAUSED;
+}
+
+/**
+ * hypr_vcpu_is_quiescent() - may this vCPU be swapped without asking twice?
+ * @vcpu: any vCPU
+ *
+ * True if its thread is not in KVM_RUN, if it never started, or if the guest
+ * says that it has parked.
+ */
+bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu)
+{
+	return !READ_ONCE(vcpu->wants_to_run) || hypr_vcpu_is_parked(vcpu) ||
+	       hypr_vcpu_is_down(vcpu);
+}
+
+static void hypr_pause_request(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic_irq irq = {
+		.vector = HYPR_CONTROL_VECTOR,
+		.delivery_mode = APIC_DM_FIXED,
+		.level = 1,
+	};
+	u32 *state = hypr_control_state(vcpu);
+
+	if (state && cmpxchg(state, HYPR_VCPU_RUNNING,
+			     HYPR_VCPU_PAUSE_REQUESTED) == HYPR_VCPU_RUNNING)
+		kvm_apic_set_irq(vcpu, &irq, NULL);
+}
+
+static bool hypr_all_parked(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!hypr_vcpu_is_parked(vcpu) && !hypr_vcpu_is_down(vcpu))
+			return false;
+	}
+	return true;
+}
+
+/**
+ * hypr_pause_all() - have every vCPU park itself
+ * @kvm: the VM, with a control page and an in-kernel local APIC
+ * @timeout_ns: give up after this long
+ *
+ * A vCPU thread outside KVM_RUN cannot answer: with a pause asked for, it keeps
+ * the VM from being paused.
+ *
+ * Context: kvm_hypr.lock held.
+ * Return: 0 with all vCPUs parked, those that parked before included; -EAGAIN
+ * after the deadline and -EINTR after a fatal signal, both with every request
+ * still standing: call hypr_resume_all().
+ */
+int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
+{
+	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	struct kvm_vcpu *vcpu;
+	unsigned int spins = 0;
+	unsigned long i;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		hypr_pause_request(vcpu);
+
+	while (!hypr_all_parked(kvm)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (ktime_after(ktime_get(), deadline))
+			return -EAGAIN;
+		if (spins++ < HYPR_PAUSE_SPINS && !need_resched())
+			cpu_relax();
+		else
+			usleep_range(10, 20);
+	}
+	return 0;
+}
+
+/**
+ * hypr_resume_all() - release parked vCPUs, withdraw standing requests
+ * @kvm: the VM
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_resume_all(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		u32 *state = hypr_control_state(vcpu);
+
+		if (!state)
+			continue;
+		/*
+		 * The guest may park between the two: then the request is not
+		 * withdrawn but answered, and the second one releases it.
+		 */
+		cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
+		cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
+	}
+}

@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPR views: the swap.  hypr_swap() is the place to start reading.
+ *
+ * All vCPUs or none: the swap raises a flag, asks every vCPU to come to a
+ * barrier in front of VM-entry (kvm_hypr_vcpu_sync()), and waits until each one
+ * is there or cannot move without passing it.  Only then is it decided whether
+ * the swap happens; only then does any vCPU learn of its new view.  A vCPU that
+ * was not in KVM_RUN, or that is halted, takes the view at its next step.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+
+#include <asm/msr.h>
+#include <asm/tsc.h>
+
+#include "mmu.h"
+#include "mmu/spte.h"
+#include "smm.h"
+#include "x86.h"
+
+#include "vmx_ept_swap.h"
+
+/* Poll this often before sleeping: a swap takes a few thousand cycles. */
+#define HYPR_HOLD_SPINS		4000
+
+bool ept_swap_debug;
+module_param(ept_swap_debug, bool, 0644);
+MODULE_PARM_DESC(ept_swap_debug, "Log HYPR view operations (EPT_SWAP lines)");
+
+/**
+ * kvm_hypr_nr_views() - answer to KVM_CAP_HYPR_EPT_SWAP
+ * @kvm: the VM, NULL when asked on /dev/kvm
+ *
+ * Return: the number of views that a VM can have besides the boot view.
+ */
+int kvm_hypr_nr_views(struct kvm *kvm)
+{
+	if (!tdp_mmu_enabled)
+		return 0;
+	if (kvm && kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
+		return 0;
+	return KVM_HYPR_MAX_VIEWS - KVM_HYPR_VIEW_FIRST;
+}
+
+/* As kvm_create_vm() does it for the address spaces that every VM has. */
+static void hypr_init_memslots(struct kvm *kvm)
+{
+	struct kvm_memslots *slots;
+	int i, j;
+
+	for (i = KVM_HYPR_VIEW_FIRST; i < KVM_HYPR_MAX_VIEWS; i++) {
+		for (j = 0; j < 2; j++) {
+			slots = &kvm->__memslots[i][j];
+			atomic_long_set(&slots->last_used_slot, 0);
+			slots->hva_tree = RB_ROOT_CACHED;
+			slots->gfn_tree = RB_ROOT;
+			hash_init(slots->id_hash);
+			slots->node_idx = j;
+			slots->generation = i;
+		}
+		rcu_assign_pointer(kvm->memslots[i], &kvm->__memslots[i][0]);
+	}
+}
+
+static struct kvm_hypr *hypr_create(struct kvm *kvm)
+{
+	struct kvm_hypr *h;
+
+	h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
+	if (!h)
+		return NULL;
+
+	h->builder = hypr_builder_create(kvm);
+	if (!h->builder) {
+		kfree(h);
+		return NULL;
+	}
+	mutex_init(&h->lock);
+	mutex_init(&h->build_lock);
+	init_waitqueue_head(&h->wq);
+	return h;
+}
+
+/**
+ * kvm_hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
+ * @kvm: the VM
+ * @cap: as user space passed it
+ *
+ * Before the first memslot and the first vCPU, because the number of address
+ * spaces is part of the memslot generation.
+ *
+ * Return: 0; -EINVAL if it is too late, done already, or not to be had with
+ * this VM or host; -ENOMEM.
+ */
+int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+{
+	struct kvm_hypr *h;
+	int r = -EINVAL;
+
+	if (cap->flags || cap->args[0] || !kvm_hypr_nr_views(kvm))
+		return -EINVAL;
+
+	h = hypr_create(kvm);
+	if (!h)
+		return -ENOMEM;
+
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->slots_lock);
+	if (!kvm->created_vcpus && !kvm->arch.hypr.vm &&
+	    kvm_memslots_empty(__kvm_memslots(kvm, 0)) &&
+	    kvm_memslots_empty(__kvm_memslots(kvm, KVM_HYPR_VIEW_SMM))) {
+		hypr_init_memslots(kvm);
+		/* Notifiers and other readers outside slots_lock follow. */
+		smp_store_release(&kvm->arch.hypr.nr_as_ids, KVM_HYPR_MAX_VIEWS);
+		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
+		/* Complete before an ioctl on another thread sees it. */
+		smp_store_release(&kvm->arch.hypr.vm, h);
+		r = 0;
+	}
+	mutex_unlock(&kvm->slots_lock);
+	mutex_unlock(&kvm->lock);
+
+	if (r) {
+		hypr_builder_destroy(h->builder);
+		kfree(h);
+	}
+	return r;
+}
+
+/**
+ * kvm_hypr_destroy_vm() - undo kvm_hypr_enable() and all that followed
+ * @kvm: a VM that nobody can reach any more; its vCPUs are gone
+ */
+void kvm_hypr_destroy_vm(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	if (!h)
+		return;
+	hypr_control_release(h);
+	hypr_builder_destroy(h->builder);
+	kfree(h);
+	kvm->arch.hypr.vm = NULL;
+}
+
+/**
+ * hypr_view_exists() - has this view any memory?
+ * @kvm: the VM
+ * @view: from user space
+ */
+bool hypr_view_exists(struct kvm *kvm, u32 view)
+{
+	bool exists;
+	int idx;
+
+	if (!hypr_view_is_valid(view))
+		return false;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	exists = !kvm_memslots_empty(__kvm_memslots(kvm, view));
+	srcu_read_unlock(&kvm->srcu, idx);
+	return exists;
+}
+
+/**
+ * kvm_hypr_vcpu_postcreate() - a new vCPU starts in the active view
+ * @vcpu: the vCPU, already visible to swaps
+ */
+void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+
+	if (!h)
+		return;
+	mutex_lock(&h->lock);
+	vcpu->arch.hypr.next = vcpu->kvm->arch.hypr.active;
+	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+	mutex_unlock(&h->lock);
+}
+
+/*
+ * True if @vcpu cannot touch guest memory before it has passed the barrier:
+ * outside KVM_RUN, halted or not started (it comes by before VM-entry), or at
+ * the barrier now.
+ */
+static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
+{
+	/* Pairs with the release in kvm_hypr_vcpu_sync(). */
+	return smp_load_acquire(&vcpu->arch.hypr.round) == round ||
+	       !READ_ONCE(vcpu->wants_to_run) ||
+	       READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE;
+}
+
+static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
+			  ktime_t deadline)
+{
+	unsigned int spins = 0;
+
+	while (!hypr_vcpu_is_held(vcpu, h->round)) {
+		if (spins++ < HYPR_HOLD_SPINS && !need_resched()) {
+			cpu_relax();
+			continue;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (ktime_after(ktime_get(), deadline))
+			return -EAGAIN;
+		usleep_range(10, 20);
+	}
+	return 0;
+}
+
+/*
+ * Bring all vCPUs out of the guest and to the barrier.  An exit handler may
+ * take long (a page of guest memory comes from a slow disk, say): hence the
+ * deadline.
+ *
+ * Return: 0, -EAGAIN, -EINTR; the caller calls hypr_release() in any case.
+ */
+static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r = 0;
+
+	/* Round 0 is what a vCPU starts with. */
+	WRITE_ONCE(h->round, h->round + 1 ?: 1);
+	WRITE_ONCE(h->busy, true);
+	/*
+	 * A vCPU that enters KVM_RUN after it was seen outside must find the
+	 * request.  Pairs with the barrier between the store to vcpu->mode and
+	 * the last look at requests in vcpu_enter_guest().
+	 */
+	smp_mb();
+	kvm_make_all_cpus_request(kvm, KVM_REQ_HYPR_VIEW);
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		r = hypr_wait_held(h, vcpu, deadline);
+		if (r)
+			break;
+	}
+	return r;
+}
+
+static void hypr_release(struct kvm_hypr *h)
+{
+	/* The new views are visible before the vCPUs go on to read them. */
+	smp_store_release(&h->busy, false);
+	if (wq_has_sleeper(&h->wq))
+		wake_up_all(&h->wq);
+}
+
+static void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
+{
+	u8 next = READ_ONCE(vcpu->arch.hypr.next);
+	bool flush = xchg(&vcpu->arch.hypr.flush, false);
+
+	if (next != vcpu->arch.hypr.view || flush)
+		hypr_vcpu_mmu_switch(vcpu, next, flush);
+}
+
+/**
+ * kvm_hypr_vcpu_sync() - the barrier: wait for a swap to end, take the view
+ * @vcpu: loaded, its mutex held by this thread
+ *
+ * Services KVM_REQ_HYPR_VIEW.  The wait is bounded by the deadline of the swap.
+ */
+void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	unsigned int spins = 0;
+
+	/* All that this vCPU did in the old view is done: release it. */
+	smp_store_release(&vcpu->arch.hypr.round, READ_ONCE(h->round));
+
+	while (READ_ONCE(h->busy)) {
+		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
+			cpu_relax();
+		else
+			wait_event(h->wq, !READ_ONCE(h->busy));
+	}
+	/* Pairs with the release in hypr_release(). */
+	smp_rmb();
+	hypr_vcpu_take_view(vcpu);
+}
+
+/**
+ * kvm_hypr_vcpu_ioctl_begin() - take the view before a vCPU ioctl
+ * @vcpu: its mutex is held, it is not loaded
+ *
+ * So that KVM_SET_SREGS and others that look at guest memory look at that of
+ * the view which the vCPU is in.
+ */
+void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
+{
+	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
+		return;
+
+	vcpu_load(vcpu);
+	if (kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu))
+		kvm_hypr_vcpu_sync(vcpu);
+	vcpu_put(vcpu);
+}
+
+static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	swap->forced = 0;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		swap->forced += !hypr_vcpu_is_quiescent(vcpu);
+
+	return swap->forced && !(swap->flags & KVM_EPT_SWAP_FORCE) ? -EBUSY : 0;
+}
+
+/* With all vCPUs held: is any of them where a view cannot be exchanged? */
+static int hypr_check_modes(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (is_smm(vcpu) || is_guest_mode(vcpu))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+/* The point of no return. */
+static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	lockdep_assert_held(&h->lock);
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (swap->flags & KVM_EPT_SWAP_FLUSH)
+			WRITE_ONCE(vcpu->arch.hypr.flush, true);
+		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
+	}
+	/* The old view has been run, so it has tables. */
+	set_bit(kvm->arch.hypr.active, h->prepared);
+	WRITE_ONCE(kvm->arch.hypr.active, swap->view);
+
+	h->generation++;
+	if (h->control)
+		WRITE_ONCE(h->control->generation, h->generation);
+}
+
+static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	u64 start = rdtsc_ordered();
+	int r;
+
+	r = hypr_hold(kvm, swap->timeout_ns);
+	if (!r)
+		r = hypr_check_modes(kvm);
+	if (!r)
+		hypr_activate(kvm, swap);
+	hypr_release(kvm->arch.hypr.vm);
+
+	swap->commit_cycles = rdtsc_ordered() - start;
+	return r;
+}
+
+static int hypr_pause(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	u64 start = rdtsc_ordered();
+	int r;
+
+	r = hypr_pause_all(kvm, swap->timeout_ns);
+	swap->pause_cycles = rdtsc_ordered() - start;
+
+	/* A guest that does not answer is what force is for. */
+	if (r == -EAGAIN && (swap->flags & KVM_EPT_SWAP_FORCE))
+		r = 0;
+	return r;
+}
+
+static int hypr_check_target(struct kvm *kvm, u32 view)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	if (!hypr_view_exists(kvm, view))
+		return -ENOENT;
+	if (view == kvm->arch.hypr.active)
+		return 0;
+	if (!test_bit(view, h->prepared) ||
+	    !VALID_PAGE(hypr_tables_root(kvm, view, NULL)))
+		return -ENODATA;
+	return 0;
+}
+
+static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r;
+
+	lockdep_assert_held(&h->lock);
+
+	swap->old_view = kvm->arch.hypr.active;
+
+	r = hypr_check_target(kvm, swap->view);
+	if (r)
+		return r;
+	if ((swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
+	    !h->control)
+		return -EINVAL;
+
+	if (swap->flags & KVM_EPT_SWAP_PAUSE)
+		r = hypr_pause(kvm, swap);
+	if (!r)
+		r = hypr_check_quiescent(kvm, swap);
+	if (!r)
+		r = hypr_commit(kvm, swap);
+
+	/* What this call has paused does not stay paused after an error. */
+	if ((swap->flags & KVM_EPT_SWAP_RESUME) ||
+	    (r && (swap->flags & KVM_EPT_SWAP_PAUSE)))
+		hypr_resume_all(kvm);
+	return r;
+}
+
+/**
+ * hypr_swap() - make a prepared view the active one, on all vCPUs or on none
+ * @kvm: the VM
+ * @swap: arguments checked for form; the out fields are filled
+ *
+ * Swapping to the active view is allowed and counts as a swap: the generation
+ * changes, which is how a guest learns that its memory was put back.
+ *
+ * Context: process context.
+ * Return: 0; after an error every vCPU is still in the old view:
+ * -ENOENT no such view; -ENODATA it is not prepared, or its tables were dropped:
+ * prepare it; -EINVAL a pause is asked for and there is no control page; -EAGAIN
+ * a deadline passed; -EBUSY a vCPU runs and neither pause nor force was asked
+ * for, or one is in SMM or in a nested guest; -EINTR a fatal signal.
+ */
+int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r;
+
+	swap->pause_cycles = 0;
+	swap->commit_cycles = 0;
+	swap->forced = 0;
+	if (!swap->timeout_ns)
+		swap->timeout_ns = KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS;
+
+	mutex_lock(&h->lock);
+	r = hypr_swap_locked(kvm, swap);
+	swap->generation = h->generation;
+	mutex_unlock(&h->lock);
+
+	hypr_dbg("swap %u -> %u: %d, %u forced, pause %llu commit %llu cycles\n",
+		 swap->old_view, swap->view, r, swap->forced,
+		 swap->pause_cycles, swap->commit_cycles);
+	return r;
+}
+
+/**
+ * hypr_view_prepare() - build a view's tables ahead of time
+ * @kvm: the VM
+ * @arg: arguments checked for form; the out fields are filled
+ *
+ * Return: 0; -ENOENT no such view; -EINVAL no vCPU yet, or the control page does
+ * not stand in this view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build().
+ */
+int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u64 start = rdtsc_ordered();
+	unsigned long control_hva;
+	int r;
+
+	if (!hypr_view_exists(kvm, arg->view))
+		return -ENOENT;
+
+	/* Set once, before the first view is prepared or not at all. */
+	control_hva = READ_ONCE(h->control_hva);
+	if (control_hva && !hypr_control_stands_in(kvm, arg->view, control_hva))
+		return -EINVAL;
+
+	if (mutex_lock_killable(&h->build_lock))
+		return -EINTR;
+	r = hypr_tables_build(kvm, arg);
+	if (!r) {
+		mutex_lock(&h->lock);
+		set_bit(arg->view, h->prepared);
+		mutex_unlock(&h->lock);
+	}
+	mutex_unlock(&h->build_lock);
+
+	arg->cycles = rdtsc_ordered() - start;
+	hypr_dbg("prepare %u: %d, %llu pages, %llu skipped, %llu cycles\n",
+		 arg->view, r, arg->pages_mapped, arg->pages_skipped,
+		 arg->cycles);
+	return r;
+}
+
+static bool hypr_view_in_use(struct kvm *kvm, u32 view)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (view == kvm->arch.hypr.active)
+		return true;
+	/* KVM_SET_EPTP may have taken single vCPUs elsewhere. */
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (READ_ONCE(vcpu->arch.hypr.next) == view)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * hypr_view_discard() - give a view's tables back
+ * @kvm: the VM
+ * @view: the view; its memslots stay
+ *
+ * Return: 0, also if it was not prepared; -ENOENT no such view; -EBUSY it is the
+ * active one, or a vCPU is in it.
+ */
+int hypr_view_discard(struct kvm *kvm, u32 view)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r = 0;
+
+	if (!hypr_view_exists(kvm, view))
+		return -ENOENT;
+
+	mutex_lock(&h->build_lock);
+	mutex_lock(&h->lock);
+	if (hypr_view_in_use(kvm, view)) {
+		r = -EBUSY;
+	} else {
+		clear_bit(view, h->prepared);
+		hypr_tables_drop(kvm, view);
+	}
+	mutex_unlock(&h->lock);
+	mutex_unlock(&h->build_lock);
+
+	hypr_dbg("discard %u: %d\n", view, r);
+	return r;
+}
+
+/**
+ * hypr_vcpu_get_eptp() - KVM_GET_EPTP
+ * @vcpu: loaded, its mutex is held
+ * @arg: filled
+ *
+ * The EPTP is read back from the VMCS, not computed.
+ *
+ * Return: 0; -EOPNOTSUPP on a CPU without EPT; -EBUSY in SMM or in a nested
+ * guest, where the EPTP in use is none of a view; errors of loading the MMU.
+ */
+int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
+{
+	struct kvm *kvm = vcpu->kvm;
+	int r, idx;
+
+	if (!kvm_x86_ops.get_eptp)
+		return -EOPNOTSUPP;
+	if (is_smm(vcpu) || is_guest_mode(vcpu))
+		return -EBUSY;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	r = kvm_mmu_reload(vcpu);
+	if (!r) {
+		kvm_mmu_load_pgd(vcpu);
+		arg->eptp = kvm_x86_call(get_eptp)(vcpu);
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	arg->view = vcpu->arch.hypr.view;
+	arg->generation = READ_ONCE(kvm->arch.hypr.vm->generation);
+	return r;
+}
+
+static int hypr_eptp_to_view(struct kvm *kvm, u64 eptp, u32 *view)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u32 i;
+
+	lockdep_assert_held(&h->lock);
+
+	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++) {
+		int level = 0;
+		hpa_t root;
+
+		if (!hypr_view_is_valid(i) ||
+		    (i != kvm->arch.hypr.active && !test_bit(i, h->prepared)))
+			continue;
+		root = hypr_tables_root(kvm, i, &level);
+		if (VALID_PAGE(root) &&
+		    eptp == hypr_eptp_encode(root, level, kvm_ad_enabled())) {
+			*view = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/**
+ * hypr_vcpu_set_eptp() - KVM_SET_EPTP: one vCPU takes the view of a root
+ * @vcpu: loaded; its mutex is held, so it is not in KVM_RUN: that is the pause
+ * @arg: @arg->eptp is untrusted; the out fields are filled
+ *
+ * The value is never loaded.  It selects a view, whose root KVM then loads.
+ *
+ * Return: 0; -EOPNOTSUPP on a CPU without EPT; -EINVAL if VM-entry would refuse
+ * the EPTP or if it is not the root of a prepared view of this VM; -EBUSY in SMM
+ * or in a nested guest.
+ */
+int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	struct hypr_ept_caps caps;
+	u64 msr;
+	int r;
+
+	if (!kvm_x86_ops.get_eptp || rdmsrl_safe(MSR_IA32_VMX_EPT_VPID_CAP, &msr))
+		return -EOPNOTSUPP;
+
+	hypr_ept_caps_decode(&caps, msr, boot_cpu_data.x86_phys_bits);
+	r = hypr_eptp_check(arg->eptp, &caps);
+	if (r)
+		return r;
+	if (is_smm(vcpu) || is_guest_mode(vcpu))
+		return -EBUSY;
+
+	mutex_lock(&h->lock);
+	r = hypr_eptp_to_view(vcpu->kvm, arg->eptp, &arg->view);
+	if (!r) {
+		WRITE_ONCE(vcpu->arch.hypr.next, arg->view);
+		hypr_vcpu_take_view(vcpu);
+		arg->generation = h->generation;
+	}
+	mutex_unlock(&h->lock);
+
+	hypr_dbg("vcpu %d: set EPTP %llx: %d\n", vcpu->vcpu_id, arg->eptp, r);
+	return r;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
+ * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables)
+ * and ept_eptp.c (EPTP encoding).  Start reading at hypr_swap().
+ *
+ * Lock order, outermost first:
+ *	vcpu->mutex, kvm_hypr.build_lock, kvm_hypr.lock, kvm->slots_lock,
+ *	kvm->srcu, kvm->mmu_lock
+ */
+#ifndef __KVM_X86_VMX_EPT_SWAP_H
+#define __KVM_X86_VMX_EPT_SWAP_H
+
+#include <linux/kvm_host.h>
+
+#define hypr_dbg(fmt, ...)						\
+do {									\
+	if (READ_ONCE(ept_swap_debug))					\
+		pr_info_ratelimited("EPT_SWAP: " fmt, ##__VA_ARGS__);	\
+} while (0)
+
+extern bool ept_swap_debug;
+
+/**
+ * struct kvm_hypr - the views of one VM
+ * @lock: serialises swaps; protects @prepared, @generation, @control* and the
+ *	active view.  Nothing is allocated and no user memory is touched under
+ *	it while @busy is set.
+ * @wq: vCPUs that wait at the barrier for longer than a short spin
+ * @busy: a swap holds the vCPUs at the barrier
+ * @round: number of the swap that @busy belongs to
+ * @prepared: views whose tables were built, or that were active before
+ * @generation: changes at each swap, published in the control page
+ * @control_page: the registered page, pinned; NULL if there is none
+ * @control: @control_page in the kernel's address space
+ * @control_hva: @control_page in user space
+ * @build_lock: serialises users of @builder
+ * @builder: a vCPU that never runs and that nobody can find; its MMU is the
+ *	context in which tables are built off the vCPUs' path
+ */
+struct kvm_hypr {
+	struct mutex lock;	/* swaps */
+	wait_queue_head_t wq;
+	bool busy;
+	u32 round;
+	DECLARE_BITMAP(prepared, KVM_HYPR_MAX_VIEWS);
+	u64 generation;
+	struct page *control_page;
+	struct hypr_control_page *control;
+	unsigned long control_hva;
+
+	struct mutex build_lock;	/* builder */
+	struct kvm_vcpu *builder;
+};
+
+static inline bool hypr_view_is_valid(u32 view)
+{
+	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
+}
+
+/* ept_swap.c */
+int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
+int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
+int hypr_view_discard(struct kvm *kvm, u32 view);
+bool hypr_view_exists(struct kvm *kvm, u32 view);
+
+/* ept_pause.c */
+int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
+void hypr_control_release(struct kvm_hypr *h);
+bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva);
+bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu);
+int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
+void hypr_resume_all(struct kvm *kvm);
+
+/* ept_mmu.c */
+struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
+void hypr_builder_destroy(struct kvm_vcpu *builder);
+int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg);
+void hypr_tables_drop(struct kvm *kvm, u32 view);
+hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
+void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush);
+
+/**
+ * struct hypr_ept_caps - what the CPU takes in an EPTP
+ * @maxphyaddr: physical-address width in bits
+ * @mt_uc: memory type 0 (uncacheable) is supported
+ * @mt_wb: memory type 6 (write-back) is supported
+ * @walk4: page-walk length 4 is supported
+ * @walk5: page-walk length 5 is supported
+ * @ad: accessed and dirty flags are supported
+ */
+struct hypr_ept_caps {
+	u8 maxphyaddr;
+	bool mt_uc;
+	bool mt_wb;
+	bool walk4;
+	bool walk5;
+	bool ad;
+};
+
+/* ept_eptp.c */
+u64 hypr_eptp_encode(u64 root_hpa, int level, bool ad);
+int hypr_eptp_check(u64 eptp, const struct hypr_ept_caps *caps);
+void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
+			  u8 maxphyaddr);
+
+#endif /* __KVM_X86_VMX_EPT_SWAP_H */

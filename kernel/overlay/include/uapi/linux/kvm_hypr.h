@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * HYPR: memory states ("views") of a KVM virtual machine, and the swap between
+ * them.  This header is the whole ABI: between user space and the host kernel
+ * (ioctls on VM and vCPU file descriptors), and between host and guest (the
+ * control page).  It compiles alone, in C and in C++.
+ *
+ * A view is a KVM address space: its number is what KVM_SET_USER_MEMORY_REGION
+ * takes in bits 31:16 of the slot.  0 is the boot view, 1 is taken by KVM for
+ * SMM and is no view, 2 to 15 are HYPR's.
+ *
+ * In every struct, reserved fields must be zero and unknown flags are -EINVAL.
+ * "in" and "out" mark who fills a field; an out field is ignored on input.
+ */
+#ifndef _UAPI_LINUX_KVM_HYPR_H
+#define _UAPI_LINUX_KVM_HYPR_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Fails to compile unless @cond: no language's own assertion is in all three. */
+#define HYPR_ABI_ASSERT(cond) \
+	extern char (*hypr_abi_assert(void))[sizeof(char[1 - 2 * !(cond)])]
+#define HYPR_ABI_AT(type, field, offset) \
+	HYPR_ABI_ASSERT(__builtin_offsetof(struct type, field) == (offset))
+#define HYPR_ABI_SIZE(type, size) HYPR_ABI_ASSERT(sizeof(struct type) == (size))
+
+/*
+ * Capability, checked on the VM fd (or on /dev/kvm): the number of views
+ * besides the boot view, 0 when this host cannot have any (no TDP MMU).
+ * Enabled on the VM fd by KVM_ENABLE_CAP with args[0] == 0, before the first
+ * memory slot and the first vCPU; otherwise -EINVAL.  Enabling also disables
+ * KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of one view leaves the
+ * tables of the others alone.
+ */
+#define KVM_CAP_HYPR_EPT_SWAP		0x48595052
+
+#define KVM_HYPR_MAX_VIEWS		16	/* address spaces, 0 and SMM included */
+#define KVM_HYPR_VIEW_BOOT		0
+#define KVM_HYPR_VIEW_SMM		1	/* reserved for SMM: not a view */
+#define KVM_HYPR_VIEW_FIRST		2
+
+/* The ioctl type is KVM's own (KVMIO). */
+#define KVM_HYPR_IO			0xAE
+
+/**
+ * struct kvm_hypr_eptp - KVM_GET_EPTP, KVM_SET_EPTP (vCPU)
+ * @eptp: GET out, SET in: an EPT pointer as the SDM defines it
+ * @generation: out: the VM's swap generation
+ * @view: out: the view that the EPTP is the root of
+ * @flags: in: must be 0
+ */
+struct kvm_hypr_eptp {
+	__u64 eptp;
+	__u64 generation;
+	__u32 view;
+	__u32 flags;
+	__u64 reserved[5];
+};
+
+HYPR_ABI_AT(kvm_hypr_eptp, eptp, 0);
+HYPR_ABI_AT(kvm_hypr_eptp, generation, 8);
+HYPR_ABI_AT(kvm_hypr_eptp, view, 16);
+HYPR_ABI_AT(kvm_hypr_eptp, flags, 20);
+HYPR_ABI_AT(kvm_hypr_eptp, reserved, 24);
+HYPR_ABI_SIZE(kvm_hypr_eptp, 64);
+
+/**
+ * struct kvm_hypr_prepare - KVM_PREPARE_EPT_SWAP (VM)
+ * @view: in: the view whose tables are built
+ * @flags: in: must be 0
+ * @pages_mapped: out: 4 KiB pages that the tables map now, from all memory slots
+ * @pages_skipped: out: pages left to be faulted in (not ordinary memory)
+ * @cycles: out: TSC cycles that the build took
+ */
+struct kvm_hypr_prepare {
+	__u32 view;
+	__u32 flags;
+	__u64 pages_mapped;
+	__u64 pages_skipped;
+	__u64 cycles;
+	__u64 reserved[4];
+};
+
+HYPR_ABI_AT(kvm_hypr_prepare, view, 0);
+HYPR_ABI_AT(kvm_hypr_prepare, flags, 4);
+HYPR_ABI_AT(kvm_hypr_prepare, pages_mapped, 8);
+HYPR_ABI_AT(kvm_hypr_prepare, pages_skipped, 16);
+HYPR_ABI_AT(kvm_hypr_prepare, cycles, 24);
+HYPR_ABI_AT(kvm_hypr_prepare, reserved, 32);
+HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
+
+/* KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park. */
+#define KVM_EPT_SWAP_PAUSE	0x1
+/* KVM_EPT_SWAP_ALL only: release the parked vCPUs, also after an error. */
+#define KVM_EPT_SWAP_RESUME	0x2
+/* Swap vCPUs that run (or that did not park in time) as well. */
+#define KVM_EPT_SWAP_FORCE	0x4
+/* Flush the TLB: bytes of the view were changed while it was inactive. */
+#define KVM_EPT_SWAP_FLUSH	0x8
+
+#define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
+#define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
+
+/**
+ * struct kvm_hypr_swap - KVM_COMMIT_EPT_SWAP, KVM_EPT_SWAP_ALL (VM)
+ * @view: in: the view to make active on every vCPU
+ * @flags: in: KVM_EPT_SWAP_*
+ * @timeout_ns: in: deadline of the pause and, apart from it, of the commit;
+ *	0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
+ * @old_view: out: the view that was active
+ * @forced: out: vCPUs that were swapped without having paused
+ * @generation: out: the VM's swap generation after the call
+ * @pause_cycles: out: TSC cycles from the request until the vCPUs had parked
+ * @commit_cycles: out: TSC cycles from the request until every vCPU had left
+ *	the old view
+ */
+struct kvm_hypr_swap {
+	__u32 view;
+	__u32 flags;
+	__u64 timeout_ns;
+	__u32 old_view;
+	__u32 forced;
+	__u64 generation;
+	__u64 pause_cycles;
+	__u64 commit_cycles;
+	__u64 reserved[2];
+};
+
+HYPR_ABI_AT(kvm_hypr_swap, view, 0);
+HYPR_ABI_AT(kvm_hypr_swap, flags, 4);
+HYPR_ABI_AT(kvm_hypr_swap, timeout_ns, 8);
+HYPR_ABI_AT(kvm_hypr_swap, old_view, 16);
+HYPR_ABI_AT(kvm_hypr_swap, forced, 20);
+HYPR_ABI_AT(kvm_hypr_swap, generation, 24);
+HYPR_ABI_AT(kvm_hypr_swap, pause_cycles, 32);
+HYPR_ABI_AT(kvm_hypr_swap, commit_cycles, 40);
+HYPR_ABI_AT(kvm_hypr_swap, reserved, 48);
+HYPR_ABI_SIZE(kvm_hypr_swap, 64);
+
+/**
+ * struct kvm_hypr_discard - KVM_HYPR_DISCARD_VIEW (VM)
+ * @view: in: the view whose tables are given back; its slots stay
+ * @flags: in: must be 0
+ */
+struct kvm_hypr_discard {
+	__u32 view;
+	__u32 flags;
+	__u64 reserved[3];
+};
+
+HYPR_ABI_AT(kvm_hypr_discard, view, 0);
+HYPR_ABI_AT(kvm_hypr_discard, flags, 4);
+HYPR_ABI_AT(kvm_hypr_discard, reserved, 8);
+HYPR_ABI_SIZE(kvm_hypr_discard, 32);
+
+/**
+ * struct kvm_hypr_control - KVM_HYPR_SET_CONTROL_PAGE (VM)
+ * @gpa: in: HYPR_CONTROL_GPA
+ * @userspace_addr: in: the page, as the memory slot at @gpa maps it in the
+ *	boot view and must map it in every view that is prepared later
+ * @flags: in: must be 0
+ */
+struct kvm_hypr_control {
+	__u64 gpa;
+	__u64 userspace_addr;
+	__u32 flags;
+	__u32 reserved0;
+	__u64 reserved[5];
+};
+
+HYPR_ABI_AT(kvm_hypr_control, gpa, 0);
+HYPR_ABI_AT(kvm_hypr_control, userspace_addr, 8);
+HYPR_ABI_AT(kvm_hypr_control, flags, 16);
+HYPR_ABI_AT(kvm_hypr_control, reserved, 24);
+HYPR_ABI_SIZE(kvm_hypr_control, 64);
+
+#define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
+#define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
+#define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
+#define KVM_COMMIT_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf3, struct kvm_hypr_swap)
+#define KVM_EPT_SWAP_ALL	_IOWR(KVM_HYPR_IO, 0xf4, struct kvm_hypr_swap)
+#define KVM_HYPR_DISCARD_VIEW	_IOW(KVM_HYPR_IO, 0xf5, struct kvm_hypr_discard)
+#define KVM_HYPR_SET_CONTROL_PAGE \
+				_IOW(KVM_HYPR_IO, 0xf6, struct kvm_hypr_control)
+
+/*
+ * The control page: one page that host and guest share, the same page in every
+ * view.  The VMM clears it, fills @magic and @version before the guest starts,
+ * and reports its page as reserved in the guest's memory map.
+ */
+#define HYPR_CONTROL_GPA	0x00FFE000ull		/* 16 MiB - 8 KiB */
+#define HYPR_CONTROL_SIZE	4096
+#define HYPR_CONTROL_MAGIC	0x48595052564D4D21ull	/* "HYPRVMM!" */
+#define HYPR_CONTROL_VERSION	1
+#define HYPR_CONTROL_MAX_VCPUS	64
+#define HYPR_CONTROL_VECTOR	0xF0
+
+/*
+ * State of a vCPU, and who may make which transition (host: the kernel or the
+ * VMM, whichever of them drives the pause; never both at a time):
+ *
+ *	OFFLINE         -> RUNNING		guest: the CPU is up and answers 0xF0
+ *	RUNNING         -> OFFLINE		guest: the CPU goes down
+ *	RUNNING         -> PAUSE_REQUESTED	host, by cmpxchg; then sends 0xF0
+ *	PAUSE_REQUESTED -> PAUSED		guest, by cmpxchg: parked, spinning
+ *	PAUSE_REQUESTED -> RUNNING		host, by cmpxchg: request withdrawn
+ *	PAUSED          -> RUNNING		host: released
+ *
+ * The host believes none of it: a lie makes the guest's own pause fail.
+ */
+#define HYPR_VCPU_OFFLINE		0
+#define HYPR_VCPU_RUNNING		1
+#define HYPR_VCPU_PAUSE_REQUESTED	2
+#define HYPR_VCPU_PAUSED		3
+
+/**
+ * struct hypr_control_vcpu - one vCPU's part of the control page
+ * @state: HYPR_VCPU_*
+ * @pauses: filled by guest: how often it parked
+ * @generation: filled by guest: the generation that it last resumed in
+ */
+struct hypr_control_vcpu {
+	__u32 state;
+	__u32 reserved0;
+	__u64 pauses;
+	__u64 generation;
+	__u64 reserved1;
+};
+
+HYPR_ABI_AT(hypr_control_vcpu, state, 0);
+HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);
+HYPR_ABI_AT(hypr_control_vcpu, generation, 16);
+HYPR_ABI_SIZE(hypr_control_vcpu, 32);
+
+/**
+ * struct hypr_control_page - the control page
+ * @magic: filled by VMM: HYPR_CONTROL_MAGIC
+ * @version: filled by VMM: HYPR_CONTROL_VERSION
+ * @nr_vcpus: filled by VMM: entries of @vcpu in use
+ * @generation: filled by host: changes whenever the memory under the guest was
+ *	swapped or put back
+ * @boot_id: filled by guest: random, one for each boot
+ * @vcpu: indexed by APIC ID
+ */
+struct hypr_control_page {
+	__u64 magic;
+	__u32 version;
+	__u32 nr_vcpus;
+	__u64 generation;
+	__u64 boot_id[2];
+	__u64 reserved0[3];
+	struct hypr_control_vcpu vcpu[HYPR_CONTROL_MAX_VCPUS];
+	__u8 reserved1[HYPR_CONTROL_SIZE - 64 - 32 * HYPR_CONTROL_MAX_VCPUS];
+};
+
+HYPR_ABI_AT(hypr_control_page, magic, 0);
+HYPR_ABI_AT(hypr_control_page, version, 8);
+HYPR_ABI_AT(hypr_control_page, nr_vcpus, 12);
+HYPR_ABI_AT(hypr_control_page, generation, 16);
+HYPR_ABI_AT(hypr_control_page, boot_id, 24);
+HYPR_ABI_AT(hypr_control_page, vcpu, 64);
+HYPR_ABI_SIZE(hypr_control_page, HYPR_CONTROL_SIZE);
+
+#endif /* _UAPI_LINUX_KVM_HYPR_H */
