@@ -283,7 +283,7 @@ static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
 
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, view),
-					  *gfn, ~0ull >> PAGE_SHIFT) {
+					  *gfn, HYPR_GFN_END) {
 		struct kvm_memory_slot *slot = iter.slot;
 		gfn_t end = slot->base_gfn + slot->npages;
 		gfn_t start = max(*gfn, slot->base_gfn);

@@ -101,7 +101,8 @@ int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	struct kvm_hypr *h;
 	int r = -EINVAL;
 
-	if (cap->flags || cap->args[0] || !kvm_hypr_nr_views(kvm))
+	if (cap->flags || memchr_inv(cap->args, 0, sizeof(cap->args)) ||
+	    !kvm_hypr_nr_views(kvm))
 		return -EINVAL;
 
 	h = hypr_create(kvm);
@@ -148,20 +149,28 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 }
 
 /**
- * hypr_view_exists() - has this view any memory?
+ * hypr_view_exists() - has this view any memory of its own?
  * @kvm: the VM
  * @view: from user space
+ *
+ * KVM's internal slots stand in every address space and do not count.
  */
 bool hypr_view_exists(struct kvm *kvm, u32 view)
 {
-	bool exists;
+	struct kvm_memslot_iter iter;
+	bool exists = false;
 	int idx;
 
 	if (!hypr_view_is_valid(view))
 		return false;
 
 	idx = srcu_read_lock(&kvm->srcu);
-	exists = !kvm_memslots_empty(__kvm_memslots(kvm, view));
+	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, view),
+					  0, HYPR_GFN_END) {
+		exists = iter.slot->id < KVM_USER_MEM_SLOTS;
+		if (exists)
+			break;
+	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return exists;
 }

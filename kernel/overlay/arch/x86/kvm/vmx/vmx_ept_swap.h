@@ -53,6 +53,9 @@ struct kvm_hypr {
 	struct kvm_vcpu *builder;
 };
 
+/* Beyond every GFN that a memslot can have. */
+#define HYPR_GFN_END	((gfn_t)(~0ull >> PAGE_SHIFT))
+
 static inline bool hypr_view_is_valid(u32 view)
 {
 	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
