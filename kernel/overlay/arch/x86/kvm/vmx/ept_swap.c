@@ -356,7 +356,7 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			WRITE_ONCE(vcpu->arch.hypr.flush, true);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
-	/* The old view has been run, so it has tables. */
+	/* If the old view ever ran it has tables; hypr_check_target() looks. */
 	set_bit(kvm->arch.hypr.active, h->prepared);
 	WRITE_ONCE(kvm->arch.hypr.active, swap->view);
 
