@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The top of the build.  Each area has a build.mk with its own rules, included
+# below; products go to out/, kernels to build-*/.  `make` alone tells what
+# there is.
+
+CC ?= gcc
+CXX ?= g++
+AR ?= ar
+CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Iinclude \
+	-Ikernel/overlay/include/uapi
+export CC CXX
+
+# Appended to by the areas.
+RIG_FILES :=
+UNIT_TESTS :=
+PROGRAMS :=
+
+.DELETE_ON_ERROR:
+.PHONY: help setup all programs unit-tests rig demo check \
+	install shell clean FORCE
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo      install what is missing, build, boot the emulated PC, and show
+##                one VM that swaps between its moments 1,000 times
+## make check     the same for all tests; ends with the counts
+##
+## make setup     install the Debian packages of rig/packages.txt
+## make all       build the library, the command and the programs (out/)
+## make rig       build the emulated PC: its kernel, the guest kernel, its files
+## make shell     a prompt on the emulated PC, hypr and the demo guest in place
+## make kernels   the full kernels for real servers: build-host/, build-guest/
+## make install   install libhypr, hypr and the manual (PREFIX=, DESTDIR=)
+## make clean     remove what was built, except the unpacked kernel source
+## make distclean remove that too
+##
+## KERNEL_SRC= is a Linux 6.12.y source other than that of linux-source-6.12.
+
+-include lib/build.mk
+-include cli/build.mk
+-include guests/build.mk
+-include bench/build.mk
+-include tests/unit/build.mk
+-include tests/kvm/build.mk
+include kernel/build.mk
+include rig/build.mk
+
+FORCE:
+
+setup:
+	@rig/setup
+
+# Everything but kernels: the programs here and those for the emulated PC.
+programs: $(PROGRAMS) $(RIG_CONSOLE) \
+	$(filter-out build-%,$(RIG_FILES_FROM))
+
+all: programs
+
+# The list is what tests/run goes through.
+unit-tests: $(UNIT_TESTS)
+	@mkdir -p out/tests
+	@printf '%s\n' $(UNIT_TESTS) >out/tests/unit.list
+
+# The recipes below run one step after another, also under make -j: packages
+# first, then programs, then kernels, then the emulated PC.
+MAKE_QUIET = $(MAKE) --no-print-directory --silent
+
+rig:
+	@rig/step build "programs" out/logs/programs.log $(MAKE_QUIET) programs
+	@$(MAKE_QUIET) build-rig/vmlinuz
+	@rig/step rig "initramfs" out/logs/initramfs.log \
+		$(MAKE_QUIET) --old-file=build-guest/vmlinuz $(RIG_INITRAMFS)
+
+demo: setup
+	@$(MAKE_QUIET) rig
+	@rig/demo
+
+check: setup
+	@tests/run
+
+install: install-lib install-cli
+
+shell: setup
+	@$(MAKE_QUIET) rig
+	@rig/run --shell
+
+clean:
+	rm -rf build-host build-guest build-guest-stock build-rig build-rig-off
+	find out -mindepth 1 -maxdepth 1 ! -name src ! -name .kernel.lock \
+		-exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean
+	rm -rf out

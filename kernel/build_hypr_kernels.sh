@@ -1,0 +1,498 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Build the HYPR kernels: unpack a Linux 6.12.y source once, copy the overlay
+# (new files) into a working tree, apply the hooks (small changes to existing
+# files), and build each kernel in a folder of its own.  Whatever is up to date
+# is left alone, and only files whose bytes change are written, so that a build
+# after an edit compiles that edit and no more.
+set -euo pipefail
+
+usage()
+{
+	cat <<'USAGE'
+usage: kernel/build_hypr_kernels.sh [--help] TARGET...
+
+Targets:
+  host    the full host kernel for real servers   build-host/vmlinuz-VERSION-hypr-host
+  guest   the guest kernel                        build-guest/vmlinuz-VERSION-hypr-guest
+  rig     the host kernel of the emulated PC      build-rig/vmlinuz-VERSION-hypr-rig
+  all     the three
+  tree    only the patched source tree            out/src/linux-VERSION
+          (its path is printed)
+
+Environment:
+  KERNEL_SRC  a Linux 6.12.y source, tarball or folder
+              (default: /usr/src/linux-source-6.12.tar.xz)
+  HYPR_OFF=1  build the rig kernel without CONFIG_KVM_HYPR_EPT_SWAP, in
+              build-rig-off/
+  HYPR_STOCK=1
+              build the guest kernel from the source as it is, no overlay and
+              no hooks, in build-guest-stock/ (a guest that cannot park)
+  JOBS        compilers at a time (default: the number of CPUs)
+  CCACHE_DIR  the compiler cache (default: that of ccache)
+
+Logs are in out/logs/kernel-*.log.
+USAGE
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+kernel_src=${KERNEL_SRC:-/usr/src/linux-source-6.12.tar.xz}
+patches=$root/kernel/patches/6.12
+overlay=$root/kernel/overlay
+src_dir=$root/out/src
+log_dir=$root/out/logs
+jobs=${JOBS:-$(nproc)}
+
+# shellcheck source=rig/progress.sh
+. "$root/rig/progress.sh"
+
+die()
+{
+	printf 'build_hypr_kernels.sh: %s\n' "$*" >&2
+	exit 1
+}
+
+say()
+{
+	hypr_say kernel "$1"
+}
+
+# ---- source -----------------------------------------------------------------
+
+# The version of a source tree, from the first lines of its Makefile.
+tree_version()
+{
+	awk '/^VERSION = /{v=$3} /^PATCHLEVEL = /{p=$3} /^SUBLEVEL = /{s=$3}
+	     NR > 6 {exit} END {print v "." p "." s}' "$1/Makefile"
+}
+
+# An identity of the source that changes when the source does.
+source_hash()
+{
+	if [ -d "$kernel_src" ]; then
+		(cd "$kernel_src" && find . -type f -printf '%p %s %T@\n' |
+			LC_ALL=C sort | sha256sum)
+	else
+		sha256sum <"$kernel_src"
+	fi | cut -c 1-12
+}
+
+# The same identity, read again only when the source's name, size or time
+# changed: hashing 150 MB at each call would be felt.
+source_hash_cached()
+{
+	local key cache=$src_dir/source-hash
+
+	if [ -d "$kernel_src" ]; then
+		source_hash
+		return
+	fi
+	key=$(stat -c '%n %s %Y' "$kernel_src")
+	if [ ! -f "$cache" ] || [ "$(head -n 1 "$cache")" != "$key" ]; then
+		printf '%s\n%s\n' "$key" "$(source_hash)" >"$cache.new"
+		mv "$cache.new" "$cache"
+	fi
+	sed -n 2p "$cache"
+}
+
+unpack_pristine()
+{
+	local dest=$1
+
+	rm -rf "$dest"
+	mkdir -p "$dest"
+	if [ -d "$kernel_src" ]; then
+		cp -a "$kernel_src/." "$dest/"
+	else
+		tar --extract --file "$kernel_src" --directory "$dest" \
+			--strip-components=1 --no-same-owner
+	fi
+}
+
+# Find or make out/src/linux-VERSION-pristine-HASH; sets pristine and version.
+prepare_pristine()
+{
+	local hash found tmp
+
+	[ -e "$kernel_src" ] ||
+		die "no kernel source at $kernel_src: install linux-source-6.12 or set KERNEL_SRC"
+	mkdir -p "$src_dir"
+	hash=$(source_hash_cached)
+	found=$(find "$src_dir" -maxdepth 1 -name "linux-*-pristine-$hash" | head -n 1)
+	if [ -z "$found" ]; then
+		tmp=$src_dir/unpack
+		hypr_step kernel "unpack $(basename "$kernel_src")" \
+			"$log_dir/kernel-unpack.log" unpack_pristine "$tmp" ||
+			die "cannot unpack $kernel_src"
+		version=$(tree_version "$tmp")
+		case $version in
+		6.12.*) ;;
+		*) die "$kernel_src is Linux $version: a 6.12.y source is needed" ;;
+		esac
+		[ ! -e "$tmp/.config" ] ||
+			die "$kernel_src was built in: it needs 'make mrproper'"
+		found=$src_dir/linux-$version-pristine-$hash
+		mv "$tmp" "$found"
+	fi
+	pristine=$found
+	version=$(tree_version "$pristine")
+}
+
+# ---- overlay and hooks ------------------------------------------------------
+
+# Write a file of the tree, only when its bytes differ.
+tree_install()
+{
+	local from=$1 to=$2
+
+	cmp -s "$from" "$to" && return 0
+	mkdir -p "$(dirname "$to")"
+	cp "$from" "$to.hypr-new"
+	chmod 644 "$to.hypr-new"
+	if [ -x "$from" ]; then chmod 755 "$to.hypr-new"; fi
+	mv "$to.hypr-new" "$to"
+	printf 'changed: %s\n' "${to#"$tree"/}" >>"$tree_log"
+}
+
+patch_header()
+{
+	# Text before the diff, where a hook may name an optional anchor.
+	sed -n "/^--- /q; s/^$2: *//p" "$1" | head -n 1
+}
+
+patch_targets()
+{
+	sed -n 's,^+++ [^/]*/\([^[:space:]]*\).*,\1,p' "$1"
+}
+
+# Apply every hook to copies of the pristine files, in a staging folder.
+stage_hooks()
+{
+	local hook target anchor output status
+
+	while IFS= read -r hook; do
+		anchor=$(patch_header "$hook" Optional-anchor)
+		for target in $(patch_targets "$hook"); do
+			[ -f "$pristine/$target" ] ||
+				die "hook $(basename "$hook"): Linux $version has no $target"
+			if [ ! -f "$stage/$target" ]; then
+				mkdir -p "$stage/$(dirname "$target")"
+				cp -p "$pristine/$target" "$stage/$target"
+			fi
+			if [ -n "$anchor" ] &&
+			   ! grep -qF -- "$anchor" "$pristine/$target"; then
+				say "hook $(basename "$hook") skipped: $target of Linux $version has no '$anchor' ($(patch_header "$hook" Optional-reason))"
+				continue 2
+			fi
+		done
+		status=0
+		output=$(patch -p1 --batch --forward --no-backup-if-mismatch \
+			--directory "$stage" <"$hook" 2>&1) || status=$?
+		printf '%s:\n%s\n' "$(basename "$hook")" "$output" >>"$tree_log"
+		if ((status)); then
+			printf '%s\n' "$output" | sed 's/^/  /' >&2
+			die "hook kernel/patches/6.12/$(basename "$hook") does not apply to Linux $version: $(
+				printf '%s\n' "$output" | awk '
+				/^patching file /{f=$3}
+				/FAILED at/{printf "%s%s hunk %s", n++ ? ", " : "", f, $2}
+				END {if (!n) printf "malformed, or applied already"}')"
+		fi
+	done < <(input_files | grep '^'"$patches"'/.*\.patch$')
+	find "$stage" \( -name '*.orig' -o -name '*.rej' \) -delete
+}
+
+# Files that an earlier run put into the tree and that no longer belong there.
+restore_dropped()
+{
+	local list=$tree.files file
+
+	[ -f "$list" ] || return 0
+	while IFS= read -r file; do
+		grep -qxF -- "$file" "$list.new" && continue
+		if [ -f "$pristine/$file" ]; then
+			tree_install "$pristine/$file" "$tree/$file"
+		else
+			rm -f "$tree/$file"
+			printf 'removed: %s\n' "$file" >>"$tree_log"
+		fi
+	done <"$list"
+}
+
+# Make out/src/linux-VERSION what overlay and hooks say; sets tree.
+prepare_tree()
+{
+	local file
+
+	tree=$src_dir/linux-$version
+	tree_log=$log_dir/kernel-tree.log
+	mkdir -p "$log_dir"
+	: >"$tree_log"
+	if [ ! -f "$tree.from" ] || [ "$(cat "$tree.from")" != "$pristine" ]; then
+		rm -rf "$tree" "$tree.from" "$tree.files"
+		hypr_step kernel "copy Linux $version" "$log_dir/kernel-copy.log" \
+			cp -a "$pristine" "$tree" || die "cannot copy $pristine"
+		printf '%s\n' "$pristine" >"$tree.from"
+	fi
+	stage=$(mktemp -d "$src_dir/stage.XXXXXX")
+	# The subshell's exit on a failing hook must still remove the stage.
+	trap 'rm -rf "$stage"' EXIT
+	stage_hooks
+	(cd "$stage" && find . -type f -printf '%P\n') >"$tree.files.new"
+	(cd "$overlay" && find . -type f -printf '%P\n') >"$src_dir/overlay-files"
+	while IFS= read -r file; do
+		[ ! -e "$pristine/$file" ] ||
+			die "overlay/$file exists in Linux $version: a change to it must be a hook"
+		tree_install "$overlay/$file" "$tree/$file"
+	done <"$src_dir/overlay-files"
+	while IFS= read -r file; do
+		tree_install "$stage/$file" "$tree/$file"
+	done <"$tree.files.new"
+	cat "$src_dir/overlay-files" >>"$tree.files.new"
+	restore_dropped
+	mv "$tree.files.new" "$tree.files"
+	rm -rf "$stage"
+	trap - EXIT
+}
+
+# ---- configuration ----------------------------------------------------------
+
+# The fragment of a target, as it is merged.
+fragment_print()
+{
+	local target=$1
+
+	cat "$root/kernel/$target.config"
+	printf 'CONFIG_LOCALVERSION="-hypr-%s"\n' "$target"
+	echo '# CONFIG_LOCALVERSION_AUTO is not set'
+	if [ "$target" = rig ] && [ "${HYPR_OFF:-0}" = 1 ]; then
+		echo '# CONFIG_KVM_HYPR_EPT_SWAP is not set'
+	fi
+}
+
+# Keep the last word on each option, and drop those a stock tree cannot have.
+fragment_reduce()
+{
+	awk -v stock="$1" '
+	/^CONFIG_[A-Za-z0-9_]+=/ {o = $0; sub(/=.*/, "", o)}
+	/^# CONFIG_[A-Za-z0-9_]+ is not set/ {o = $2}
+	o != "" {
+		if (!(o in line)) order[++n] = o
+		line[o] = $0
+		o = ""
+	}
+	END {
+		for (i = 1; i <= n; i++)
+			if (!(stock && order[i] ~ /^CONFIG_(HYPR_|KVM_HYPR_|VMM_CONTROL)/))
+				print line[order[i]]
+	}'
+}
+
+config_make()
+{
+	local target=$1 dir=$2 fragment=$3
+
+	if [ "$target" = host ]; then
+		kmake "$dir" x86_64_defconfig
+		cat "$fragment" >>"$dir/.config"
+		# One file is built and installed: no modules.
+		kmake "$dir" olddefconfig
+		kmake "$dir" mod2yesconfig
+	else
+		cat "$tree/kernel/configs/tiny-base.config" "$fragment" \
+			>"$dir/.hypr.allconfig"
+		kmake "$dir" KCONFIG_ALLCONFIG="$dir/.hypr.allconfig" allnoconfig
+	fi
+}
+
+# Every option that the fragment asks for must have come out so.
+config_verify()
+{
+	local fragment=$1 config=$2 missing
+
+	missing=$(awk '
+	FNR == NR && /^CONFIG_/ {o = $0; sub(/=.*/, "", o); have[o] = $0; next}
+	FNR == NR {next}
+	/^CONFIG_[A-Za-z0-9_]+=n$/ {o = $0; sub(/=.*/, "", o)
+		if (o in have) print "  " o " is set, must not be"; next}
+	/^# CONFIG_/ {if ($2 in have) print "  " $2 " is set, must not be"; next}
+	/^CONFIG_/ {o = $0; sub(/=.*/, "", o)
+		if (!(o in have)) print "  " $0 " is wanted, it is not set"
+		else if (have[o] != $0) print "  " $0 " is wanted, it is " have[o]}
+	' "$config" "$fragment")
+	[ -z "$missing" ] && return 0
+	printf '%s\n' "$missing" >&2
+	return 1
+}
+
+# ---- build ------------------------------------------------------------------
+
+kmake()
+{
+	local dir=$1
+	shift
+
+	# A job server of a calling make is not ours.
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+		-u CFLAGS -u CPPFLAGS -u LDFLAGS -u KERNEL_SRC \
+		CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 \
+		KBUILD_BUILD_TIMESTAMP='Sun Jan  1 00:00:00 UTC 2023' \
+		KBUILD_BUILD_USER=hypr KBUILD_BUILD_HOST=hypr \
+		KBUILD_BUILD_VERSION=1 \
+		make -C "$tree" O="$dir" ARCH=x86_64 LC_ALL=C \
+		CC="$cc" HOSTCC="$hostcc" -j "$jobs" "$@"
+}
+
+input_files()
+{
+	local dir
+
+	for dir in "$overlay" "$patches"; do
+		if [ -d "$dir" ]; then find "$dir" -type f; fi
+	done | LC_ALL=C sort
+}
+
+# What the result depends on.
+target_stamp()
+{
+	local fragment=$1
+
+	{
+		echo "$pristine $cc"
+		gcc --version | head -n 1
+		cat "$fragment" "${BASH_SOURCE[0]}"
+		if [ "$tree" != "$pristine" ]; then
+			input_files | xargs -r sha256sum
+		fi
+	} | sha256sum | cut -c 1-32
+}
+
+# The same for the configuration alone: Kconfig files and the fragment.
+config_stamp()
+{
+	local fragment=$1
+
+	{
+		echo "$pristine"
+		cat "$fragment"
+		if [ "$tree" != "$pristine" ]; then
+			LC_ALL=C sort "$tree.files" | grep '/Kconfig[^/]*$' |
+				(cd "$tree" && xargs -r cat) || true
+		fi
+	} | sha256sum | cut -c 1-32
+}
+
+build_target()
+{
+	local target=$1 dir=$root/build-$1 fragment stamp config image
+	local name=$1 stock=
+
+	if [ "$target" = rig ] && [ "${HYPR_OFF:-0}" = 1 ]; then
+		dir=$root/build-rig-off
+		name=rig-off
+	fi
+	if [ "$target" = guest ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
+		dir=$root/build-guest-stock
+		name=guest-stock
+		stock=1
+		# Kbuild wants to write nothing into the source: the pristine
+		# tree serves as it is.
+		local tree=$pristine
+	fi
+	[ -f "$root/kernel/$target.config" ] ||
+		die "no kernel/$target.config"
+	mkdir -p "$dir"
+	fragment=$dir/.hypr.fragment
+	fragment_print "$target" | fragment_reduce "$stock" >"$fragment"
+	image=$dir/vmlinuz-$version-hypr-$target
+	stamp=$(target_stamp "$fragment")
+	if [ -f "$image" ] && [ -e "$dir/vmlinuz" ] &&
+	   [ "$(cat "$dir/.hypr.stamp" 2>/dev/null)" = "$stamp" ]; then
+		say "$name: ${image#"$root"/} is up to date"
+		return
+	fi
+	rm -f "$dir/.hypr.stamp"
+	config=$(config_stamp "$fragment")
+	if [ ! -f "$dir/.config" ] ||
+	   [ "$(cat "$dir/.hypr.config-stamp" 2>/dev/null)" != "$config" ]; then
+		rm -f "$dir/.hypr.config-stamp"
+		hypr_step kernel "$name: configure" \
+			"$log_dir/kernel-$name-config.log" \
+			config_make "$target" "$dir" "$fragment" ||
+			die "$name: the configuration failed"
+		config_verify "$fragment" "$dir/.config" ||
+			die "$name: kernel/$target.config asks for options that Linux $version did not take (above): a dependency is missing, or the option's name is wrong"
+		echo "$config" >"$dir/.hypr.config-stamp"
+	fi
+	if ! hypr_step kernel "$name: build Linux $version" \
+	     "$log_dir/kernel-$name.log" kmake "$dir" bzImage; then
+		grep -nE -A 6 '(error|Error|undefined reference)' \
+			"$log_dir/kernel-$name.log" | head -n 40 >&2
+		die "$name: the build failed"
+	fi
+	# The same bytes keep their time: nothing that uses them is made again.
+	if ! cmp -s "$dir/arch/x86/boot/bzImage" "$image"; then
+		rm -f "$dir"/vmlinuz*
+		cp "$dir/arch/x86/boot/bzImage" "$image.new"
+		mv "$image.new" "$image"
+	fi
+	# A name without the version, for makefiles.
+	ln -sf "$(basename "$image")" "$dir/vmlinuz"
+	echo "$stamp" >"$dir/.hypr.stamp"
+	say "$name: ${image#"$root"/}, $(($(stat -c %s "$image") / 1024)) KiB"
+}
+
+# A function, so that an edit of this file does not disturb a run of it.
+main()
+{
+	local tree_only= targets=() arg target
+
+	for arg; do
+		case $arg in
+		-h | --help)
+			usage
+			exit 0
+			;;
+		host | guest | rig) targets+=("$arg") ;;
+		all) targets+=(guest rig host) ;;
+		tree) tree_only=1 ;;
+		*)
+			usage >&2
+			die "unknown target '$arg'"
+			;;
+		esac
+	done
+	if [ ${#targets[@]} -eq 0 ] && [ -z "$tree_only" ]; then
+		usage >&2
+		exit 2
+	fi
+
+	cc=gcc
+	hostcc=gcc
+	if command -v ccache >/dev/null; then
+		cc='ccache gcc'
+		hostcc='ccache gcc'
+	fi
+
+	# One build at a time: two would write the same tree.
+	mkdir -p "$root/out"
+	exec 9>"$root/out/.kernel.lock"
+	if ! flock --nonblock 9; then
+		say 'another kernel build runs here: waiting for it'
+		flock 9
+	fi
+	trap 'hypr_step_stop; exit 130' INT TERM
+	trap 'die "line $LINENO: $BASH_COMMAND failed"' ERR
+
+	prepare_pristine
+	prepare_tree
+	for target in "${targets[@]}"; do
+		build_target "$target"
+	done
+	if [ -n "$tree_only" ]; then
+		echo "$tree"
+	fi
+}
+
+main "$@"
+exit
