@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhypr: one virtual machine, many memory states.
+ *
+ * A VM made here runs in the calling process, one thread for each vCPU.  Its
+ * memory states are *views*: each has its own memory, its own prepared page
+ * tables in the kernel, and the vCPU and device state that belongs to it.
+ * Three things are done with them, and they are never mixed up:
+ *
+ *	hypr_view_swap()	go on in a view where it was left
+ *	hypr_view_reset()	put a view back to its moment, byte for byte
+ *	hypr_view_verify()	compare a view with its moment
+ *
+ * Rules for all calls:
+ *
+ * - They return 0 (or a count) or a negative errno; errno itself is not
+ *   touched.  hypr_error() has the reason in words.
+ * - They may be called from any thread, but not from a report callback.
+ *   Operations on one VM are done one after the other, under the VM's lock.
+ * - The library never prints and never exits.  It uses the real-time signal
+ *   SIGRTMIN to bring vCPU threads back from the kernel, and installs an empty
+ *   handler for it; leave that signal alone.
+ *
+ * The ABI between libhypr and the kernel, and between host and guest, is in
+ * <linux/kvm_hypr.h>; nothing of it is needed to use this header.
+ */
+#ifndef HYPR_HYPR_H
+#define HYPR_HYPR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HYPR_VERSION		"0.1.0"
+
+#define HYPR_NAME_MAX		32	/* of a VM or view, the final NUL included */
+#define HYPR_VIEW_BOOT_NAME	"boot"	/* the view that every VM starts in */
+
+#define HYPR_ENGINE_EPT_SWAP	"ept-swap"	/* needs the HYPR host kernel */
+
+#define HYPR_MEM_MIN_BYTES	(16ull << 20)
+#define HYPR_MEM_MAX_BYTES	(3ull << 30)
+#define HYPR_VCPUS_MAX		64
+
+/*
+ * A guest reports to its host by writing a 32-bit word to this I/O port (one
+ * outl instruction).  No answer is given; reads return 0xffffffff.
+ */
+#define HYPR_REPORT_PORT	0x5e0
+
+/**
+ * hypr_error() - why the last call of this thread failed
+ *
+ * Return: one line of text without a newline, never NULL, "" when nothing
+ * failed yet.  Valid until the thread's next call into libhypr.
+ */
+const char *hypr_error(void);
+
+/** hypr_version() - version of the library that is linked, as HYPR_VERSION */
+const char *hypr_version(void);
+
+/* ---- a VM ---------------------------------------------------------------- */
+
+struct hypr_vm;
+
+/**
+ * hypr_report_fn - a vCPU wrote to HYPR_REPORT_PORT
+ * @arg: hypr_vm_config.report_arg
+ * @vcpu: number of the vCPU, from 0
+ * @value: the word
+ * @tsc: host TSC, read when the exit reached user space
+ *
+ * Runs on the vCPU's own thread with no lock held; the vCPU goes on when it
+ * returns.  Must not call into libhypr and must not block for long: a pause
+ * waits for it.
+ */
+typedef void (*hypr_report_fn)(void *arg, unsigned int vcpu, uint32_t value,
+			       uint64_t tsc);
+
+/* hypr_vm_config.flags */
+#define HYPR_VM_FORCED		(1u << 0) /* never ask the guest to park */
+
+/**
+ * struct hypr_vm_config - what to build
+ *
+ * Fill with HYPR_VM_CONFIG_INIT, then set what differs.  Strings and arrays
+ * are copied by hypr_vm_create().  Fields are only ever appended; @size tells
+ * which the caller knew.
+ */
+struct hypr_vm_config {
+	uint32_t size;			/* sizeof(struct hypr_vm_config) */
+	uint32_t flags;			/* HYPR_VM_* */
+	const char *name;		/* [A-Za-z0-9._-]{1,31}, no leading '.' or '-' */
+	const char *engine;		/* strict; NULL is HYPR_ENGINE_EPT_SWAP */
+	const char *kernel;		/* path of a bzImage with 64-bit entry */
+	const char *initrd;		/* path, or NULL */
+	const char *cmdline;		/* NULL is "console=ttyS0" */
+	uint64_t mem_bytes;		/* multiple of 4096, HYPR_MEM_MIN..MAX_BYTES */
+	uint32_t vcpus;			/* 1..HYPR_VCPUS_MAX */
+	uint32_t nr_pin;		/* entries of @pin, 0 for none */
+	const int *pin;			/* vCPU i runs on host CPU pin[i % nr_pin] */
+	int console_in;			/* fd read for the serial line, or -1 */
+	int console_out;		/* fd written by it, or -1; both stay the caller's */
+	hypr_report_fn report;		/* or NULL */
+	void *report_arg;
+	uint32_t pause_timeout_ms;	/* for the guest to park; 0 is 2000 */
+	uint32_t reserved;		/* 0 */
+};
+
+#define HYPR_VM_CONFIG_INIT {					\
+	.size = sizeof(struct hypr_vm_config),			\
+	.mem_bytes = HYPR_MEM_MIN_BYTES,			\
+	.vcpus = 1,						\
+	.console_in = -1,					\
+	.console_out = -1,					\
+}
+
+/**
+ * hypr_vm_create() - build a VM and load its kernel; nothing runs yet
+ * @config: what to build
+ * @vmp: out: the VM, to be given back with hypr_vm_destroy()
+ *
+ * Return: 0, or
+ * -EINVAL: a field of @config is out of range, or a name is not a name;
+ * -ENOENT, -EACCES: the kernel or initrd (or /dev/kvm) cannot be opened;
+ * -ENODEV: there is no /dev/kvm;
+ * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started;
+ * -E2BIG: the command line is longer than the kernel takes;
+ * -ENOSPC: kernel and initrd do not fit into the memory;
+ * -EOPNOTSUPP: this host cannot do it with the engine asked for;
+ * -ENOMEM, or what KVM returned.
+ */
+int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp);
+
+/**
+ * hypr_vm_start() - let the vCPUs run
+ * Return: 0; -EALREADY when started before; -EAGAIN when no thread is to be had.
+ */
+int hypr_vm_start(struct hypr_vm *vm);
+
+/**
+ * hypr_vm_wait() - wait until the guest has ended
+ * @timeout_ms: how long to wait; negative for ever, 0 to look only
+ *
+ * A VM ends when the guest resets or powers off the machine (keyboard
+ * controller, port 0xcf9 or 0x92, triple fault), when a vCPU cannot go on, or
+ * by hypr_vm_stop().  hypr_vm_info.end_reason says which.
+ *
+ * Return: 0 ended in order (reset, power off, stop); -EIO a vCPU could not go
+ * on; -ETIMEDOUT it still runs.
+ */
+int hypr_vm_wait(struct hypr_vm *vm, int timeout_ms);
+
+/** hypr_vm_stop() - end the VM now; its threads have left when this returns 0 */
+int hypr_vm_stop(struct hypr_vm *vm);
+
+/** hypr_vm_destroy() - stop, and give back everything.  NULL is allowed. */
+void hypr_vm_destroy(struct hypr_vm *vm);
+
+/**
+ * hypr_vm_fd() - KVM's file descriptor of the VM, for measurements and tests
+ *
+ * Stays the library's.  Adding memory slots or vCPUs, or swapping views behind
+ * the library's back is the caller's own risk.
+ */
+int hypr_vm_fd(const struct hypr_vm *vm);
+
+/* How the vCPUs were brought to a stop. */
+#define HYPR_PAUSE_NONE		0	/* the VM did not have to be stopped */
+#define HYPR_PAUSE_COOPERATIVE	1	/* the guest parked itself */
+#define HYPR_PAUSE_FORCED	2	/* the host took the vCPUs out of the guest */
+
+/** hypr_pause_name() - "none", "cooperative" or "forced" */
+const char *hypr_pause_name(int pause);
+
+struct hypr_pause_result {
+	int pause;			/* HYPR_PAUSE_* */
+	uint32_t reserved;
+	uint64_t pause_cycles;		/* request until every vCPU had stopped */
+};
+
+/**
+ * hypr_vm_pause() - stop the vCPUs; the guest's clock stands still too
+ * @result: out, or NULL
+ * Return: 0; -EALREADY paused; -ESHUTDOWN the guest has ended or never started.
+ */
+int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result);
+
+/** hypr_vm_resume() - go on.  Return: 0; -EALREADY not paused; -ESHUTDOWN. */
+int hypr_vm_resume(struct hypr_vm *vm);
+
+/* hypr_vm_info.state */
+#define HYPR_VM_CREATED		0
+#define HYPR_VM_RUNNING		1
+#define HYPR_VM_PAUSED		2
+#define HYPR_VM_ENDED		3
+
+/** hypr_vm_state_name() - "created", "running", "paused" or "ended" */
+const char *hypr_vm_state_name(int state);
+
+struct hypr_vm_info {
+	char name[HYPR_NAME_MAX];
+	char engine[16];
+	char active_view[HYPR_NAME_MAX];
+	int state;			/* HYPR_VM_* */
+	uint32_t vcpus;
+	uint32_t views;			/* the boot view included */
+	uint32_t views_max;
+	uint64_t mem_bytes;
+	uint64_t swaps;			/* done since the start */
+	uint64_t generation;		/* as the kernel counts them */
+	uint32_t guest_vcpus;		/* vCPUs that answer a cooperative pause */
+	uint32_t reserved;
+	uint64_t guest_pauses;		/* times they parked, as the guest counts */
+	char end_reason[96];		/* "" while it lives */
+};
+
+/** hypr_vm_info() - what the VM is and does.  Return: 0. */
+int hypr_vm_info(struct hypr_vm *vm, struct hypr_vm_info *info);
+
+/* ---- views --------------------------------------------------------------- */
+
+struct hypr_snapshot_result {
+	uint32_t view;			/* number of the new view */
+	int pause;			/* HYPR_PAUSE_* */
+	uint64_t pause_cycles;		/* request until every vCPU had stopped */
+	uint64_t copy_cycles;		/* copying the memory */
+	uint64_t prepare_cycles;	/* building the view's tables (the VM runs) */
+	uint64_t total_cycles;		/* the whole call */
+	uint64_t pages_total;		/* pages of memory */
+	uint64_t pages_stored;		/* of them, pages that are not zero */
+	uint64_t pages_mapped;		/* 4 KiB pages that the tables map */
+};
+
+/**
+ * hypr_view_snapshot() - keep this moment, and make a view on it
+ * @view: name of the new view
+ * @result: out, or NULL
+ *
+ * The VM goes on in the view that it was in.
+ *
+ * Return: 0; -EINVAL bad name; -EEXIST name in use; -ENOSPC all views in use;
+ * -ENOMEM; -ESHUTDOWN the guest has ended; -EIO state could not be read.
+ */
+int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
+		       struct hypr_snapshot_result *result);
+
+/* hypr_view_swap() flags */
+#define HYPR_SWAP_RESET		(1u << 0) /* put the view back to its moment first */
+#define HYPR_SWAP_FORCE		(1u << 1) /* do not ask the guest to park */
+#define HYPR_SWAP_COOPERATIVE	(1u << 2) /* -EAGAIN rather than force */
+
+struct hypr_swap_result {
+	char old_name[HYPR_NAME_MAX];
+	char new_name[HYPR_NAME_MAX];
+	uint32_t old_view;
+	uint32_t new_view;
+	uint64_t generation;		/* the VM's, after the swap */
+	int pause;			/* HYPR_PAUSE_* */
+	uint32_t forced_vcpus;		/* vCPUs that had not parked */
+	uint64_t request_tsc;		/* host TSC at the call (after a reset) */
+	uint64_t resume_tsc;		/* host TSC when the vCPUs were let go, 0 if paused */
+	uint64_t pause_cycles;		/* request until every vCPU had stopped */
+	uint64_t commit_cycles;		/* the kernel's: request until every vCPU had
+					 * left the old view */
+	uint64_t ioctl_cycles;		/* around the commit's system call */
+	uint64_t state_cycles;		/* saving and loading vCPU and device state */
+	uint64_t total_cycles;		/* request until the vCPUs were let go */
+	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
+	uint64_t pages_dropped;		/* HYPR_SWAP_RESET: private pages given up */
+};
+
+/**
+ * hypr_view_swap() - make another view the active one, on every vCPU
+ * @view: its name; "boot" is the one the VM started in
+ * @flags: HYPR_SWAP_*
+ * @result: out, or NULL
+ *
+ * All or none: after an error the VM goes on in the view that it was in.
+ * A paused VM stays paused.  Swapping to the active view is allowed and leaves
+ * it where it is.
+ *
+ * Return: 0; -ENOENT no such view; -EINVAL unknown flag, or HYPR_SWAP_RESET of
+ * the boot view, which has no moment; -EAGAIN the guest did not park in time
+ * (HYPR_SWAP_COOPERATIVE); -EBUSY a vCPU is in SMM or in a nested guest;
+ * -ESHUTDOWN the guest has ended; -EIO the state could not be moved.
+ */
+int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
+		   struct hypr_swap_result *result);
+
+struct hypr_reset_result {
+	uint32_t view;
+	int pause;			/* HYPR_PAUSE_*; NONE for a view that is not active */
+	uint64_t pages_dropped;		/* private pages given up */
+	uint64_t pause_cycles;
+	uint64_t drop_cycles;		/* finding and dropping them */
+	uint64_t prepare_cycles;	/* completing the tables */
+	uint64_t total_cycles;
+};
+
+/**
+ * hypr_view_reset() - put a view back to its moment: memory, vCPUs, devices
+ *
+ * The active view is paused, put back, and goes on from its moment.
+ *
+ * Return: 0; -ENOENT; -EINVAL the boot view has no moment; -ESHUTDOWN; -EIO.
+ */
+int hypr_view_reset(struct hypr_vm *vm, const char *view,
+		    struct hypr_reset_result *result);
+
+#define HYPR_VERIFY_RANGES	8
+
+struct hypr_gpa_range {
+	uint64_t start;			/* guest physical, bytes, [start, end) */
+	uint64_t end;
+};
+
+struct hypr_verify_result {
+	uint32_t view;
+	uint32_t nr_ranges;		/* entries of @range in use */
+	uint64_t pages_compared;	/* all but the control page, which is shared */
+	uint64_t pages_mismatched;
+	uint64_t cycles;
+	struct hypr_gpa_range range[HYPR_VERIFY_RANGES]; /* the first that differ */
+};
+
+/**
+ * hypr_view_verify() - compare every page of a view with its moment
+ *
+ * Reads only: no page of the view becomes private by it.  The active view is
+ * paused while it is compared.  A view that has run differs from its moment;
+ * one that was reset must not.
+ *
+ * Return: 0 compared (see @result); -ENOENT; -EINVAL the boot view has no
+ * moment; -ESHUTDOWN.
+ */
+int hypr_view_verify(struct hypr_vm *vm, const char *view,
+		     struct hypr_verify_result *result);
+
+struct hypr_view_info {
+	char name[HYPR_NAME_MAX];
+	uint32_t view;			/* number: KVM's address space id */
+	uint8_t active;
+	uint8_t prepared;
+	uint8_t has_moment;		/* 0 for the boot view only */
+	uint8_t reserved;
+	uint64_t swaps;			/* times it was swapped to */
+	uint64_t resets;
+	uint64_t private_pages;		/* pages that differ from being shared */
+	uint64_t stored_pages;		/* pages that its moment keeps */
+};
+
+/**
+ * hypr_view_list() - the views of a VM, boot view first
+ * @info: out: the first @nr views
+ * Return: the number of views that there are, which may be more than @nr.
+ */
+int hypr_view_list(struct hypr_vm *vm, struct hypr_view_info *info,
+		   unsigned int nr);
+
+/**
+ * hypr_view_remove() - give up a view that is not active, and its moment
+ * Return: 0; -ENOENT; -EINVAL the boot view stays; -EBUSY it is active.
+ */
+int hypr_view_remove(struct hypr_vm *vm, const char *view);
+
+/* ---- control socket ------------------------------------------------------ */
+
+/*
+ * A VM's process can offer these operations to others: a UNIX socket NAME.sock
+ * (mode 0600) in the runtime directory, on which requests and answers are JSON
+ * objects, one a line.  hypr(1) lists them.
+ */
+struct hypr_server;
+
+/**
+ * hypr_runtime_dir() - where the sockets are
+ * @buf, @size: out: $HYPR_RUNTIME_DIR, else $XDG_RUNTIME_DIR/hypr, else
+ *	/run/hypr
+ * Return: 0 or -ENAMETOOLONG.
+ */
+int hypr_runtime_dir(char *buf, size_t size);
+
+/**
+ * hypr_server_start() - offer a VM's operations on its control socket
+ *
+ * Makes the runtime directory when it is missing.  A socket that nobody
+ * answers on is taken for stale and replaced.
+ *
+ * Return: 0; -EADDRINUSE a VM of this name runs; or what the system returned.
+ */
+int hypr_server_start(struct hypr_vm *vm, struct hypr_server **serverp);
+
+/** hypr_server_stop() - close and remove the socket.  NULL is allowed. */
+void hypr_server_stop(struct hypr_server *server);
+
+/**
+ * hypr_client_call() - one request to a running VM, and its answer
+ * @vm: name of the VM
+ * @request: a JSON object
+ * @answer: out: a JSON object, to be freed with free()
+ *
+ * Return: 0 when there is an answer (which may tell a failure); -ESRCH no VM
+ * of this name runs (a stale socket counts as none); -EINVAL bad name;
+ * -EACCES not allowed; -EPROTO the answer is no JSON; -ECONNRESET the VM
+ * ended before it answered.
+ */
+int hypr_client_call(const char *vm, const char *request, char **answer);
+
+/**
+ * hypr_client_list() - names of the VMs that run
+ * @fn: called for each; a return other than 0 ends the list
+ * @arg: passed to it
+ *
+ * Removes stale sockets on its way.  Return: number of names, or -errno.
+ */
+int hypr_client_list(int (*fn)(void *arg, const char *vm), void *arg);
+
+/** hypr_name_check() - may this be a VM's or view's name?  Return: 0, -EINVAL. */
+int hypr_name_check(const char *name);
+
+/* ---- the host ------------------------------------------------------------ */
+
+struct hypr_host_check {
+	const char *name;		/* "kvm", "vmx", "ept", ... */
+	int ok;				/* 1 ok, 0 missing, -1 cannot be told */
+	char detail[128];		/* what was found */
+	char advice[192];		/* what to do when missing, or "" */
+};
+
+/**
+ * hypr_host_probe() - what this host has of what HYPR needs
+ * @check: out: the first @nr checks
+ * Return: the number of checks that there are.
+ */
+int hypr_host_probe(struct hypr_host_check *check, unsigned int nr);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HYPR_HYPR_H */

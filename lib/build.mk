@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# libhypr, static and shared: out/lib/libhypr.a, libhypr.so.0, hypr.pc.  What
+# lib/libhypr.map does not name is local to the shared one.
+
+LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/hypr.h)
+LIB_SRC := $(wildcard lib/*.c)
+LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
+LIB_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -fPIC -pthread
+# The JSON library that Debian has as a static one too.
+LIB_LIBS := -ljansson -pthread
+
+LIB_STATIC := out/lib/libhypr.a
+LIB_SHARED := out/lib/libhypr.so.$(LIB_VERSION)
+LIB_PC := out/lib/hypr.pc
+
+.PHONY: lib
+lib: $(LIB_STATIC) $(LIB_SHARED) $(LIB_PC)
+PROGRAMS += $(LIB_STATIC) $(LIB_SHARED) $(LIB_PC)
+
+out/obj/lib/%.o: lib/%.c lib/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB_STATIC): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(LIB_SHARED): $(LIB_OBJ) lib/libhypr.map
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-soname,libhypr.so.0 -Wl,--version-script=lib/libhypr.map \
+		-Wl,-z,defs -o $@ $(LIB_OBJ) $(LIB_LIBS)
+	ln -sf $(@F) out/lib/libhypr.so.0
+	ln -sf libhypr.so.0 out/lib/libhypr.so
+
+PREFIX ?= /usr/local
+$(LIB_PC): lib/hypr.pc.in include/hypr/hypr.h lib/build.mk
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
+
+-include $(LIB_OBJ:.o=.d)
+
+.PHONY: install-lib
+install-lib: lib
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr
+	install -m 644 include/hypr/hypr.h $(DESTDIR)$(PREFIX)/include/hypr/
+	install -m 644 $(LIB_STATIC) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(LIB_SHARED) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(PREFIX)/lib/libhypr.so.0
+	ln -sf libhypr.so.0 $(DESTDIR)$(PREFIX)/lib/libhypr.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(LIB_VERSION)|' lib/hypr.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/hypr.pc

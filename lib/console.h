@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The serial line: an 8250 with FIFO at 0x3f8, IRQ 4.  The registers know
+ * nothing of KVM; a thread moves bytes between the line and two fds.
+ */
+#ifndef LIB_CONSOLE_H
+#define LIB_CONSOLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HYPR_CONSOLE_PORT	0x3f8
+#define HYPR_CONSOLE_PORTS	8
+#define HYPR_CONSOLE_IRQ	4
+
+#define HYPR_CONSOLE_RX_BYTES	64	/* power of two */
+#define HYPR_CONSOLE_TX_BYTES	65536	/* power of two */
+
+/* What belongs to a moment: registers and received bytes, not sent ones. */
+struct hypr_console_state {
+	uint8_t dll;
+	uint8_t dlm;
+	uint8_t ier;
+	uint8_t fcr;
+	uint8_t lcr;
+	uint8_t mcr;
+	uint8_t scr;
+	uint8_t thre_pending;	/* a THRE interrupt that IIR has not shown yet */
+	uint32_t rx_head;
+	uint32_t rx_tail;
+	uint8_t rx[HYPR_CONSOLE_RX_BYTES];
+};
+
+/**
+ * struct hypr_console - one serial line
+ * @lock: guards everything below it but the fds and the thread
+ * @set_irq: called under @lock when the interrupt line changes
+ */
+struct hypr_console {
+	pthread_mutex_t lock;
+	struct hypr_console_state s;
+	int irq_level;
+	uint32_t tx_head;
+	uint32_t tx_tail;
+	uint8_t tx[HYPR_CONSOLE_TX_BYTES];
+	bool stop;
+
+	void (*set_irq)(void *arg, int level);
+	void *arg;
+	int in_fd;
+	int out_fd;
+	int wake_fd;
+	pthread_t thread;
+	bool started;
+};
+
+/** hypr_console_init() - a line at rest; @set_irq may be NULL */
+void hypr_console_init(struct hypr_console *con,
+		       void (*set_irq)(void *arg, int level), void *arg);
+
+/** hypr_console_start() - move bytes to and from fds (-1: none).  0 or -errno. */
+int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd);
+
+/** hypr_console_stop() - write out what is left (within a second), end the thread */
+void hypr_console_stop(struct hypr_console *con);
+
+/** hypr_console_read(), hypr_console_write() - the guest's access to register @reg */
+uint8_t hypr_console_read(struct hypr_console *con, unsigned int reg);
+void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t value);
+
+/** hypr_console_receive() - bytes arrive.  Return: how many there was room for. */
+uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint32_t len);
+
+void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
+void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
+
+#endif /* LIB_CONSOLE_H */

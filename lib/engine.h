@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An engine: how the memory under a guest is exchanged.  Chosen by name, never
+ * silently; the rest of the library calls it through this table only.
+ */
+#ifndef LIB_ENGINE_H
+#define LIB_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hypr_vm;
+
+struct hypr_engine_swap {
+	uint32_t old_view;
+	uint64_t generation;
+	uint64_t commit_cycles;
+};
+
+/**
+ * struct hypr_engine - all return 0 or -errno with hypr_error() set
+ * @name: as a user gives it and sees it
+ * @enable: on a VM without slots and vCPUs; sets vm->views_max; -EOPNOTSUPP
+ *	when this host cannot
+ * @control: tell it the control page, whose slot stands in the boot view
+ * @prepare: build a view's tables ahead of time
+ * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
+ *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
+ *	view changed while it was not active
+ * @discard: give a view's tables back
+ */
+struct hypr_engine {
+	const char *name;
+	int (*enable)(struct hypr_vm *vm);
+	int (*control)(struct hypr_vm *vm);
+	int (*prepare)(struct hypr_vm *vm, unsigned int view, uint64_t *pages_mapped);
+	int (*swap)(struct hypr_vm *vm, unsigned int view, bool flush,
+		    struct hypr_engine_swap *swap);
+	int (*discard)(struct hypr_vm *vm, unsigned int view);
+};
+
+extern const struct hypr_engine hypr_engine_ept_swap;
+
+/** hypr_engine_find() - by name, NULL for the default.  NULL when there is none. */
+const struct hypr_engine *hypr_engine_find(const char *name);
+
+#endif /* LIB_ENGINE_H */

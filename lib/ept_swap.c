@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Engine "ept-swap": views are address spaces of the HYPR host kernel, and a
+ * swap changes the EPT root of every vCPU inside the kernel.
+ */
+#include <sys/ioctl.h>
+
+#include "engine.h"
+#include "internal.h"
+
+static int ept_swap_enable(struct hypr_vm *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPR_EPT_SWAP };
+	int views;
+
+	views = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPR_EPT_SWAP);
+	if (views <= 0)
+		return hypr_fail(-EOPNOTSUPP,
+				 "engine ept-swap: this host's KVM has no HYPR capability (hypr doctor says more)");
+	if (ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "engine ept-swap: KVM_ENABLE_CAP");
+	vm->views_max = (unsigned int)views + 1;
+	return 0;
+}
+
+static int ept_swap_control(struct hypr_vm *vm)
+{
+	struct kvm_hypr_control control = {
+		.gpa = HYPR_CONTROL_GPA,
+		.userspace_addr = (uintptr_t)vm->control,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_SET_CONTROL_PAGE, &control) < 0)
+		return hypr_fail_sys(-errno, "KVM_HYPR_SET_CONTROL_PAGE");
+	return 0;
+}
+
+static int ept_swap_prepare(struct hypr_vm *vm, unsigned int view, uint64_t *pages_mapped)
+{
+	struct kvm_hypr_prepare prepare;
+	int ret;
+
+	do {
+		prepare = (struct kvm_hypr_prepare){ .view = view };
+		ret = ioctl(vm->vm_fd, KVM_PREPARE_EPT_SWAP, &prepare);
+	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	if (ret < 0)
+		return hypr_fail_sys(-errno, "view %u: KVM_PREPARE_EPT_SWAP", view);
+	if (pages_mapped)
+		*pages_mapped = prepare.pages_mapped;
+	return 0;
+}
+
+static int ept_swap_swap(struct hypr_vm *vm, unsigned int view, bool flush,
+			 struct hypr_engine_swap *swap)
+{
+	struct kvm_hypr_swap arg = {
+		.view = view,
+		.flags = flush ? KVM_EPT_SWAP_FLUSH : 0,
+		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg) < 0)
+		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view);
+	swap->old_view = arg.old_view;
+	swap->generation = arg.generation;
+	swap->commit_cycles = arg.commit_cycles;
+	return 0;
+}
+
+static int ept_swap_discard(struct hypr_vm *vm, unsigned int view)
+{
+	struct kvm_hypr_discard discard = { .view = view };
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_DISCARD_VIEW, &discard) < 0)
+		return hypr_fail_sys(-errno, "view %u: KVM_HYPR_DISCARD_VIEW", view);
+	return 0;
+}
+
+const struct hypr_engine hypr_engine_ept_swap = {
+	.name = HYPR_ENGINE_EPT_SWAP,
+	.enable = ept_swap_enable,
+	.control = ept_swap_control,
+	.prepare = ept_swap_prepare,
+	.swap = ept_swap_swap,
+	.discard = ept_swap_discard,
+};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of libhypr share: a VM and its parts.  The file to read first
+ * is swap.c; pause.c and state.c are its two halves.
+ *
+ * Locks, outermost first:
+ *	hypr_vm.op_lock		operations on the VM, one at a time
+ *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
+ *	hypr_console.lock, hypr_rtc.lock
+ *				device registers
+ * Report callbacks run with none of them held.
+ */
+#ifndef LIB_INTERNAL_H
+#define LIB_INTERNAL_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_hypr.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "hypr/hypr.h"
+#include "console.h"
+#include "error.h"
+#include "rtc.h"
+
+#define HYPR_PAGE_BYTES		4096ull
+#define HYPR_KICK_SIGNAL	SIGRTMIN
+#define HYPR_PAUSE_TIMEOUT_MS	2000
+#define HYPR_HOLD_TIMEOUT_MS	10000
+
+struct hypr_engine;
+struct hypr_vm;
+
+/**
+ * struct hypr_vcpu - one vCPU and its thread
+ * @hold: the thread is to stay in user space		(run_lock)
+ * @held: it does, with all I/O completed		(run_lock)
+ * @job, @job_arg, @job_result: work for the held thread	(run_lock)
+ */
+struct hypr_vcpu {
+	struct hypr_vm *vm;
+	unsigned int index;		/* also its APIC ID */
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	bool has_thread;
+	bool hold;
+	bool held;
+	int (*job)(struct hypr_vcpu *vcpu, void *arg);
+	void *job_arg;
+	int job_result;
+};
+
+/**
+ * struct hypr_vcpu_state - what KVM knows of a vCPU
+ * @tsc_offset: guest TSC - host TSC when it was saved
+ * @control: HYPR_VCPU_* that the control page is to have when it goes on
+ * @parked: it waits in the guest's own park loop
+ */
+struct hypr_vcpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_xcrs xcrs;
+	struct kvm_lapic_state lapic;
+	struct kvm_vcpu_events events;
+	struct kvm_debugregs debugregs;
+	struct kvm_mp_state mp_state;
+	uint64_t tsc_offset;
+	uint64_t tsc_deadline;
+	uint32_t control;
+	bool parked;
+	struct kvm_msrs *msrs;		/* hypr_vm.nr_msrs entries */
+	struct kvm_xsave *xsave;	/* hypr_vm.xsave_bytes */
+};
+
+/**
+ * struct hypr_state - all of a VM that is not memory
+ * @host_tsc: host TSC when the guest's clock was stopped
+ * @boot_id: of the guest that was saved, as the control page had it
+ */
+struct hypr_state {
+	bool valid;
+	uint64_t host_tsc;
+	uint64_t boot_id[2];
+	struct kvm_irqchip chip[3];	/* PIC master, PIC slave, I/O APIC */
+	struct kvm_pit_state2 pit;
+	struct hypr_console_state console;
+	struct hypr_rtc_state rtc;
+	struct hypr_vcpu_state vcpu[];	/* hypr_vm.nr_vcpus */
+};
+
+/* Frozen memory, and the state that belongs to it. */
+struct hypr_moment {
+	int fd;				/* sealed memfd, holes for zero pages */
+	const uint8_t *mem;		/* mapped read-only */
+	uint64_t pages_stored;
+	struct hypr_state *state;
+};
+
+/* Guarded by op_lock, but for what a running vCPU does to the memory. */
+struct hypr_view {
+	char name[HYPR_NAME_MAX];
+	unsigned int number;		/* KVM's address space id */
+	uint8_t *mem;
+	struct hypr_moment *moment;	/* NULL for the boot view */
+	struct hypr_state *state;	/* where it was left, unless it is running */
+	bool prepared;
+	uint64_t swaps;
+	uint64_t resets;
+};
+
+struct hypr_vm {
+	/* Set by hypr_vm_create(), then constant. */
+	char name[HYPR_NAME_MAX];
+	const struct hypr_engine *engine;
+	uint64_t mem_bytes;
+	unsigned int nr_vcpus;
+	unsigned int flags;
+	unsigned int pause_timeout_ms;
+	unsigned int views_max;		/* the boot view included */
+	int *pin;
+	unsigned int nr_pin;
+	hypr_report_fn report;
+	void *report_arg;
+	int console_in;
+	int console_out;
+	int kvm_fd;
+	int vm_fd;
+	size_t run_bytes;
+	size_t xsave_bytes;
+	bool has_xsave2;
+	bool has_deadline;
+	unsigned int nr_msrs;
+	uint32_t *msr_index;
+	struct hypr_control_page *control;
+	struct hypr_vcpu *vcpu;
+	struct hypr_console console;
+	struct hypr_rtc rtc;
+
+	pthread_mutex_t op_lock;
+	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by number */
+	struct hypr_view *active;			/* op_lock */
+	bool started;					/* op_lock */
+	bool paused;					/* op_lock */
+	int paused_how;					/* op_lock, HYPR_PAUSE_* */
+	uint64_t swaps;					/* op_lock */
+	uint64_t generation;				/* op_lock */
+
+	pthread_mutex_t run_lock;
+	pthread_cond_t go_cond;		/* to the vCPU threads: hold, job or ended changed */
+	pthread_cond_t held_cond;	/* from them: held, job or ended changed */
+	bool ended;					/* run_lock */
+	bool failed;					/* run_lock */
+	char end_reason[96];				/* run_lock */
+};
+
+static inline uint64_t hypr_tsc(void)
+{
+	uint32_t lo, hi;
+
+	/* rdtscp waits for what came before; lfence holds back what comes after. */
+	asm volatile("rdtscp\n\tlfence" : "=a" (lo), "=d" (hi) : : "rcx", "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* time.c: deadlines on the monotonic clock */
+uint64_t hypr_now_ns(void);
+int hypr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns);
+int hypr_cond_init(pthread_cond_t *cond);
+
+/* vm.c */
+const char *hypr_vm_engine_name(const struct hypr_vm *vm);
+bool hypr_vm_has_ended(struct hypr_vm *vm);
+void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+int hypr_vm_check_alive(struct hypr_vm *vm);
+
+/* load.c: kernel and initrd from files into the boot view */
+int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);
+
+/* cpuid.c */
+int hypr_cpuid_set(struct hypr_vm *vm);
+
+/* msr.c: which MSRs belong to a state */
+int hypr_msr_list_init(struct hypr_vm *vm);
+
+/* vcpu.c */
+int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index);
+void hypr_vcpu_fini(struct hypr_vcpu *vcpu);
+int hypr_vcpu_start(struct hypr_vcpu *vcpu);
+int hypr_vcpus_hold(struct hypr_vm *vm);
+void hypr_vcpus_release(struct hypr_vm *vm);
+void hypr_vcpus_kick_locked(struct hypr_vm *vm);
+int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *arg),
+		  void *arg);
+
+/* port.c: exits to devices */
+void hypr_port_exit(struct hypr_vcpu *vcpu);
+
+/* mem.c */
+int hypr_mem_slots_add(struct hypr_vm *vm, struct hypr_view *view);
+void hypr_mem_slots_remove(struct hypr_vm *vm, struct hypr_view *view);
+int hypr_mem_control_create(struct hypr_vm *vm);
+
+/* privmem.c: the pages that a view does not share with its moment */
+int hypr_privmem_count(const uint8_t *mem, uint64_t bytes, uint64_t *pages);
+int hypr_privmem_drop(uint8_t *mem, uint64_t bytes, uint64_t *pages);
+
+/* moment.c */
+struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view);
+void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment);
+
+/* view.c */
+struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name);
+struct hypr_view *hypr_view_lookup(struct hypr_vm *vm, const char *name);
+int hypr_view_create_boot(struct hypr_vm *vm);
+void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view);
+int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages);
+
+/* reset.c: op_lock held, the view not running */
+int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
+		      struct hypr_reset_result *result);
+
+/* swap.c: op_lock held */
+int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
+		     struct hypr_swap_result *result, struct hypr_reset_result *reset);
+
+/* pause.c: op_lock held */
+int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
+void hypr_vm_unpark(struct hypr_vm *vm);
+int hypr_vm_halt(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
+int hypr_vm_go(struct hypr_vm *vm);
+void hypr_vm_release(struct hypr_vm *vm, const struct hypr_state *state);
+
+/* state.c */
+struct hypr_state *hypr_state_alloc(struct hypr_vm *vm);
+void hypr_state_free(struct hypr_vm *vm, struct hypr_state *state);
+void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hypr_state *from);
+int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state);
+int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state);
+int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state);
+void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state);
+
+#endif /* LIB_INTERNAL_H */

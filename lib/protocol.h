@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Requests and answers on the control socket: JSON objects, one a line. */
+#ifndef LIB_PROTOCOL_H
+#define LIB_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hypr/hypr.h"
+
+#define HYPR_LINE_MAX	4096	/* of a request, newline included */
+
+enum hypr_op {
+	HYPR_OP_INFO,
+	HYPR_OP_PAUSE,
+	HYPR_OP_RESUME,
+	HYPR_OP_SNAPSHOT,
+	HYPR_OP_VIEWS,
+	HYPR_OP_SWAP,
+	HYPR_OP_RESET,
+	HYPR_OP_VERIFY,
+	HYPR_OP_REMOVE,
+	HYPR_OP_STOP,
+	HYPR_OPS
+};
+
+struct hypr_request {
+	enum hypr_op op;
+	char view[64];		/* "" unless the operation has one */
+	unsigned int flags;	/* HYPR_SWAP_* */
+};
+
+/**
+ * hypr_request_parse() - read a request
+ * @line: @len bytes, any
+ * Return: 0; -EINVAL with hypr_error() naming what is wrong.
+ */
+int hypr_request_parse(const char *line, size_t len, struct hypr_request *request);
+
+/**
+ * hypr_request_serve() - do what is asked
+ * @stop: out: true when the VM was told to stop
+ * Return: the answer, one line without newline, to be freed; NULL without memory.
+ */
+char *hypr_request_serve(struct hypr_vm *vm, const struct hypr_request *request, bool *stop);
+
+/** hypr_answer_error() - the answer to a request that failed with @err */
+char *hypr_answer_error(int err, const char *text);
+
+#endif /* LIB_PROTOCOL_H */

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reset: a view back to its moment, byte for byte.  The view is a private
+ * mapping of the moment's memory, so dropping its private pages is enough; KVM
+ * hears of it through its MMU notifier, which also flushes what the TLBs know
+ * of them.  The tables are completed again, so that the first touch of a
+ * dropped page does not fault.
+ */
+#include "internal.h"
+
+/**
+ * hypr_view_restore() - put back memory and state of a view that does not run
+ * @view: inactive, or active with all vCPUs held
+ * @result: out
+ */
+int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
+		      struct hypr_reset_result *result)
+{
+	uint64_t start = hypr_tsc(), dropped;
+	int ret;
+
+	memset(result, 0, sizeof(*result));
+	result->view = view->number;
+	if (!view->moment)
+		return hypr_fail(-EINVAL,
+				 "view '%s' has no moment to go back to; take a snapshot and reset that",
+				 view->name);
+	ret = hypr_privmem_drop(view->mem, vm->mem_bytes, &result->pages_dropped);
+	if (ret)
+		return hypr_fail_sys(ret, "view '%s': dropping its private pages", view->name);
+	hypr_state_copy(vm, view->state, view->moment->state);
+	dropped = hypr_tsc();
+
+	ret = hypr_view_prepare(vm, view, NULL);
+	view->resets++;
+	result->drop_cycles = dropped - start;
+	result->total_cycles = hypr_tsc() - start;
+	result->prepare_cycles = result->total_cycles - result->drop_cycles;
+	return ret;
+}
+
+/* The active view is put back by a swap to itself, which tells the guest, too. */
+static int reset_active(struct hypr_vm *vm, struct hypr_view *view,
+			struct hypr_reset_result *result)
+{
+	struct hypr_swap_result swap = { 0 };
+	int ret;
+
+	if (!view->moment)
+		return hypr_view_restore(vm, view, result);
+	ret = hypr_swap_locked(vm, view, 0, &swap, result);
+	result->pause = swap.pause;
+	result->pause_cycles = swap.pause_cycles;
+	result->total_cycles = swap.total_cycles;
+	return ret;
+}
+
+int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_result *result)
+{
+	struct hypr_reset_result unused;
+	struct hypr_view *view;
+	int ret;
+
+	if (!result)
+		result = &unused;
+	memset(result, 0, sizeof(*result));
+	pthread_mutex_lock(&vm->op_lock);
+	ret = hypr_vm_check_alive(vm);
+	if (ret)
+		goto unlock;
+	view = hypr_view_lookup(vm, name);
+	if (!view)
+		ret = -ENOENT;
+	else if (view == vm->active)
+		ret = reset_active(vm, view, result);
+	else
+		ret = hypr_view_restore(vm, view, result);
+unlock:
+	pthread_mutex_unlock(&vm->op_lock);
+	return ret;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The clock chip behind ports 0x70 and 0x71 (MC146818), as far as a guest reads it. */
+#ifndef LIB_RTC_H
+#define LIB_RTC_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#define HYPR_RTC_PORT		0x70
+#define HYPR_RTC_PORTS		2
+
+/* What belongs to a moment.  The time of day does not: it is the host's. */
+struct hypr_rtc_state {
+	uint8_t index;
+	uint8_t cmos[128];
+};
+
+struct hypr_rtc {
+	pthread_mutex_t lock;	/* guards @s */
+	struct hypr_rtc_state s;
+	int64_t (*now)(void);	/* seconds since 1970, UTC */
+};
+
+/** hypr_rtc_init() - @now may be NULL for the host's clock */
+void hypr_rtc_init(struct hypr_rtc *rtc, int64_t (*now)(void));
+uint8_t hypr_rtc_read(struct hypr_rtc *rtc, unsigned int reg);
+void hypr_rtc_write(struct hypr_rtc *rtc, unsigned int reg, uint8_t value);
+void hypr_rtc_save(struct hypr_rtc *rtc, struct hypr_rtc_state *state);
+void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state);
+
+#endif /* LIB_RTC_H */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where control sockets are, and how one is told from a stale one. */
+#ifndef LIB_RUNTIME_H
+#define LIB_RUNTIME_H
+
+#include <sys/un.h>
+
+/** hypr_runtime_address() - the socket address of the VM @name */
+int hypr_runtime_address(const char *name, struct sockaddr_un *address);
+
+/**
+ * hypr_runtime_lock() - keep others from making or removing sockets
+ * @create: make the directory when it is missing
+ * Return: an fd whose close() unlocks, or -errno.
+ */
+int hypr_runtime_lock(int create);
+
+/** hypr_runtime_connect() - Return: a connected fd, or -errno (-ECONNREFUSED: stale) */
+int hypr_runtime_connect(const struct sockaddr_un *address);
+
+#endif /* LIB_RUNTIME_H */

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Saving and loading all of a VM that is not memory: vCPUs (each on its own
+ * thread), interrupt controllers, timer, serial line, clock chip, and the
+ * guest's clock.
+ *
+ * The clock: a guest's TSC is the host's plus an offset.  Saving notes the
+ * offset and the host TSC of that instant; loading sets the offset so that the
+ * guest's TSC goes on from there.  One host TSC reading serves all vCPUs, so
+ * they stay in step.  The offset is set as a device attribute, since KVM takes
+ * a write to MSR_IA32_TSC that is near another vCPU's for an attempt to
+ * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
+ * the guest's TSC.
+ *
+ * Only ever called with every vCPU held.
+ */
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "internal.h"
+
+#define MSR_TSC_DEADLINE	0x6e0
+
+#define APIC_TIMER_LVT		0x320
+#define APIC_TIMER_INITIAL	0x380
+#define APIC_TIMER_CURRENT	0x390
+#define APIC_IRR		0x200
+#define APIC_LVT_MASKED		(1u << 16)
+#define APIC_LVT_TIMER_MODE	(3u << 17)	/* 0 is one-shot */
+
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+/* ---- allocation ---------------------------------------------------------- */
+
+static size_t msrs_bytes(const struct hypr_vm *vm)
+{
+	return sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
+}
+
+struct hypr_state *hypr_state_alloc(struct hypr_vm *vm)
+{
+	struct hypr_state *state;
+	unsigned int i;
+
+	state = calloc(1, sizeof(*state) + vm->nr_vcpus * sizeof(state->vcpu[0]));
+	if (!state)
+		goto no_memory;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		state->vcpu[i].msrs = calloc(1, msrs_bytes(vm));
+		state->vcpu[i].xsave = calloc(1, vm->xsave_bytes);
+		if (!state->vcpu[i].msrs || !state->vcpu[i].xsave)
+			goto free_state;
+	}
+	return state;
+
+free_state:
+	hypr_state_free(vm, state);
+no_memory:
+	hypr_fail(-ENOMEM, "no memory for the state of %u vCPUs", vm->nr_vcpus);
+	return NULL;
+}
+
+void hypr_state_free(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	if (!state)
+		return;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		free(state->vcpu[i].msrs);
+		free(state->vcpu[i].xsave);
+	}
+	free(state);
+}
+
+void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hypr_state *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		struct kvm_msrs *msrs = to->vcpu[i].msrs;
+		struct kvm_xsave *xsave = to->vcpu[i].xsave;
+
+		memcpy(msrs, from->vcpu[i].msrs, msrs_bytes(vm));
+		memcpy(xsave, from->vcpu[i].xsave, vm->xsave_bytes);
+		to->vcpu[i] = from->vcpu[i];
+		to->vcpu[i].msrs = msrs;
+		to->vcpu[i].xsave = xsave;
+	}
+	to->valid = from->valid;
+	to->host_tsc = from->host_tsc;
+	memcpy(to->boot_id, from->boot_id, sizeof(to->boot_id));
+	memcpy(to->chip, from->chip, sizeof(to->chip));
+	to->pit = from->pit;
+	to->console = from->console;
+	to->rtc = from->rtc;
+}
+
+/* ---- one vCPU ------------------------------------------------------------ */
+
+static int vcpu_ioctl(struct hypr_vcpu *vcpu, unsigned long request, void *arg)
+{
+	return ioctl(vcpu->fd, request, arg) < 0 ? -errno : 0;
+}
+
+static int tsc_offset_get(struct hypr_vcpu *vcpu, uint64_t *offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)offset,
+	};
+
+	return vcpu_ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attr);
+}
+
+static int tsc_offset_set(struct hypr_vcpu *vcpu, uint64_t offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	return vcpu_ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+static int deadline_get(struct hypr_vcpu *vcpu, uint64_t *deadline)
+{
+	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
+
+	*deadline = 0;
+	if (!vcpu->vm->has_deadline)
+		return 0;
+	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msr) != 1)
+		return -EIO;
+	*deadline = msr.entry.data;
+	return 0;
+}
+
+static int deadline_set(struct hypr_vcpu *vcpu, uint64_t deadline)
+{
+	struct one_msr msr = {
+		.head.nmsrs = 1,
+		.entry = { .index = MSR_TSC_DEADLINE, .data = deadline },
+	};
+
+	if (!vcpu->vm->has_deadline)
+		return 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, &msr) == 1 ? 0 : -EIO;
+}
+
+static int msrs_get(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
+{
+	unsigned int i;
+
+	msrs->nmsrs = vcpu->vm->nr_msrs;
+	for (i = 0; i < msrs->nmsrs; i++)
+		msrs->entries[i] = (struct kvm_msr_entry){ .index = vcpu->vm->msr_index[i] };
+	return ioctl(vcpu->fd, KVM_GET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
+}
+
+static int msrs_set(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
+{
+	return ioctl(vcpu->fd, KVM_SET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
+}
+
+static uint32_t lapic_reg(const struct kvm_lapic_state *lapic, unsigned int reg)
+{
+	uint32_t value;
+
+	memcpy(&value, lapic->regs + reg, sizeof(value));
+	return value;
+}
+
+/*
+ * A one-shot timer that has run out leaves no trace in the registers between
+ * the host's timer and the next VM entry, which is when KVM would raise the
+ * interrupt.  Raise it here: one too many does no harm, one too few stops the
+ * guest's clock for good.
+ */
+static void lapic_note_expired(struct kvm_lapic_state *lapic)
+{
+	uint32_t lvt = lapic_reg(lapic, APIC_TIMER_LVT);
+	uint8_t vector = lvt & 0xff;
+	unsigned int reg = APIC_IRR + (vector / 32) * 0x10;
+	uint32_t irr;
+
+	if ((lvt & (APIC_LVT_MASKED | APIC_LVT_TIMER_MODE)) || vector < 16 ||
+	    !lapic_reg(lapic, APIC_TIMER_INITIAL) || lapic_reg(lapic, APIC_TIMER_CURRENT))
+		return;
+	irr = lapic_reg(lapic, reg) | 1u << (vector % 32);
+	memcpy(lapic->regs + reg, &irr, sizeof(irr));
+}
+
+static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
+{
+	struct hypr_state *all = arg;
+	struct hypr_vcpu_state *state = &all->vcpu[vcpu->index];
+	unsigned long get_xsave = vcpu->vm->has_xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+	int ret;
+
+	/* First: it takes pending INIT and SIPI, and so alters the rest. */
+	ret = vcpu_ioctl(vcpu, KVM_GET_MP_STATE, &state->mp_state);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_REGS, &state->regs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_SREGS, &state->sregs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_XCRS, &state->xcrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, get_xsave, state->xsave);
+	if (!ret)
+		ret = deadline_get(vcpu, &state->tsc_deadline);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_LAPIC, &state->lapic);
+	if (!ret)
+		ret = msrs_get(vcpu, state->msrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &state->events);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debugregs);
+	if (!ret)
+		ret = tsc_offset_get(vcpu, &state->tsc_offset);
+	if (!ret)
+		lapic_note_expired(&state->lapic);
+	return ret;
+}
+
+struct load {
+	const struct hypr_state *state;
+	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
+};
+
+static int vcpu_load_time(struct hypr_vcpu *vcpu, void *arg)
+{
+	const struct load *load = arg;
+	const struct hypr_vcpu_state *state = &load->state->vcpu[vcpu->index];
+	int ret;
+
+	ret = tsc_offset_set(vcpu, state->tsc_offset + load->tsc_shift);
+	if (!ret)
+		ret = deadline_set(vcpu, state->tsc_deadline);
+	return ret;
+}
+
+static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
+{
+	const struct load *load = arg;
+	/* KVM only reads them; its ioctls' arguments are not const. */
+	struct hypr_vcpu_state *state =
+		(struct hypr_vcpu_state *)&load->state->vcpu[vcpu->index];
+	int ret;
+
+	/* The deadline of the state that is being left must not fire in this one. */
+	ret = deadline_set(vcpu, 0);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_SREGS, &state->sregs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_XCRS, &state->xcrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_XSAVE, state->xsave);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
+	if (!ret)
+		ret = msrs_set(vcpu, state->msrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &state->debugregs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
+	if (!ret)
+		ret = vcpu_load_time(vcpu, arg);
+	return ret;
+}
+
+/* ---- devices ------------------------------------------------------------- */
+
+static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		state->chip[i].chip_id = i;
+		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (ioctl(vm->vm_fd, KVM_GET_PIT2, &state->pit) < 0)
+		return -errno;
+	hypr_console_save(&vm->console, &state->console);
+	hypr_rtc_save(&vm->rtc, &state->rtc);
+	return 0;
+}
+
+static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
+		return -errno;
+	/* After the interrupt controllers: it may raise its line. */
+	hypr_console_load(&vm->console, &state->console);
+	hypr_rtc_load(&vm->rtc, &state->rtc);
+	return 0;
+}
+
+/* ---- the control page ---------------------------------------------------- */
+
+static void control_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		uint32_t control = __atomic_load_n(&vm->control->vcpu[i].state,
+						   __ATOMIC_ACQUIRE);
+
+		state->vcpu[i].parked = control == HYPR_VCPU_PAUSED;
+		state->vcpu[i].control = control == HYPR_VCPU_OFFLINE ?
+					 HYPR_VCPU_OFFLINE : HYPR_VCPU_RUNNING;
+	}
+	memcpy(state->boot_id, vm->control->boot_id, sizeof(state->boot_id));
+}
+
+/* Releases the vCPUs of @state that are parked, once their threads go on. */
+void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		__atomic_store_n(&vm->control->vcpu[i].state, state->vcpu[i].control,
+				 __ATOMIC_RELEASE);
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	int ret;
+
+	state->valid = false;
+	state->host_tsc = hypr_tsc();
+	ret = hypr_vcpus_do(vm, vcpu_save, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the vCPUs' state");
+	ret = devices_save(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the devices' state");
+	control_save(vm, state);
+	state->valid = true;
+	return 0;
+}
+
+static struct load load_now(const struct hypr_state *state)
+{
+	return (struct load){ .state = state, .tsc_shift = state->host_tsc - hypr_tsc() };
+}
+
+int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	struct load load;
+	int ret;
+
+	ret = devices_load(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the devices' state");
+	load = load_now(state);
+	ret = hypr_vcpus_do(vm, vcpu_load, &load);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the vCPUs' state");
+	return 0;
+}
+
+/* Only the clock: the guest goes on as if no time had passed since it was saved. */
+int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	struct load load = load_now(state);
+	int ret;
+
+	ret = hypr_vcpus_do(vm, vcpu_load_time, &load);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the guest's clock");
+	return 0;
+}
