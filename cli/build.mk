@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The hypr command, out/bin/hypr: static, so that the same file runs here and on
+# the emulated PC.
+
+CLI_SRC := $(wildcard cli/*.c)
+CLI_OBJ := $(CLI_SRC:cli/%.c=out/obj/cli/%.o)
+CLI_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -pthread
+CLI_HYPR := out/bin/hypr
+
+.PHONY: cli
+cli: $(CLI_HYPR)
+PROGRAMS += $(CLI_HYPR)
+RIG_FILES += $(CLI_HYPR):/bin/hypr
+
+out/obj/cli/%.o: cli/%.c cli/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(CLI_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CLI_HYPR): $(CLI_OBJ) $(LIB_STATIC)
+	@mkdir -p $(@D)
+	$(CC) -static -o $@ $(CLI_OBJ) $(LIB_STATIC) $(LIB_LIBS)
+
+-include $(CLI_OBJ:.o=.d)
+
+.PHONY: install-cli
+install-cli: cli
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(CLI_HYPR) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 docs/man/hypr.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 cli/hypr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hypr
+
+# Shell tests of the command, run there (tests/rig.list).
+RIG_FILES += $(foreach f,common.sh cli.sh forced.sh,tests/rig/$(f):/tests/rig/$(f))

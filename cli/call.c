@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A request to a running VM; every way in which it can fail, in words. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "hypr/hypr.h"
+
+/* The VM said no. */
+static int refused(const struct cli_args *args, const char *verb, const char *vm,
+		   const json_t *answer)
+{
+	const char *error = cli_str(answer, "error");
+	int err = (int)-cli_int(answer, "errno");
+
+	if (err == -ENOENT)
+		return cli_fail(args, EXIT_NO_VIEW, verb, "%s: %s (hypr views %s lists them)",
+				vm, error, vm);
+	return cli_fail(args, cli_code(err), verb, "%s: %s", vm, error);
+}
+
+static int call_failed(const struct cli_args *args, const char *verb, const char *vm, int ret)
+{
+	if (ret == -ESRCH)
+		return cli_fail(args, EXIT_NO_VM, verb,
+				"no VM '%s' runs (hypr ps lists those that do)", vm);
+	if (ret == -EINVAL)
+		return cli_fail(args, EXIT_USAGE, verb, "%s", hypr_error());
+	return cli_fail(args, cli_code(ret), verb, "%s", hypr_error());
+}
+
+int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+	     json_t **answer)
+{
+	char *line = json_dumps(request, JSON_COMPACT);
+	char *text = NULL;
+	int ret;
+
+	*answer = NULL;
+	json_decref(request);
+	if (!line)	/* what was typed is not UTF-8 */
+		return cli_fail(args, EXIT_USAGE, verb, "a name with bytes that no name has");
+	ret = hypr_client_call(vm, line, &text);
+	free(line);
+	if (ret)
+		return call_failed(args, verb, vm, ret);
+
+	*answer = json_loads(text, 0, NULL);
+	free(text);
+	if (!*answer)
+		return cli_fail(args, EXIT_FAILED, verb, "%s: its answer is no JSON", vm);
+	if (!json_is_true(json_object_get(*answer, "ok"))) {
+		ret = refused(args, verb, vm, *answer);
+		json_decref(*answer);
+		*answer = NULL;
+		return ret;
+	}
+	if (args->json)
+		cli_print_json(*answer);
+	return EXIT_OK;
+}

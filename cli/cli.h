@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the commands of hypr(1) share: a table entry each, parsed arguments,
+ * calls to a running VM, and ways to answer.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes; hypr(1) lists them. */
+#define EXIT_OK			0
+#define EXIT_FAILED		1	/* also: verify found differences */
+#define EXIT_USAGE		2
+#define EXIT_NO_VM		3
+#define EXIT_NO_VIEW		4
+#define EXIT_HOST		5	/* the host lacks something: hypr doctor */
+#define EXIT_EXISTS		6	/* a VM or view of this name is there */
+#define EXIT_NOT_PARKED		7	/* the guest did not park, and force was ruled out */
+
+#define CLI_OPTIONS_MAX		16
+#define CLI_ERROR_MAX		512
+
+/**
+ * struct cli_option - an entry of a command's table, which ends with a name of NULL
+ * @name: long option
+ * @letter: short option, or 0
+ * @value: what it takes, in capitals; NULL for a switch
+ */
+struct cli_option {
+	const char *name;
+	char letter;
+	const char *value;
+	const char *help;
+};
+
+/** struct cli_args - what was parsed; see cli_parse() */
+struct cli_args {
+	bool json;
+	bool help;
+	const char *option[CLI_OPTIONS_MAX];	/* by table index; "" for a switch */
+	int nr;
+	char **arg;				/* the rest */
+};
+
+/**
+ * struct cli_command - one command
+ * @args: its arguments, for the usage line
+ * @summary: one line
+ * @nr_args: how many it takes, exactly
+ * @run: Return: an exit code
+ */
+struct cli_command {
+	const char *name;
+	const char *args;
+	const char *summary;
+	const struct cli_option *options;
+	int nr_args;
+	int (*run)(const struct cli_args *args);
+};
+
+extern const struct cli_command cmd_doctor, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
+	cmd_resume, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views;
+
+/* parse.c: nothing here prints */
+
+/**
+ * cli_parse() - parse a command's own arguments
+ * @argv: argv[0] is the command's name
+ * @error: out: why not, at least CLI_ERROR_MAX bytes
+ * Return: 0 or -EINVAL.
+ */
+int cli_parse(const struct cli_command *command, int argc, char **argv,
+	      struct cli_args *args, char *error);
+
+/** cli_parse_size() - "16M", "1G", "65536"; units K, M, G.  Return: 0, -EINVAL. */
+int cli_parse_size(const char *text, uint64_t *bytes);
+
+/** cli_parse_uint() - a decimal number up to @max.  Return: 0, -EINVAL. */
+int cli_parse_uint(const char *text, unsigned int max, unsigned int *value);
+
+/**
+ * cli_parse_list() - "1,2,4-6"
+ * @list: out: at most @max numbers
+ * Return: how many, or -EINVAL.
+ */
+int cli_parse_list(const char *text, int *list, int max);
+
+/* report.c */
+
+/** cli_fail() - one line on stderr (JSON on stdout too with --json).  Return: @code. */
+int cli_fail(const struct cli_args *args, int code, const char *verb, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/** cli_code() - the exit code for a failed call of the library */
+int cli_code(int err);
+
+/** cli_print_json() - one line on stdout */
+void cli_print_json(const json_t *object);
+
+/** cli_begin() - what every text output begins with: "NAME (ENGINE): " */
+void cli_begin(const json_t *answer);
+
+/* Fields of an answer; 0 or "" when it has none of this name. */
+long long cli_int(const json_t *object, const char *key);
+const char *cli_str(const json_t *object, const char *key);
+
+/* call.c */
+
+/**
+ * cli_call() - ask a running VM
+ * @request: what to ask; taken over
+ * @answer: out: to be given back with json_decref()
+ * Return: EXIT_OK, or an exit code after having said what is wrong.
+ */
+int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+	     json_t **answer);
+
+/* tty.c */
+
+/**
+ * cli_tty_start() - a raw terminal on stdin, through a pipe
+ * @escape: called from another thread when Ctrl-] is typed
+ * Return: the fd to read from; stdin itself when it is no terminal; -1 on error.
+ */
+int cli_tty_start(void (*escape)(void));
+
+/** cli_tty_stop() - give the terminal back as it was */
+void cli_tty_stop(void);
+
+#endif /* CLI_CLI_H */

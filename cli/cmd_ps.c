@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* hypr ps: the VMs that run. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "hypr/hypr.h"
+
+/* Add what one VM says of itself; one that ends meanwhile is left out. */
+static int add_vm(void *arg, const char *vm)
+{
+	json_t *list = arg, *info;
+	char *answer = NULL;
+	int ret;
+
+	ret = hypr_client_call(vm, "{\"op\":\"info\"}", &answer);
+	if (ret == -EACCES) {
+		info = json_pack("{s:s, s:s, s:s}", "vm", vm, "engine", "?",
+				 "state", "not yours");
+	} else {
+		info = ret ? NULL : json_loads(answer, 0, NULL);
+		free(answer);
+	}
+	if (info)
+		json_array_append_new(list, info);
+	return 0;
+}
+
+static void print_vm(const json_t *vm)
+{
+	printf("%-16s %7lld %-9s %-8s %5lld %5lldM %-16s %5lld %8lld\n", cli_str(vm, "vm"),
+	       cli_int(vm, "pid"), cli_str(vm, "engine"), cli_str(vm, "state"),
+	       cli_int(vm, "vcpus"), cli_int(vm, "mem_bytes") >> 20,
+	       cli_str(vm, "active_view"), cli_int(vm, "views"), cli_int(vm, "swaps"));
+}
+
+static void print_list(const json_t *list)
+{
+	json_t *vm;
+	size_t i;
+
+	printf("%-16s %7s %-9s %-8s %5s %6s %-16s %5s %8s\n", "NAME", "PID", "ENGINE", "STATE",
+	       "VCPUS", "MEM", "ACTIVE", "VIEWS", "SWAPS");
+	json_array_foreach(list, i, vm)
+		print_vm(vm);
+}
+
+static int run(const struct cli_args *args)
+{
+	json_t *list = json_array(), *answer;
+	int ret;
+
+	ret = hypr_client_list(add_vm, list);
+	if (ret < 0) {
+		json_decref(list);
+		return cli_fail(args, cli_code(ret), "ps", "%s", hypr_error());
+	}
+	if (args->json) {
+		answer = json_pack("{s:b, s:O}", "ok", 1, "vms", list);
+		cli_print_json(answer);
+		json_decref(answer);
+	} else {
+		print_list(list);
+	}
+	json_decref(list);
+	return EXIT_OK;
+}
+
+const struct cli_command cmd_ps = {
+	.name = "ps",
+	.args = "",
+	.summary = "list the VMs that run",
+	.nr_args = 0,
+	.run = run,
+};

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* hypr reset: put a view back to its moment, byte for byte. */
+#include <stdio.h>
+
+#include "cli.h"
+
+static int run(const struct cli_args *args)
+{
+	json_t *answer;
+	int code;
+
+	code = cli_call(args, "reset", args->arg[0],
+			json_pack("{s:s, s:s}", "op", "reset", "view", args->arg[1]), &answer);
+	if (code)
+		return code;
+	if (!args->json) {
+		cli_begin(answer);
+		printf("view %s reset: %lld pages dropped; pause %s, drop %lld cycles, prepare %lld\n",
+		       cli_str(answer, "view"), cli_int(answer, "pages_dropped"),
+		       cli_str(answer, "pause"), cli_int(answer, "drop_cycles"),
+		       cli_int(answer, "prepare_cycles"));
+	}
+	json_decref(answer);
+	return EXIT_OK;
+}
+
+const struct cli_command cmd_reset = {
+	.name = "reset",
+	.args = "NAME VIEW",
+	.summary = "put a view back to its moment",
+	.nr_args = 2,
+	.run = run,
+};

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Completion of hypr(1) for bash: commands, options, running VMs, their views.
+
+_hypr_vms()
+{
+	hypr ps 2>/dev/null | sed -n '2,$s/ .*//p'
+}
+
+_hypr_views()
+{
+	hypr views "$1" 2>/dev/null | sed -n '3,$s/ .*//p'
+}
+
+_hypr_options()
+{
+	hypr help "$1" 2>/dev/null | sed -n 's/^.*\(--[a-z-]*\).*/\1/p'
+}
+
+# The words after the command that are no options.
+_hypr_arguments()
+{
+	local i
+
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -* ]] || printf '%s\n' "${COMP_WORDS[i]}"
+	done
+}
+
+_hypr()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local verb=${COMP_WORDS[1]} words=
+	local -a given
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		words="run ps pause resume snapshot views swap reset verify remove stop doctor version help"
+	elif [[ $cur == -* ]]; then
+		words=$(_hypr_options "$verb")
+	elif [[ $verb == run ]]; then
+		case $prev in
+		--kernel | -k | --initrd | -i | --log | -l)
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+			;;
+		--engine | -e) words=ept-swap ;;
+		esac
+	else
+		mapfile -t given < <(_hypr_arguments)
+		case $verb,${#given[@]} in
+		pause,0 | resume,0 | views,0 | stop,0 | snapshot,0) words=$(_hypr_vms) ;;
+		swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
+		swap,1 | reset,1 | verify,1 | remove,1) words=$(_hypr_views "${given[0]}") ;;
+		help,0) words="run ps pause resume snapshot views swap reset verify remove stop doctor" ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _hypr hypr

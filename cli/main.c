@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hypr - one VM, many memory states.  Finds the command, parses its options,
+ * runs it.  Each command is in a file of its own, cmd_<name>.c.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "hypr/hypr.h"
+
+static const struct cli_command *const commands[] = {
+	&cmd_run, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_views, &cmd_swap,
+	&cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop, &cmd_doctor,
+};
+
+#define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "usage: hypr COMMAND [OPTION]... [ARGUMENT]...\n\n");
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %-9s %-11s %s\n", commands[i]->name, commands[i]->args,
+			commands[i]->summary);
+	fprintf(to, "  %-9s %-11s %s\n", "version", "", "version and engines");
+	fprintf(to, "  %-9s %-11s %s\n", "help", "[COMMAND]", "this, or a command's options");
+	fprintf(to, "\nEvery command takes --json and --help.  hypr(1) has the rest.\n");
+}
+
+static void print_command(const struct cli_command *command)
+{
+	const struct cli_option *option;
+	char left[40];
+
+	printf("usage: hypr %s [OPTION]...%s%s\n%s\n\n", command->name,
+	       *command->args ? " " : "", command->args, command->summary);
+	for (option = command->options; option && option->name; option++) {
+		snprintf(left, sizeof(left), "--%s%s%s", option->name,
+			 option->value ? " " : "", option->value ? option->value : "");
+		printf("  %c%c%s %-22s %s\n", option->letter ? '-' : ' ',
+		       option->letter ? option->letter : ' ', option->letter ? "," : " ",
+		       left, option->help);
+	}
+	printf("  -j, %-22s %s\n  -h, %-22s %s\n", "--json", "answer in JSON, one object a line",
+	       "--help", "this");
+}
+
+static const struct cli_command *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_COMMANDS; i++) {
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	}
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	fprintf(stderr, "hypr: no command '%.40s' (hypr help lists them)\n", name);
+	return EXIT_USAGE;
+}
+
+static int help(const char *name)
+{
+	const struct cli_command *command = name ? find(name) : NULL;
+
+	if (name && !command)
+		return unknown(name);
+	if (command)
+		print_command(command);
+	else
+		print_usage(stdout);
+	return EXIT_OK;
+}
+
+static int version(bool json)
+{
+	if (json)
+		printf("{\"ok\":true,\"version\":\"%s\",\"engines\":[\"%s\"]}\n",
+		       hypr_version(), HYPR_ENGINE_EPT_SWAP);
+	else
+		printf("hypr %s\nengines: %s\n", hypr_version(), HYPR_ENGINE_EPT_SWAP);
+	return EXIT_OK;
+}
+
+static int run_command(const struct cli_command *command, int argc, char **argv)
+{
+	char error[CLI_ERROR_MAX];
+	struct cli_args args;
+
+	if (cli_parse(command, argc, argv, &args, error))
+		return cli_fail(&args, EXIT_USAGE, command->name, "%s", error);
+	if (args.help) {
+		print_command(command);
+		return EXIT_OK;
+	}
+	return command->run(&args);
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *command;
+	const char *name = argc > 1 ? argv[1] : NULL;
+	int code;
+
+	signal(SIGPIPE, SIG_IGN);	/* a write that fails is reported */
+	if (!name) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
+		return help(argc > 2 ? argv[2] : NULL);
+	if (!strcmp(name, "version") || !strcmp(name, "--version"))
+		return version(argc > 2 && (!strcmp(argv[2], "--json") || !strcmp(argv[2], "-j")));
+	command = find(name);
+	if (!command)
+		return unknown(name);
+	code = run_command(command, argc - 1, argv + 1);
+	if (fflush(stdout) && !code) {
+		fprintf(stderr, "hypr: %s: the answer could not be written\n", name);
+		code = EXIT_FAILED;
+	}
+	return code;
+}
