@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hypr-demo, the demonstration that `make demo` runs on the emulated PC: static,
+# on libhypr, with the report format of the guest "epoch".
+
+BENCH_DEMO_SRC := bench/demo.c bench/demo_result.c bench/timeline.c \
+		  bench/stats.c bench/memslot_replace.c
+BENCH_DEMO_OBJ := $(BENCH_DEMO_SRC:%.c=out/obj/%.o)
+BENCH_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -I. -pthread
+BENCH_DEMO := out/bin/hypr-demo
+
+out/obj/bench/%.o: bench/%.c bench/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^ -ljansson
+
+-include $(BENCH_DEMO_OBJ:.o=.d)
+
+RIG_FILES += $(BENCH_DEMO):/bin/hypr-demo
+
+# How the demo judges, under the sanitizers.
+BENCH_TEST := out/tests/unit/demo_test
+BENCH_TEST_SRC := tests/unit/demo_test.c bench/demo_result.c bench/timeline.c \
+		  bench/stats.c
+UNIT_TESTS += $(BENCH_TEST)
+
+$(BENCH_TEST): $(BENCH_TEST_SRC) $(wildcard bench/*.h) \
+		guests/epoch/epoch_report.h bench/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -O1 -fsanitize=address,undefined \
+		-fno-sanitize-recover=all -o $@ $(BENCH_TEST_SRC) -lcmocka -ljansson
