@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Tests of the HYPR ioctls with tiny guests: static programs that run on the
+# emulated PC, each printing TAP.
+
+KVMTEST_OUT := out/tests/kvm
+KVMTEST_OBJ := out/obj/tests/kvm
+KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c))
+KVMTEST_PROGRAMS := $(addprefix $(KVMTEST_OUT)/,$(KVMTEST_NAMES))
+KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx
+KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)
+KVMTEST_CFLAGS := $(CFLAGS) -Itests/kvm -MMD -MP -pthread
+# The guest is copied into a VM: relative addresses only, no SSE, and
+# no red zone, since interrupts come on the same stack.
+KVMTEST_GUEST_CFLAGS := -ffreestanding -fpie -mgeneral-regs-only \
+	-mno-red-zone -fno-stack-protector -fno-jump-tables \
+	-fno-tree-loop-distribute-patterns -fcf-protection=none \
+	-fno-asynchronous-unwind-tables
+
+RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_OUT)/$(t):/tests/kvm/$(t))
+
+.PHONY: kvm-tests
+kvm-tests: $(KVMTEST_PROGRAMS)
+
+$(KVMTEST_OBJ)/guest.o $(KVMTEST_OBJ)/guest_vmx.o: \
+	KVMTEST_CFLAGS += $(KVMTEST_GUEST_CFLAGS)
+
+$(KVMTEST_OBJ)/%.o: tests/kvm/%.c tests/kvm/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(KVMTEST_CFLAGS) -c -o $@ $<
+
+$(KVMTEST_PROGRAMS): $(KVMTEST_OUT)/%: $(KVMTEST_OBJ)/%.o $(KVMTEST_COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^
+
+-include $(wildcard $(KVMTEST_OBJ)/*.d)
+
+# Unit tests of kernel files, through shims, and of the ABI header.
+KUNIT_OBJ := out/obj/tests/kernel-unit
+KUNIT_CFLAGS := $(CFLAGS) -Itests/unit -MMD -MP \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+KUNIT_CXXFLAGS := $(filter-out -std=gnu11,$(KUNIT_CFLAGS)) -std=c++11
+
+UNIT_TESTS += out/tests/unit/kernel_eptp_test out/tests/unit/abi_test
+
+$(KUNIT_OBJ)/%.o: tests/unit/%.c tests/kvm/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(KUNIT_CFLAGS) -c -o $@ $<
+
+$(KUNIT_OBJ)/%.o: tests/unit/%.cc tests/kvm/build.mk
+	@mkdir -p $(@D)
+	$(CXX) $(KUNIT_CXXFLAGS) -c -o $@ $<
+
+out/tests/unit/kernel_eptp_test: $(KUNIT_OBJ)/kernel_eptp_test.o
+out/tests/unit/abi_test: $(KUNIT_OBJ)/abi_test.o $(KUNIT_OBJ)/abi_cxx.o
+out/tests/unit/kernel_eptp_test out/tests/unit/abi_test:
+	@mkdir -p $(@D)
+	$(CC) $(KUNIT_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
+
+-include $(wildcard $(KUNIT_OBJ)/*.d)

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which vCPUs a swap is refused for, and which not: running, halted, in user
+ * space, in SMM, in a nested guest, and one whose guest lies.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define A	KVM_HYPR_VIEW_FIRST
+
+static struct vm *vm_with_view(void)
+{
+	struct vm *vm;
+
+	need_cpus(1);
+	vm = vm_new();
+	vm_views_add(vm, 1);
+	return vm;
+}
+
+static struct vm *running_vm(int nr_vcpus)
+{
+	struct vm *vm;
+
+	need_cpus(nr_vcpus);
+	vm = vm_with_view();
+	vcpus_start(vm, nr_vcpus);
+	OK(try_prepare(vm, A));
+	return vm;
+}
+
+static void test_running(void)
+{
+	struct vm *vm = running_vm(1);
+
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, 0), -EBUSY);
+	CHECK_RET(try_commit(vm, A, KVM_EPT_SWAP_FLUSH), -EBUSY);
+	check_all_in_view(vm, 0);
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	check_all_in_view(vm, A);
+}
+
+static void test_one_of_two_running(void)
+{
+	struct vm *vm = running_vm(2);
+
+	vcpu_stop(&vm->vcpu[1]);
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	vcpu_start(&vm->vcpu[1]);
+	check_all_in_view(vm, 0);
+	CHECK_EQ(vm->vcpu[1].guest->log_count, 1);
+}
+
+static void test_forced_counts(void)
+{
+	struct vm *vm = running_vm(3);
+
+	CHECK_EQ(vm_commit(vm, A, KVM_EPT_SWAP_FORCE).forced, 3);
+	vcpu_stop(&vm->vcpu[1]);
+	CHECK_EQ(vm_commit(vm, 0, KVM_EPT_SWAP_FORCE).forced, 2);
+	vcpu_start(&vm->vcpu[1]);
+	check_all_in_view(vm, 0);
+}
+
+static void test_in_user_space(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+
+	vcpu_ask(vcpu, GUEST_OUT, 0x10, 0, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_EQ(vm_commit(vm, A, 0).forced, 0);
+	vcpu_resume(vcpu);
+	vcpu_wait_done(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+static void test_halted(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+
+	vcpu_halt(vcpu);
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	CHECK_EQ(vm_commit(vm, A, KVM_EPT_SWAP_FORCE).forced, 1);
+	CHECK_EQ(vcpu->guest->view, 0);
+	vcpu_wake(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+static void test_halted_and_refused(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+
+	vcpu_halt(vcpu);
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	vcpu_wake(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+/* Application processors before their SIPI have nothing to pause. */
+static void test_uninitialized(void)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct vm *vm = vm_with_view();
+	struct vcpu *vcpu;
+
+	vcpu = vm_vcpu_add(vm);
+	vm_vcpu_add(vm);
+	OK(try_ioctl(vm->vcpu[1].fd, KVM_SET_MP_STATE, &state));
+	OK(try_prepare(vm, A));
+	vcpu_start(vcpu);
+	vcpu_stop(vcpu);
+	CHECK_EQ(vm_commit(vm, A, 0).forced, 0);
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+/* What the guest claims frees it from being asked, never from being held. */
+static void test_lies_that_it_parked(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	unsigned int i;
+
+	vm_control_page_register(vm);
+	OK(try_prepare(vm, A));
+	vm->control->vcpu[0].state = HYPR_VCPU_PAUSED;
+	for (i = 0; i < 100; i++) {
+		unsigned int view = i % 2 ? 0 : A;
+
+		CHECK_EQ(vm_commit(vm, view, 0).forced, 0);
+		CHECK_EQ(vcpu_view(vcpu), view);
+	}
+}
+
+static void test_other_states_do_not_count(void)
+{
+	static const uint32_t states[] = {
+		HYPR_VCPU_OFFLINE, HYPR_VCPU_RUNNING,
+		HYPR_VCPU_PAUSE_REQUESTED, 4, 0xffffffff,
+	};
+	struct vm *vm = running_vm(1);
+	unsigned int i;
+
+	vm_control_page_register(vm);
+	OK(try_prepare(vm, A));
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		vm->control->vcpu[0].state = states[i];
+		if (try_commit(vm, A, 0) != -EBUSY)
+			FAIL("a running vCPU in state %#x is swapped", states[i]);
+	}
+	check_all_in_view(vm, 0);
+}
+
+static void set_smm(struct vcpu *vcpu, uint8_t smm)
+{
+	struct kvm_vcpu_events events;
+	int smm_works = try_ioctl(vcpu->vm->fd, KVM_CHECK_EXTENSION,
+				  (void *)KVM_CAP_X86_SMM);
+
+	if (smm_works <= 0)
+		skip("this KVM has no SMM");
+	OK(try_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	events.flags |= KVM_VCPUEVENT_VALID_SMM;
+	events.smi.smm = smm;
+	OK(try_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+}
+
+static void test_in_smm(void)
+{
+	struct vm *vm = vm_with_view();
+	struct vcpu *vcpu = vm_vcpu_add(vm);
+
+	OK(try_prepare(vm, A));
+	set_smm(vcpu, 1);
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	CHECK_RET(try_commit(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	set_smm(vcpu, 0);
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+static void test_other_vcpu_in_smm(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = vm_vcpu_add(vm);
+
+	set_smm(vcpu, 1);
+	CHECK_RET(try_commit(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	check_all_in_view(vm, 0);
+	set_smm(vcpu, 0);
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	check_all_in_view(vm, A);
+}
+
+static struct vcpu *vcpu_in_nested_guest(struct vm *vm)
+{
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t beats;
+
+	vcpu_ask(vcpu, GUEST_NESTED, 0, 0, 0);
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->nested, __ATOMIC_SEQ_CST));
+	if (vcpu->guest->nested != 1)
+		FAIL("VMLAUNCH failed: instruction error %llu",
+		     (unsigned long long)vcpu->guest->nested - 2);
+	beats = vcpu->guest->beats;
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->beats, __ATOMIC_SEQ_CST) > beats);
+	return vcpu;
+}
+
+static struct vm *nested_vm(void)
+{
+	struct vm *vm = vm_with_view();
+	uint32_t i;
+	bool vmx = false;
+
+	vm->nested = true;
+	vm_vcpu_add(vm);
+	for (i = 0; i < vm->cpuid->nent; i++)
+		if (vm->cpuid->entries[i].function == 1)
+			vmx = vm->cpuid->entries[i].ecx & 1u << 5;
+	if (!vmx)
+		skip("this KVM gives its guests no VMX");
+	vcpus_start(vm, 1);
+	OK(try_prepare(vm, A));
+	return vm;
+}
+
+static void test_in_nested_guest(void)
+{
+	struct vm *vm = nested_vm();
+	struct vcpu *vcpu = vcpu_in_nested_guest(vm);
+	uint64_t beats;
+
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	CHECK_RET(try_commit(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	beats = vcpu->guest->beats;
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->beats, __ATOMIC_SEQ_CST) > beats);
+	CHECK_EQ(vcpu->guest->nested, 1);
+	vcpu_stop(vcpu);
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+}
+
+static void test_other_vcpu_nested(void)
+{
+	struct vm *vm;
+
+	need_cpus(2);
+	vm = nested_vm();
+	vcpu_in_nested_guest(vm);
+	vcpu_start(vm_vcpu_add(vm));
+	CHECK_RET(try_commit(vm, A, KVM_EPT_SWAP_FORCE), -EBUSY);
+	CHECK_EQ(vcpu_view(&vm->vcpu[1]), 0);
+}
+
+static const struct test tests[] = {
+	{ "EBUSY: a running vCPU, neither pause nor force", test_running },
+	{ "EBUSY: one of two vCPUs runs", test_one_of_two_running },
+	{ "FORCE counts the vCPUs that ran", test_forced_counts },
+	{ "a vCPU in user space is no obstacle", test_in_user_space },
+	{ "EBUSY: a halted vCPU; by force it wakes in the new view", test_halted },
+	{ "a halted vCPU whose swap was refused wakes in the old view",
+	  test_halted_and_refused },
+	{ "a vCPU that was never started is no obstacle", test_uninitialized },
+	{ "a guest that lies about having parked is swapped safely",
+	  test_lies_that_it_parked },
+	{ "EBUSY: no state but PAUSED counts as paused",
+	  test_other_states_do_not_count },
+	{ "EBUSY: a vCPU in SMM, even by force", test_in_smm },
+	{ "EBUSY: another vCPU in SMM, all stay", test_other_vcpu_in_smm },
+	{ "EBUSY: a vCPU in a nested guest, even by force", test_in_nested_guest },
+	{ "EBUSY: another vCPU in a nested guest, all stay",
+	  test_other_vcpu_nested },
+};
+
+int main(int argc, char **argv)
+{
+	return TAP_RUN(tests, argc, argv);
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_GET_EPTP and KVM_SET_EPTP: the pointer that is really in use, and that no
+ * other is ever taken.  The form of an EPTP is that of the Intel SDM, volume 3,
+ * "Extended-Page-Table Pointer (EPTP)".
+ */
+#define _GNU_SOURCE
+#include "harness.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define A	KVM_HYPR_VIEW_FIRST
+#define B	(KVM_HYPR_VIEW_FIRST + 1)
+
+#define PARAMETER	"/sys/module/kvm/parameters/ept_swap_unprivileged"
+
+static struct vm *prepared_vm(void)
+{
+	struct vm *vm = vm_new();
+	struct kvm_hypr_eptp eptp = { 0 };
+
+	need_cpus(1);
+	vm_views_add(vm, 2);
+	vm_vcpu_add(vm);
+	OK(try_prepare(vm, A));
+	OK(try_prepare(vm, B));
+	if (try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp) == -EOPNOTSUPP)
+		skip("this CPU has no EPT");
+	return vm;
+}
+
+static struct kvm_hypr_eptp get_eptp(struct vcpu *vcpu)
+{
+	struct kvm_hypr_eptp eptp = { 0 };
+
+	OK(try_ioctl(vcpu->fd, KVM_GET_EPTP, &eptp));
+	return eptp;
+}
+
+static int try_set_eptp(struct vcpu *vcpu, uint64_t value)
+{
+	struct kvm_hypr_eptp eptp = { .eptp = value };
+
+	return try_ioctl(vcpu->fd, KVM_SET_EPTP, &eptp);
+}
+
+static unsigned int host_maxphyaddr(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	CHECK(__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx));
+	return eax & 0xff;
+}
+
+static void test_format(void)
+{
+	struct vm *vm = prepared_vm();
+	struct kvm_hypr_eptp eptp = get_eptp(&vm->vcpu[0]);
+	uint64_t address;
+
+	note("EPTP %#llx, MAXPHYADDR %u", (unsigned long long)eptp.eptp,
+	     host_maxphyaddr());
+	address = eptp.eptp & ~0xfffull;
+	CHECK_EQ(eptp.eptp & 7, 6);			/* write-back */
+	CHECK_EQ(eptp.eptp >> 3 & 7, 3);		/* four levels */
+	CHECK_EQ(eptp.eptp >> 6 & 1, 1);		/* A/D flags */
+	CHECK_EQ(eptp.eptp >> 7 & 0x1f, 0);
+	CHECK(address != 0);
+	CHECK_EQ(address >> host_maxphyaddr(), 0);
+	CHECK_EQ(eptp.view, 0);
+	CHECK_EQ(eptp.flags, 0);
+}
+
+static void test_differs_between_views(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct kvm_hypr_eptp boot = get_eptp(vcpu), a, b;
+
+	vm_commit(vm, A, 0);
+	a = get_eptp(vcpu);
+	vm_commit(vm, B, 0);
+	b = get_eptp(vcpu);
+	CHECK_EQ(a.view, A);
+	CHECK_EQ(b.view, B);
+	CHECK_EQ(b.generation, boot.generation + 2);
+	CHECK(a.eptp != boot.eptp && b.eptp != boot.eptp && a.eptp != b.eptp);
+	vm_commit(vm, A, 0);
+	CHECK_EQ(get_eptp(vcpu).eptp, a.eptp);
+}
+
+static void test_same_on_all_vcpus(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *second = vm_vcpu_add(vm);
+
+	CHECK_EQ(get_eptp(&vm->vcpu[0]).eptp, get_eptp(second).eptp);
+	vm_commit(vm, A, 0);
+	CHECK_EQ(get_eptp(&vm->vcpu[0]).eptp, get_eptp(second).eptp);
+}
+
+static void test_set(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct kvm_hypr_eptp boot = get_eptp(vcpu), a;
+
+	vm_commit(vm, A, 0);
+	a = get_eptp(vcpu);
+	vm_commit(vm, 0, 0);
+	OK(try_set_eptp(vcpu, a.eptp));
+	CHECK_EQ(get_eptp(vcpu).eptp, a.eptp);
+	CHECK_EQ(get_eptp(vcpu).view, A);
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	vcpu_stop(vcpu);
+	OK(try_set_eptp(vcpu, boot.eptp));
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+static void test_set_reports(void)
+{
+	struct vm *vm = prepared_vm();
+	struct kvm_hypr_eptp a;
+
+	vm_commit(vm, A, 0);
+	a = get_eptp(&vm->vcpu[0]);
+	vm_commit(vm, 0, 0);
+	a.view = 99;
+	a.generation = 99;
+	OK(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &a));
+	CHECK_EQ(a.view, A);
+	CHECK_EQ(a.generation, get_eptp(&vm->vcpu[0]).generation);
+}
+
+static void test_only_this_vcpu(void)
+{
+	struct vm *vm = prepared_vm();
+	uint64_t a;
+
+	need_cpus(2);
+	vm_vcpu_add(vm);
+	vm_commit(vm, A, 0);
+	a = get_eptp(&vm->vcpu[0]).eptp;
+	vm_commit(vm, 0, 0);
+	OK(try_set_eptp(&vm->vcpu[1], a));
+	vcpus_start(vm, 2);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), 0);
+	CHECK_EQ(vcpu_view(&vm->vcpu[1]), A);
+	/* The next swap brings all together again. */
+	vm_commit(vm, B, KVM_EPT_SWAP_FORCE);
+	check_all_in_view(vm, B);
+}
+
+/* A root of the VM with one thing about it wrong. */
+static void check_invalid(struct vcpu *vcpu, uint64_t eptp, const char *why)
+{
+	int ret = try_set_eptp(vcpu, eptp);
+
+	if (ret != -EINVAL)
+		FAIL("EPTP %#llx (%s) gives %d", (unsigned long long)eptp, why,
+		     ret);
+}
+
+static void test_invalid_fields(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t good = get_eptp(vcpu).eptp, i;
+
+	for (i = 0; i < 8; i++)
+		if (i != 6)
+			check_invalid(vcpu, (good & ~7ull) | i, "memory type");
+	for (i = 0; i < 8; i++)
+		if (i != 3)
+			check_invalid(vcpu, (good & ~0x38ull) | i << 3,
+				      "walk length");
+	check_invalid(vcpu, good & ~0x40ull, "A/D flags off");
+	for (i = 7; i < 12; i++)
+		check_invalid(vcpu, good | 1ull << i, "reserved bit");
+	for (i = host_maxphyaddr(); i < 64; i++)
+		check_invalid(vcpu, good | 1ull << i, "beyond MAXPHYADDR");
+	OK(try_set_eptp(vcpu, good));
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+static void test_not_a_root(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t good = get_eptp(vcpu).eptp;
+	unsigned int i;
+
+	check_invalid(vcpu, 0, "zero");
+	check_invalid(vcpu, good & 0xfff, "page 0");
+	check_invalid(vcpu, good + 4096, "the page after a root");
+	check_invalid(vcpu, good - 4096, "the page before a root");
+	for (i = 0; i < 1000; i++) {
+		uint64_t address = tap_random() & 0x7ffff000ull;
+
+		if (address + 0x40000 > (good & ~0xfffull) &&
+		    address < (good & ~0xfffull) + 0x40000)
+			continue;
+		check_invalid(vcpu, address | (good & 0xfff), "random");
+	}
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+static void test_root_of_another_vm(void)
+{
+	struct vm *vm = prepared_vm(), *other = prepared_vm();
+
+	check_invalid(&vm->vcpu[0], get_eptp(&other->vcpu[0]).eptp, "other VM");
+	vm_commit(other, A, 0);
+	check_invalid(&vm->vcpu[0], get_eptp(&other->vcpu[0]).eptp, "other VM");
+	OK(try_set_eptp(&other->vcpu[0], get_eptp(&other->vcpu[0]).eptp));
+}
+
+static void test_root_of_a_discarded_view(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t a;
+
+	vm_commit(vm, A, 0);
+	a = get_eptp(vcpu).eptp;
+	vm_commit(vm, 0, 0);
+	get_eptp(vcpu);
+	OK(try_discard(vm, A));
+	check_invalid(vcpu, a, "discarded");
+}
+
+/* Gives up root for good: only a test's own process can do it. */
+static void become_nobody(void)
+{
+	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+		FAIL("cannot give up root: %m");
+}
+
+static void test_unprivileged(void)
+{
+	struct vm *vm = prepared_vm();
+	struct kvm_hypr_eptp eptp = get_eptp(&vm->vcpu[0]);
+
+	if (geteuid())
+		skip("needs root to begin with");
+	become_nobody();
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp), -EPERM);
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp), -EPERM);
+	/* Swaps by the number of a view need no privilege. */
+	OK(try_commit(vm, A, 0));
+}
+
+static void write_parameter(int fd, const char *value)
+{
+	CHECK(pwrite(fd, value, 1, 0) == 1);
+}
+
+static void test_parameter_opens_it(void)
+{
+	struct vm *vm = prepared_vm();
+	struct kvm_hypr_eptp eptp = get_eptp(&vm->vcpu[0]);
+	int fd = open(PARAMETER, O_RDWR);
+
+	if (fd < 0)
+		skip("cannot write %s: %m", PARAMETER);
+	write_parameter(fd, "1");
+	become_nobody();
+	if (try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp) ||
+	    try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp)) {
+		write_parameter(fd, "0");
+		FAIL("refused although %s is set", PARAMETER);
+	}
+	write_parameter(fd, "0");
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp), -EPERM);
+}
+
+static const struct test tests[] = {
+	{ "GET: write-back, four levels, A/D, a page of the host", test_format },
+	{ "GET: another root in each view, the same one again",
+	  test_differs_between_views },
+	{ "GET: one root for all vCPUs", test_same_on_all_vcpus },
+	{ "SET: the vCPU runs in that view", test_set },
+	{ "SET: reports view and generation", test_set_reports },
+	{ "SET: changes this vCPU only", test_only_this_vcpu },
+	{ "EINVAL: each invalid field", test_invalid_fields },
+	{ "EINVAL: an address that is no root", test_not_a_root },
+	{ "EINVAL: a root of another VM", test_root_of_another_vm },
+	{ "EINVAL: the root of a discarded view", test_root_of_a_discarded_view },
+	{ "EPERM: without CAP_SYS_ADMIN", test_unprivileged },
+	{ "ept_swap_unprivileged opens it to the VM's owner",
+	  test_parameter_opens_it },
+};
+
+int main(int argc, char **argv)
+{
+	return TAP_RUN(tests, argc, argv);
+}

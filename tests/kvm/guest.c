@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tiny guest: 64-bit, flat, interrupts on.  It says again and again in
+ * which view it is, carries out the test's commands, and answers vector 0xF0
+ * as the control page asks for.  All of it stands in one section that is
+ * copied into the guest's memory, so it may call nothing outside of it, and is
+ * compiled without SSE, red zone, jump tables and stack protector.
+ */
+#include "guest.h"
+#include "guest_cpu.h"
+
+#include <stdbool.h>
+#include <linux/kvm_hypr.h>
+
+#define CONTROL ((volatile struct hypr_control_page *)HYPR_CONTROL_GPA)
+
+static inline volatile struct guest_cpu *guest_cpu(uint64_t index)
+{
+	return (volatile struct guest_cpu *)
+		(GUEST_SHARED_GPA + GUEST_CPU(index));
+}
+
+static inline volatile uint64_t *word(uint64_t address)
+{
+	return (volatile uint64_t *)address;
+}
+
+GUEST static void halt_until_woken(volatile struct guest_cpu *me)
+{
+	for (;;) {
+		/* STI takes effect after HLT: no wake-up gets lost between. */
+		asm volatile("cli" ::: "memory");
+		if (!me->halt)
+			break;
+		asm volatile("sti; hlt" ::: "memory");
+	}
+	asm volatile("sti" ::: "memory");
+}
+
+GUEST static void fill(uint64_t start, uint64_t end, uint64_t seed)
+{
+	uint64_t gpa;
+
+	for (gpa = start; gpa < end; gpa += 4096)
+		*word(guest_pattern_at(gpa)) = guest_pattern(gpa, seed);
+}
+
+GUEST static void verify(volatile struct guest_cpu *me, uint64_t start,
+			 uint64_t end, uint64_t seed)
+{
+	uint64_t gpa, bad = 0, first = 0;
+
+	for (gpa = start; gpa < end; gpa += 4096) {
+		if (*word(guest_pattern_at(gpa)) == guest_pattern(gpa, seed))
+			continue;
+		if (!bad++)
+			first = gpa;
+	}
+	me->result[0] = bad;
+	me->result[1] = first;
+}
+
+GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
+{
+	uint32_t cmd = me->cmd;
+
+	if (cmd == GUEST_READ)
+		me->result[0] = *word(me->arg[0]);
+	else if (cmd == GUEST_WRITE)
+		*word(me->arg[0]) = me->arg[1];
+	else if (cmd == GUEST_FILL)
+		fill(me->arg[0], me->arg[1], me->arg[2]);
+	else if (cmd == GUEST_VERIFY)
+		verify(me, me->arg[0], me->arg[1], me->arg[2]);
+	else if (cmd == GUEST_HALT)
+		halt_until_woken(me);
+	else if (cmd == GUEST_OUT)
+		asm volatile("outb %b0, %w1" : : "a"(0), "d"((uint16_t)me->arg[0]));
+	else if (cmd == GUEST_ONLINE)
+		CONTROL->vcpu[index].state = HYPR_VCPU_RUNNING;
+	else if (cmd == GUEST_SET_CR8)
+		write_cr8(me->arg[0]);
+	else if (cmd == GUEST_NESTED)
+		guest_nested(me);
+}
+
+GUEST static void tell_view(volatile struct guest_cpu *me)
+{
+	uint64_t ask = me->ask;
+	uint64_t view = *word(GUEST_ID_GPA);
+	uint64_t count = me->log_count;
+
+	if (!count || me->view != view) {
+		if (count < GUEST_LOG_MAX)
+			me->log[count] = view;
+		me->log_count = count + 1;
+	}
+	me->view = view;
+	me->view2 = *word(GUEST_ID2_GPA);
+	me->answer = ask;
+	me->beats++;
+}
+
+/* The first function of the guest: RDI is the vCPU's index. */
+GUEST void guest_entry(uint64_t index)
+{
+	volatile struct guest_cpu *me = guest_cpu(index);
+
+	wrmsr(X2APIC_SVR, 0x100 | 0xff);
+	asm volatile("sti");
+	for (;;) {
+		tell_view(me);
+		if (me->cmd_seq != me->done_seq) {
+			run_command(me, index);
+			me->done_seq = me->cmd_seq;
+		}
+	}
+}
+
+/*
+ * Parked: interrupts on, but none let through, since a vCPU that is entered
+ * with interrupts off would get the emulator into trouble, and it spins on
+ * the control page alone.
+ */
+GUEST static void park(volatile struct hypr_control_vcpu *vcpu)
+{
+	uint64_t cr8 = read_cr8();
+	uint32_t requested = HYPR_VCPU_PAUSE_REQUESTED;
+
+	/* A request that was withdrawn meanwhile is none. */
+	if (!__atomic_compare_exchange_n(&vcpu->state, &requested,
+					 HYPR_VCPU_PAUSED, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return;
+	write_cr8(15);
+	asm volatile("sti" ::: "memory");
+	while (vcpu->state == HYPR_VCPU_PAUSED)
+		asm volatile("pause" ::: "memory");
+	asm volatile("cli" ::: "memory");
+	vcpu->pauses++;
+	vcpu->generation = CONTROL->generation;
+	write_cr8(cr8);
+}
+
+__attribute__((used))
+GUEST static void pause_handler(void)
+{
+	uint64_t index = rdmsr(X2APIC_ID);
+	volatile struct guest_cpu *me = guest_cpu(index);
+
+	wrmsr(X2APIC_EOI, 0);
+	me->pause_irqs++;
+	if (!me->ignore_pause)
+		park(&CONTROL->vcpu[index]);
+}
+
+__attribute__((used))
+GUEST static void wake_handler(void)
+{
+	guest_cpu(rdmsr(X2APIC_ID))->wakes++;
+	wrmsr(X2APIC_EOI, 0);
+}
+
+/* Nine pushes on a frame that starts aligned: 5 + 9 words keep it so. */
+#define IRQ_STUB(name, handler)						\
+	asm(".pushsection guest_text, \"ax\"\n"				\
+	    ".globl " #name "\n" #name ":\n"				\
+	    "push %rax\n push %rcx\n push %rdx\n push %rsi\n"		\
+	    "push %rdi\n push %r8\n push %r9\n push %r10\n push %r11\n"	\
+	    "cld\n call " #handler "\n"					\
+	    "pop %r11\n pop %r10\n pop %r9\n pop %r8\n pop %rdi\n"	\
+	    "pop %rsi\n pop %rdx\n pop %rcx\n pop %rax\n iretq\n"	\
+	    ".popsection\n")
+
+IRQ_STUB(guest_irq_pause, pause_handler);
+IRQ_STUB(guest_irq_wake, wake_handler);
+
+/* The host ends the test, and shows RIP and CR2. */
+asm(".pushsection guest_text, \"ax\"\n"
+    ".globl guest_fault\nguest_fault:\n"
+    "mov (%rsp), %rbx\n mov 8(%rsp), %rcx\n"
+    "out %al, $0x99\n 1: pause\n jmp 1b\n"
+    ".popsection\n");

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a test and its tiny guest share: the guest's memory map and the page
+ * through which each vCPU takes commands and tells what it reads.
+ *
+ * The guest's machinery (page tables, descriptor tables, code, stacks, command
+ * pages) stands in memory that is the same in every view, so that a vCPU which
+ * is swapped between any two instructions goes on; a view's own memory holds
+ * data alone.
+ */
+#ifndef TESTS_KVM_GUEST_H
+#define TESTS_KVM_GUEST_H
+
+#include <stdint.h>
+
+/* A view's own memory: starts at 0. */
+#define GUEST_PRIVATE_PD_GPA	0x2000	/* maps GUEST_PRIVATE_VA */
+#define GUEST_ID_GPA		0x8000	/* holds the number of the view */
+#define GUEST_ID2_GPA		0x1f8000 /* the same, far from it */
+#define GUEST_FREE_GPA		0x10000	/* up to GUEST_ID2_GPA: of the test */
+#define GUEST_PRIVATE_VA	0x40000000ull
+
+/* Shared by all views. */
+#define GUEST_SHARED_GPA	0x1000000ull
+#define GUEST_SHARED_BYTES	0x100000
+#define GUEST_PML4		0x0
+#define GUEST_PDPT		0x1000
+#define GUEST_PD		0x2000
+#define GUEST_GDT		0x3000
+#define GUEST_IDT		0x4000
+#define GUEST_TSS		0x5000
+#define GUEST_CODE		0x8000
+#define GUEST_CODE_BYTES	0x8000
+#define GUEST_CPU(i)		(0x10000 + (i) * 0x2000)
+#define GUEST_STACK_TOP(i)	(0x91000 + (i) * 0x1000)
+#define GUEST_VMX		0xe0000	/* pages for the nested guest */
+
+#define GUEST_MAX_VCPUS		8
+#define GUEST_LOG_MAX		3072
+
+#define GUEST_WAKE_VECTOR	0x40
+#define GUEST_FAULT_PORT	0x99	/* an exception that nobody expected */
+
+enum guest_cmd {
+	GUEST_READ = 1,		/* arg[0] address -> result[0] */
+	GUEST_WRITE,		/* arg[0] address, arg[1] value */
+	GUEST_FILL,		/* a word in each page of [arg[0], arg[1]), seed arg[2] */
+	GUEST_VERIFY,		/* the same -> result[0] mismatches, result[1] first */
+	GUEST_HALT,		/* until GUEST_WAKE_VECTOR finds @halt cleared */
+	GUEST_OUT,		/* OUT to port arg[0]: exit to user space */
+	GUEST_ONLINE,		/* control page: OFFLINE -> RUNNING */
+	GUEST_SET_CR8,		/* arg[0]: 15 keeps vector 0xF0 away */
+	GUEST_NESTED,		/* VMXON, VMLAUNCH of a guest that loops */
+};
+
+/**
+ * struct guest_cpu - one vCPU's command page
+ * @ask: the test counts it up; the guest copies it to @answer after it has
+ *	read the view's number: what it then shows was read after the question
+ * @view: GUEST_ID_GPA as last read
+ * @view2: GUEST_ID2_GPA as last read
+ * @beats: grows while the guest runs
+ * @cmd_seq: the test counts it up to give a command
+ * @done_seq: the guest sets it to @cmd_seq when it is done
+ * @halt: 1 as long as GUEST_HALT must last
+ * @ignore_pause: 1 makes the guest leave vector 0xF0 unanswered
+ * @wakes: counts GUEST_WAKE_VECTOR
+ * @pause_irqs: counts vector 0xF0
+ * @nested: 1 once the nested guest runs, else 2 + the VM-instruction error
+ * @log: each change of @view, in order
+ */
+struct guest_cpu {
+	uint64_t ask;
+	uint64_t answer;
+	uint64_t view;
+	uint64_t view2;
+	uint64_t beats;
+	uint32_t cmd_seq;
+	uint32_t done_seq;
+	uint32_t cmd;
+	uint32_t halt;
+	uint32_t ignore_pause;
+	uint32_t pad;
+	uint64_t wakes;
+	uint64_t pause_irqs;
+	uint64_t nested;
+	uint64_t arg[4];
+	uint64_t result[4];
+	uint64_t log_count;
+	uint16_t log[GUEST_LOG_MAX];
+};
+_Static_assert(sizeof(struct guest_cpu) <= 0x2000, "fits its pages");
+
+/* The word that GUEST_FILL puts into a page, and where. */
+static inline uint64_t guest_pattern(uint64_t gpa, uint64_t seed)
+{
+	uint64_t x = (gpa >> 12) * 0x9E3779B97F4A7C15ull ^ seed;
+
+	return x ^ (x >> 29);
+}
+
+static inline uint64_t guest_pattern_at(uint64_t gpa)
+{
+	return gpa + ((gpa >> 12) * 8 & 0xff8);
+}
+
+/* The guest's code, copied to GUEST_CODE: linker's bounds of its section. */
+extern const char __start_guest_text[], __stop_guest_text[];
+void guest_entry(uint64_t index);
+void guest_irq_pause(void);
+void guest_irq_wake(void);
+void guest_fault(void);
+void guest_nested(volatile struct guest_cpu *me);
+
+#endif

@@ -1,0 +1,161 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Every hypr command on the emulated PC, with good and with bad input, on a
+# Linux guest with two vCPUs in 16 MiB.  After each error there must be one line
+# that says what is wrong, and nothing left behind.
+. "$(dirname "$0")/common.sh"
+
+rm -rf $HYPR_RUNTIME_DIR
+run="hypr run --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 --pin 1,2"
+
+# --- no VM yet
+expect 0 "engine ept-swap: ready" "doctor finds all that is needed" hypr doctor
+expect 0 '"missing":0' "doctor in JSON" hypr doctor --json
+expect 0 "ept-swap" "version names the engines" hypr version
+expect 0 "usage: hypr" "help" hypr help
+expect 0 "^NAME" "ps of nothing" hypr ps
+expect 2 "usage: hypr" "no command is a usage error" hypr
+expect_line 2 "no command 'fly'" "unknown command" hypr fly
+expect_line 2 "usage: hypr swap NAME VIEW" "too few arguments" hypr swap vm1
+expect_line 2 "unknown option '--fast'" "unknown option" hypr swap --fast vm1 A
+for verb in pause resume views stop; do
+	expect_line 3 "hypr: $verb: no VM 'vm1' runs" "$verb without a VM" hypr $verb vm1
+done
+for verb in snapshot swap reset verify remove; do
+	expect_line 3 "hypr: $verb: no VM 'vm1' runs" "$verb without a VM" hypr $verb vm1 A
+done
+expect 3 '"exit":3' "a failure in JSON" hypr pause --json vm1
+expect_line 2 "is no name" "a VM's name with a slash" hypr pause ../vm1
+
+# --- VMs that cannot be
+echo short >/tmp/short
+head -c 100000 /demo/vmlinuz >/tmp/cut
+head -c 14000000 /dev/zero >/tmp/large
+expect_line 2 "name is missing" "run without a name" $run --detach
+expect_line 2 "is no name" "run with a bad name" $run --detach --name a/b
+expect_line 1 "No such file" "run without such a kernel" \
+	hypr run --name vm1 --kernel /nowhere --detach
+expect_line 1 "no Linux kernel" "run a kernel that is no kernel" \
+	hypr run --name vm1 --kernel /bin/busybox --detach
+expect_line 1 "too few for a kernel" "run a kernel that is too short" \
+	hypr run --name vm1 --kernel /tmp/short --detach
+expect_line 1 "truncated" "run a kernel that was cut off" \
+	hypr run --name vm1 --kernel /tmp/cut --detach
+expect_line 1 "No such file" "run without such an initrd" $run --name vm1 --initrd /nowhere
+expect_line 1 "does not fit" "run with an initrd that does not fit" \
+	$run --name vm1 --initrd /tmp/large
+expect_line 2 "too little" "run with too little memory" $run --name vm1 --mem 8M --detach
+expect_line 2 "no size" "run with a size that is none" $run --name vm1 --mem lots
+expect_line 2 "not 1 to 64" "run with too many vCPUs" $run --name vm1 --vcpus 65
+expect_line 2 "host CPU 99" "run on a host CPU that there is not" $run --name vm1 --pin 99
+expect_line 2 "no engine 'stock'" "run with another engine" $run --name vm1 --engine stock
+mv /dev/kvm /dev/kvm-away
+expect_line 5 "/dev/kvm" "run without /dev/kvm" $run --name vm1 --detach
+expect 5 "no /dev/kvm" "doctor without /dev/kvm" hypr doctor
+mv /dev/kvm-away /dev/kvm
+check "nothing is left of the VMs that could not be" nothing_left
+check "not even their logs" sh -c "[ -z \"\$(ls $HYPR_RUNTIME_DIR 2>/dev/null)\" ]"
+
+# --- a VM
+expect_line 0 "vm1 (ept-swap): runs" "run detached" $run --name vm1 --detach
+check "the socket is its owner's only" \
+	sh -c "[ \"\$(stat -c %a $HYPR_RUNTIME_DIR/vm1.sock)\" = 600 ]"
+check "the guest comes up with 2 vCPUs" wait_for 60 guest_is_up vm1 2
+expect 0 "vm1 .* ept-swap  running" "ps shows it" hypr ps
+expect_line 6 "a VM of this name runs already" "a second VM of its name" $run --name vm1 --detach
+expect_line 4 "no view 'B': there is boot (hypr views vm1 lists them)" "no such view" \
+	hypr swap vm1 B
+expect_line 1 "boot' has no moment" "the boot view cannot be reset" hypr reset vm1 boot
+expect_line 1 "boot' has no moment" "nor verified" hypr verify vm1 boot
+expect_line 1 "is no name" "a view's name with a slash" hypr snapshot vm1 a/b
+expect_line 1 "is not paused" "resume of a VM that runs" hypr resume vm1
+
+expect 0 "view A (2): .* pause cooperative" "snapshot A" hypr snapshot vm1 A
+expect_line 6 "view 'A' exists already" "snapshot A again" hypr snapshot vm1 A
+expect 0 "view B (3)" "snapshot B" hypr snapshot vm1 B
+expect 0 " 0 differ" "a new view equals its moment" hypr verify vm1 A
+expect 0 "3 views" "views" hypr views vm1
+expect 0 '"engine":"ept-swap"' "views in JSON name the engine" hypr views --json vm1
+
+expect 0 "boot -> A: pause cooperative" "swap" hypr swap vm1 A
+expect 0 "A -> B: pause cooperative" "swap, refusing force" hypr swap --cooperative vm1 B
+expect 0 '"pause":"forced"' "swap by force, in JSON" hypr swap --force --json vm1 A
+expect_line 2 "rule each other out" "force and no force" hypr swap --force --cooperative vm1 A
+expect 0 "A -> A" "swap to the active view" hypr swap vm1 A
+expect 0 "(reset)" "swap --reset" hypr swap --reset vm1 B
+expect 0 "(reset)" "swap --reset of the active view" hypr swap --reset vm1 B
+expect 0 "view B reset: .* pause cooperative" "reset of the active view" hypr reset vm1 B
+expect_line 1 "is active" "remove of the active view" hypr remove vm1 B
+
+# A view that has run differs from its moment; one that was reset does not.
+usleep 300000
+expect 0 "B -> A" "leave B" hypr swap vm1 A
+expect 1 "differ; first at 0x" "verify finds that B has run" hypr verify vm1 B
+expect 0 "view B reset: [1-9][0-9]* pages dropped; pause none" "reset B" hypr reset vm1 B
+expect 0 "4095 pages compared .* 0 differ" "verify finds B as it was" hypr verify vm1 B
+
+expect 0 "paused, cooperative" "pause" hypr pause vm1
+expect_line 1 "paused already" "pause again" hypr pause vm1
+expect 0 " paused " "ps shows it paused" hypr ps
+expect 0 "A -> B" "swap while paused" hypr swap vm1 B
+expect 0 "0 differ" "nothing has run in B" hypr verify vm1 B
+expect 0 "view C" "snapshot while paused" hypr snapshot vm1 C
+expect 0 "view C removed" "remove" hypr remove vm1 C
+expect 0 "resumed" "resume" hypr resume vm1
+
+i=0
+while [ $i -lt 25 ] && hypr swap vm1 A >$out 2>&1 && hypr swap --reset vm1 B >$out 2>&1; do
+	i=$((i + 1))
+done
+result $((i != 25)) "50 swaps in a row" "only $i times two"
+expect 0 "B -> boot" "back to the boot view" hypr swap vm1 boot
+hypr ps --json >$out
+pauses=$(field guest_pauses)
+expect 0 "boot -> A: pause cooperative" "and away again" hypr swap vm1 A
+hypr ps --json >$out
+check "the guest counts its pauses" test "$(field guest_pauses)" -gt "$pauses"
+check "the guest complained of nothing" guest_is_sane vm1
+
+# As many views as there are, and one more.
+for view in 3 4 5 6 7 8 9 10 11 12 13 14; do
+	hypr snapshot vm1 v$view >$out 2>&1 || break
+done
+result $((view != 14)) "14 views besides the boot view" "no view v$view"
+expect_line 1 "all 15 views are in use" "one view too many" hypr snapshot vm1 v15
+expect 0 "v14" "the last of them can be entered" hypr swap vm1 v14
+
+expect 0 "stopped" "stop" hypr stop vm1
+check "nothing is left of it" wait_for 10 nothing_left
+expect_line 3 "no VM 'vm1' runs" "stop again" hypr stop vm1
+
+# --- a stale socket
+$run --name vm2 --detach >$out 2>&1
+kill -KILL "$(pidof hypr)"
+wait_for 10 sh -c '! pidof hypr >/dev/null'
+check "a killed VM leaves a socket" test -S $HYPR_RUNTIME_DIR/vm2.sock
+expect_line 3 "no VM 'vm2' runs" "which counts as no VM" hypr pause vm2
+expect_line 0 "vm2 (ept-swap): runs" "and is replaced by the next of its name" \
+	$run --name vm2 --detach
+kill -KILL "$(pidof hypr)"
+wait_for 10 sh -c '! pidof hypr >/dev/null'
+expect_line 0 "^NAME" "ps does not list it" hypr ps
+check "and removes it" nothing_left
+
+# --- in the foreground
+$run --name vm3 </dev/null >/tmp/console 2>&1 &
+pid=$!
+check "run in the foreground prints the guest's console" \
+	wait_for 60 grep -q "^epoch:" /tmp/console
+kill -TERM $pid
+wait $pid
+result $? "SIGTERM ends it in order" "exit code $?"
+check "nothing is left of it" wait_for 10 nothing_left
+
+# --- a guest that resets its machine ends its VM
+expect_line 0 "vm4 (ept-swap): runs" "a guest whose initrd is missing" \
+	hypr run --name vm4 --kernel /demo/vmlinuz --cmdline "console=ttyS0 panic=-1 reboot=k" \
+	--pin 1 --detach
+check "it panics and resets, and its VM ends by itself" wait_for 60 nothing_left
+check "its log says so" grep -q "ended: guest reset" $HYPR_RUNTIME_DIR/vm4.log
+finish

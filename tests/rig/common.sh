@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For the shell tests of the hypr command on the emulated PC (busybox sh): TAP,
+# and waiting on conditions with a deadline.  Sourced.
+
+tests=0
+failures=0
+export HYPR_RUNTIME_DIR=/tmp/hypr-test
+out=/tmp/hypr-test.out
+
+# result STATUS NAME [WHY]: one line of TAP
+result()
+{
+	tests=$((tests + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $tests - $2"
+	else
+		failures=$((failures + 1))
+		echo "not ok $tests - $2"
+		echo "# $3"
+		[ -s $out ] && sed 's/^/# | /' $out
+	fi
+}
+
+# expect CODE WORDS NAME COMMAND...: its exit code, and words of its output
+expect()
+{
+	code=$1
+	words=$2
+	name=$3
+	shift 3
+	"$@" >$out 2>&1 </dev/null
+	got=$?
+	if [ $got -ne "$code" ]; then
+		result 1 "$name" "exit code $got, not $code: $*"
+	elif ! grep -q -- "$words" $out; then
+		result 1 "$name" "'$words' is not in the output: $*"
+	else
+		result 0 "$name"
+	fi
+}
+
+# as expect, and what it says is one line
+expect_line()
+{
+	expect "$@"
+	if [ "$(wc -l <$out)" -ne 1 ]; then
+		failures=$((failures + 1))
+		echo "# more than one line:"
+		sed 's/^/# | /' $out
+	fi
+}
+
+# check NAME COMMAND...: it succeeds
+check()
+{
+	name=$1
+	shift
+	"$@" >$out 2>&1
+	result $? "$name" "failed: $*"
+}
+
+# field KEY: a number or word of the last JSON output
+field()
+{
+	sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' $out | head -n 1
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds
+wait_for()
+{
+	polls=$(($1 * 10))
+	shift
+	while ! "$@"; do
+		polls=$((polls - 1))
+		[ $polls -gt 0 ] || return 1
+		usleep 100000
+	done
+}
+
+# The VM answers vector 0xF0 on N vCPUs, and its program runs.
+guest_is_up()
+{
+	hypr ps --json >$out 2>&1 && [ "$(field guest_vcpus)" = "$2" ] &&
+		grep -q "^epoch:" "$HYPR_RUNTIME_DIR/$1.log"
+}
+
+nothing_left()
+{
+	left=$(ls "$HYPR_RUNTIME_DIR" 2>/dev/null | grep -v '\.log$')
+	[ -z "$left" ] && ! pidof hypr >/dev/null
+}
+
+# The program in the guest says on its console when a check of its failed.
+guest_is_sane()
+{
+	! grep -i -E 'fail|panic|BUG:|WARNING:|Oops|stall|lockup' "$HYPR_RUNTIME_DIR/$1.log"
+}
+
+finish()
+{
+	echo "1..$tests"
+	[ $failures -eq 0 ]
+	exit $?
+}

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Unit tests of libhypr and hypr: out/tests/unit/*_test, under ASan and UBSan.
+# The library's and the command's own files are compiled once more for them.
+# Tests of other areas that live in this folder are built by their areas.
+
+UNIT_NAMES := boot mptable console rtc pause moment protocol cli vm
+UNIT_OBJ := out/obj/tests/unit
+UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
+UNIT_TESTS += $(UNIT_PROGRAMS)
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Iinclude \
+	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
+	$(patsubst %.c,$(UNIT_OBJ)/%.o,$(filter-out cli/main.c,$(CLI_SRC)))
+UNIT_SUBJECT := $(UNIT_OBJ)/subject.a
+
+$(UNIT_OBJ)/lib/%.o: lib/%.c tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_OBJ)/cli/%.o: cli/%.c tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_OBJ)/%.o: tests/unit/%.c tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_SUBJECT): $(UNIT_SUBJECT_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_vm.o \
+		$(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
+
+-include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The serial line, as the Linux driver sees it: probe, interrupt-driven
+ * transmitter (THRE), receiver, a ring that fills, a state that is moved.
+ */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include "lib/console.h"
+
+enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
+
+struct fixture {
+	struct hypr_console con;
+	int level;
+	int edges;
+};
+
+static void set_irq(void *arg, int level)
+{
+	struct fixture *f = arg;
+
+	f->level = level;
+	f->edges += level;
+}
+
+static int setup(void **ctx)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	hypr_console_init(&f->con, set_irq, f);
+	*ctx = f;
+	return 0;
+}
+
+static int teardown(void **ctx)
+{
+	free(*ctx);
+	return 0;
+}
+
+static uint8_t in(struct fixture *f, unsigned int reg)
+{
+	return hypr_console_read(&f->con, reg);
+}
+
+static void out(struct fixture *f, unsigned int reg, uint8_t value)
+{
+	hypr_console_write(&f->con, reg, value);
+}
+
+static void test_console_is_found_by_probe(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	out(f, SCR, 0xa5);
+	assert_int_equal(in(f, SCR), 0xa5);
+	out(f, IER, 0xff);
+	assert_int_equal(in(f, IER), 0x0f);
+	out(f, IER, 0);
+	out(f, MCR, 0x1a);	/* loop, OUT2, RTS */
+	assert_int_equal(in(f, MSR) & 0xf0, 0x90);
+	out(f, MCR, 0);
+	out(f, IIR, 1);
+	assert_int_equal(in(f, IIR) >> 6, 3);	/* a 16550A */
+	out(f, LCR, 0x83);
+	out(f, DATA, 12);
+	out(f, IER, 1);
+	assert_int_equal(in(f, DATA), 12);
+	assert_int_equal(in(f, IER), 1);
+	out(f, LCR, 3);
+	assert_int_equal(in(f, IER), 0);
+}
+
+static void test_console_thre_interrupt_when_allowed(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(in(f, IIR) & 0xf, 1);
+	out(f, IER, 2);
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+	/* Reading it took it back. */
+	assert_int_equal(f->level, 0);
+	assert_int_equal(in(f, IIR) & 0xf, 1);
+	/* The driver's test for a broken UART: off and on raises it again. */
+	out(f, IER, 0);
+	out(f, IER, 2);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+}
+
+static void test_console_thre_interrupt_after_each_byte(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int i;
+
+	out(f, IER, 2);
+	in(f, IIR);
+	for (i = 0; i < 5; i++) {
+		f->edges = 0;
+		out(f, DATA, 'x');
+		assert_int_equal(f->edges, 1);
+		assert_int_equal(in(f, IIR) & 0xf, 2);
+		assert_true(in(f, LSR) & 0x20);
+	}
+}
+
+static void test_console_receives(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	out(f, IER, 1);
+	assert_int_equal(hypr_console_receive(&f->con, (const uint8_t *)"ab", 2), 2);
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, IIR) & 0xf, 4);
+	assert_true(in(f, LSR) & 1);
+	assert_int_equal(in(f, DATA), 'a');
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, DATA), 'b');
+	assert_int_equal(f->level, 0);
+	assert_false(in(f, LSR) & 1);
+	assert_int_equal(in(f, DATA), 0);
+}
+
+static void test_console_data_goes_before_thre(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	out(f, IER, 3);
+	hypr_console_receive(&f->con, (const uint8_t *)"a", 1);
+	assert_int_equal(in(f, IIR) & 0xf, 4);
+	in(f, DATA);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+}
+
+static void test_console_receiver_has_an_end(void **ctx)
+{
+	uint8_t many[200] = { 0 };
+	struct fixture *f = *ctx;
+
+	assert_int_equal(hypr_console_receive(&f->con, many, sizeof(many)),
+			 HYPR_CONSOLE_RX_BYTES);
+	out(f, IIR, 3);		/* clear it */
+	assert_false(in(f, LSR) & 1);
+}
+
+static void test_console_transmitter_fills_up(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint32_t i;
+
+	for (i = 0; i < HYPR_CONSOLE_TX_BYTES; i++) {
+		assert_true(in(f, LSR) & 0x20);
+		out(f, DATA, (uint8_t)i);
+	}
+	/* Full: not empty, no interrupt, and a byte more is lost, nothing else. */
+	assert_false(in(f, LSR) & 0x20);
+	out(f, IER, 2);
+	assert_int_equal(f->level, 0);
+	out(f, DATA, 'x');
+}
+
+static void test_console_state_is_moved(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+
+	out(f, IER, 1);
+	hypr_console_receive(&f->con, (const uint8_t *)"a", 1);
+	hypr_console_save(&f->con, &state);
+	in(f, DATA);
+	out(f, IER, 0);
+	assert_int_equal(f->level, 0);
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, DATA), 'a');
+}
+
+static void test_console_thread_moves_bytes(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int to_guest[2], from_guest[2], i;
+	char buf[6] = "";
+
+	assert_int_equal(pipe(to_guest), 0);
+	assert_int_equal(pipe(from_guest), 0);
+	assert_int_equal(hypr_console_start(&f->con, to_guest[0], from_guest[1]), 0);
+	assert_int_equal(write(to_guest[1], "q", 1), 1);
+	for (i = 0; i < 2000 && !(in(f, LSR) & 1); i++)
+		usleep(1000);
+	assert_int_equal(in(f, DATA), 'q');
+	for (i = 0; i < 5; i++)
+		out(f, DATA, (uint8_t)"hello"[i]);
+	/* Stopping writes out what is left. */
+	hypr_console_stop(&f->con);
+	assert_int_equal(read(from_guest[0], buf, 5), 5);
+	assert_string_equal(buf, "hello");
+	for (i = 0; i < 2; i++) {
+		close(to_guest[i]);
+		close(from_guest[i]);
+	}
+}
+
+static void test_console_stops_without_a_reader(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fds[2], i;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	assert_int_equal(hypr_console_start(&f->con, -1, fds[1]), 0);
+	for (i = 0; i < 20000; i++)
+		out(f, DATA, 'x');
+	/* Must come back, though nobody reads; a write under way needs a nudge. */
+	close(fds[0]);
+	hypr_console_stop(&f->con);
+	close(fds[1]);
+}
+
+static void test_console_without_fds_discards(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(hypr_console_start(&f->con, -1, -1), 0);
+	out(f, DATA, 'x');
+	hypr_console_stop(&f->con);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_console_is_found_by_probe),
+		T(test_console_thre_interrupt_when_allowed),
+		T(test_console_thre_interrupt_after_each_byte),
+		T(test_console_receives),
+		T(test_console_data_goes_before_thre),
+		T(test_console_receiver_has_an_end),
+		T(test_console_transmitter_fills_up),
+		T(test_console_state_is_moved),
+		T(test_console_thread_moves_bytes),
+		T(test_console_stops_without_a_reader),
+		T(test_console_without_fds_discards),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests_name("console", tests, NULL, NULL) ? 1 : 0;
+}

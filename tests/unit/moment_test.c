@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Moments and what a view adds to one: real memory, real kernel, no guest. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "fake_vm.h"
+
+#define PAGE	4096
+
+struct fixture {
+	struct hypr_vm *vm;
+	uint8_t *boot;
+};
+
+static int setup(void **ctx)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->vm = fake_vm_create(2);
+	f->boot = f->vm->active->mem;
+	*ctx = f;
+	return 0;
+}
+
+static int teardown(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	fake_vm_destroy(f->vm);
+	free(f);
+	return 0;
+}
+
+static uint8_t *map_view(const struct hypr_moment *moment)
+{
+	uint8_t *mem = mmap(NULL, FAKE_MEM_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_NORESERVE, moment->fd, 0);
+
+	assert_ptr_not_equal(mem, MAP_FAILED);
+	return mem;
+}
+
+static void test_moment_keeps_memory_and_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_moment *moment;
+
+	f->boot[0] = 1;
+	f->boot[5 * PAGE + 17] = 2;
+	f->boot[FAKE_MEM_BYTES - 1] = 3;
+	f->boot[HYPR_CONTROL_GPA] = 4;	/* not guest memory */
+	f->vm->active->state->vcpu[1].regs.rip = 0x1234;
+	f->vm->active->state->host_tsc = 99;
+	moment = hypr_moment_create(f->vm, f->vm->active);
+	assert_non_null(moment);
+	f->boot[0] = 0x55;
+	f->vm->active->state->vcpu[1].regs.rip = 0;
+
+	assert_int_equal(moment->pages_stored, 3);
+	assert_int_equal(moment->mem[0], 1);
+	assert_int_equal(moment->mem[5 * PAGE + 17], 2);
+	assert_int_equal(moment->mem[FAKE_MEM_BYTES - 1], 3);
+	assert_int_equal(moment->mem[HYPR_CONTROL_GPA], 0);
+	assert_int_equal(moment->state->vcpu[1].regs.rip, 0x1234);
+	assert_int_equal(moment->state->host_tsc, 99);
+	hypr_moment_destroy(f->vm, moment);
+}
+
+static void test_moment_is_sealed(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_moment *moment;
+
+	moment = hypr_moment_create(f->vm, f->vm->active);
+	assert_non_null(moment);
+	assert_int_equal(write(moment->fd, "x", 1), -1);
+	assert_int_equal(ftruncate(moment->fd, 0), -1);
+	assert_ptr_equal(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, moment->fd, 0), MAP_FAILED);
+	hypr_moment_destroy(f->vm, moment);
+}
+
+static void test_private_pages_are_counted_and_dropped(void **ctx)
+{
+	static const size_t at[] = { 0, 1, 2, 100, 4095 };
+	struct fixture *f = *ctx;
+	struct hypr_moment *moment;
+	uint64_t pages;
+	uint8_t *view;
+	size_t i;
+
+	memset(f->boot, 0x11, 8 * PAGE);
+	moment = hypr_moment_create(f->vm, f->vm->active);
+	assert_non_null(moment);
+	view = map_view(moment);
+	/* Reading makes nothing private. */
+	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(pages, 0);
+
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		view[at[i] * PAGE + i] = 0xee;
+	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(pages, ARRAY_SIZE(at));
+	assert_int_equal(hypr_privmem_drop(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(pages, ARRAY_SIZE(at));
+	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(pages, 0);
+	munmap(view, FAKE_MEM_BYTES);
+	hypr_moment_destroy(f->vm, moment);
+}
+
+static void test_private_pages_more_than_one_scan(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_moment *moment;
+	uint64_t pages;
+	uint8_t *view;
+	size_t i;
+
+	moment = hypr_moment_create(f->vm, f->vm->active);
+	assert_non_null(moment);
+	view = map_view(moment);
+	for (i = 0; i < FAKE_MEM_BYTES; i += 2 * PAGE)
+		view[i] = 1;
+	assert_int_equal(hypr_privmem_drop(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(pages, FAKE_MEM_BYTES / PAGE / 2);
+	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	munmap(view, FAKE_MEM_BYTES);
+	hypr_moment_destroy(f->vm, moment);
+}
+
+/* A view that is not active can be verified without a vCPU. */
+static void add_view(struct fixture *f, const char *name)
+{
+	struct hypr_view *view = calloc(1, sizeof(*view));
+
+	strcpy(view->name, name);
+	view->number = 2;
+	view->moment = hypr_moment_create(f->vm, f->vm->active);
+	assert_non_null(view->moment);
+	view->mem = map_view(view->moment);
+	f->vm->view[2] = view;
+}
+
+static void remove_view(struct fixture *f)
+{
+	struct hypr_view *view = f->vm->view[2];
+
+	munmap(view->mem, FAKE_MEM_BYTES);
+	hypr_moment_destroy(f->vm, view->moment);
+	free(view);
+	f->vm->view[2] = NULL;
+}
+
+static void test_verify_finds_every_difference(void **ctx)
+{
+	struct hypr_verify_result r;
+	struct fixture *f = *ctx;
+	uint8_t *mem;
+	int i;
+
+	add_view(f, "A");
+	mem = f->vm->view[2]->mem;
+	assert_int_equal(hypr_view_verify(f->vm, "A", &r), 0);
+	assert_int_equal(r.pages_compared, FAKE_MEM_BYTES / PAGE - 1);
+	assert_int_equal(r.pages_mismatched, 0);
+
+	mem[0] = 1;
+	mem[PAGE + 4095] = 1;
+	mem[HYPR_CONTROL_GPA] = 1;	/* left out */
+	mem[FAKE_MEM_BYTES - 1] = 1;
+	assert_int_equal(hypr_view_verify(f->vm, "A", &r), 0);
+	assert_int_equal(r.pages_mismatched, 3);
+	assert_int_equal(r.nr_ranges, 2);
+	assert_int_equal(r.range[0].start, 0);
+	assert_int_equal(r.range[0].end, 2 * PAGE);
+	assert_int_equal(r.range[1].start, FAKE_MEM_BYTES - PAGE);
+	assert_int_equal(r.range[1].end, FAKE_MEM_BYTES);
+
+	for (i = 0; i < 20; i++)
+		mem[(100 + 2 * i) * PAGE] = 1;
+	assert_int_equal(hypr_view_verify(f->vm, "A", &r), 0);
+	assert_int_equal(r.pages_mismatched, 23);
+	assert_int_equal(r.nr_ranges, HYPR_VERIFY_RANGES);
+	remove_view(f);
+}
+
+static void test_verify_refuses(void **ctx)
+{
+	struct hypr_verify_result r;
+	struct fixture *f = *ctx;
+
+	assert_int_equal(hypr_view_verify(f->vm, "B", &r), -ENOENT);
+	assert_string_equal(hypr_error(), "no view 'B': there is boot");
+	assert_int_equal(hypr_view_verify(f->vm, "boot", &r), -EINVAL);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_moment_keeps_memory_and_state),
+		T(test_moment_is_sealed),
+		T(test_private_pages_are_counted_and_dropped),
+		T(test_private_pages_more_than_one_scan),
+		T(test_verify_finds_every_difference),
+		T(test_verify_refuses),
+	};
+
+	return cmocka_run_group_tests_name("moment", tests, NULL, NULL) ? 1 : 0;
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The control socket: requests that are understood, requests that are not, and
+ * a server and client in a folder of their own, stale sockets included.
+ */
+#include "unit.h"
+
+#include <jansson.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "fake_vm.h"
+#include "lib/protocol.h"
+
+/* ---- requests ------------------------------------------------------------ */
+
+static int parse(const char *text, struct hypr_request *request)
+{
+	/* A copy of just that size, so that reading past it is seen. */
+	size_t len = strlen(text);
+	char *line = malloc(len ? len : 1);
+	int ret;
+
+	memcpy(line, text, len);
+	ret = hypr_request_parse(line, len, request);
+	free(line);
+	return ret;
+}
+
+static void test_request_is_understood(void **ctx)
+{
+	struct hypr_request r;
+
+	(void)ctx;
+	assert_int_equal(parse("{\"op\":\"info\"}", &r), 0);
+	assert_int_equal(r.op, HYPR_OP_INFO);
+	assert_int_equal(parse(" { \"view\" : \"A\", \"op\" : \"snapshot\" } ", &r), 0);
+	assert_int_equal(r.op, HYPR_OP_SNAPSHOT);
+	assert_string_equal(r.view, "A");
+	assert_int_equal(parse("{\"op\":\"swap\",\"view\":\"B\",\"reset\":true,\"force\":false}",
+			       &r), 0);
+	assert_int_equal(r.flags, HYPR_SWAP_RESET);
+	assert_int_equal(parse("{\"op\":\"swap\",\"view\":\"B\",\"cooperative\":true}", &r), 0);
+	assert_int_equal(r.flags, HYPR_SWAP_COOPERATIVE);
+}
+
+static void test_request_is_refused(void **ctx)
+{
+	static const char *const bad[] = {
+		"", "{", "null", "[]", "\"info\"", "{}", "{\"op\":1}", "{\"op\":\"fly\"}",
+		"{\"op\":\"info\"} x", "{\"op\":\"info\",\"op\":\"stop\"}",
+		"{\"op\":\"info\",\"view\":\"A\"}", "{\"op\":\"swap\"}",
+		"{\"op\":\"swap\",\"view\":\"\"}", "{\"op\":\"swap\",\"view\":7}",
+		"{\"op\":\"swap\",\"view\":\"A\",\"reset\":1}",
+		"{\"op\":\"swap\",\"view\":\"A\",\"rest\":true}",
+		"{\"op\":\"reset\",\"view\":\"A\",\"force\":true}",
+		"{\"op\":\"pause\",\"force\":true}", "\xff\xfe", "{\"op\":\"\xff\"}",
+	};
+	struct hypr_request r;
+	size_t i;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse(bad[i], &r), -EINVAL);
+		assert_int_not_equal(hypr_error()[0], 0);
+	}
+}
+
+static void test_request_has_a_longest(void **ctx)
+{
+	char text[HYPR_LINE_MAX + 100], view[200];
+	struct hypr_request r;
+
+	(void)ctx;
+	memset(text, ' ', sizeof(text));
+	assert_int_equal(hypr_request_parse(text, sizeof(text), &r), -EINVAL);
+	memset(view, 'x', sizeof(view) - 1);
+	view[sizeof(view) - 1] = '\0';
+	snprintf(text, sizeof(text), "{\"op\":\"swap\",\"view\":\"%s\"}", view);
+	assert_int_equal(parse(text, &r), -EINVAL);
+	/* Nested as deep as it goes. */
+	memset(text, '[', HYPR_LINE_MAX - 1);
+	assert_int_equal(hypr_request_parse(text, HYPR_LINE_MAX - 1, &r), -EINVAL);
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+static json_t *ask(struct hypr_vm *vm, const char *text)
+{
+	struct hypr_request request;
+	json_t *answer;
+	bool stop;
+	char *line;
+
+	assert_int_equal(parse(text, &request), 0);
+	line = hypr_request_serve(vm, &request, &stop);
+	assert_non_null(line);
+	assert_null(strchr(line, '\n'));
+	answer = json_loads(line, 0, NULL);
+	assert_non_null(answer);
+	free(line);
+	return answer;
+}
+
+static void test_answer_names_vm_and_engine(void **ctx)
+{
+	struct hypr_vm *vm = fake_vm_create(2);
+	json_t *answer = ask(vm, "{\"op\":\"info\"}");
+
+	(void)ctx;
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	assert_string_equal(json_string_value(json_object_get(answer, "vm")), "fake");
+	assert_string_equal(json_string_value(json_object_get(answer, "engine")), "ept-swap");
+	assert_string_equal(json_string_value(json_object_get(answer, "state")), "running");
+	assert_int_equal(json_integer_value(json_object_get(answer, "vcpus")), 2);
+	json_decref(answer);
+	answer = ask(vm, "{\"op\":\"views\"}");
+	assert_int_equal(json_array_size(json_object_get(answer, "views")), 1);
+	json_decref(answer);
+	fake_vm_destroy(vm);
+}
+
+static void test_answer_tells_what_failed(void **ctx)
+{
+	struct hypr_vm *vm = fake_vm_create(1);
+	json_t *answer = ask(vm, "{\"op\":\"swap\",\"view\":\"B\"}");
+
+	(void)ctx;
+	assert_true(json_is_false(json_object_get(answer, "ok")));
+	assert_int_equal(json_integer_value(json_object_get(answer, "errno")), ENOENT);
+	assert_string_equal(json_string_value(json_object_get(answer, "error")),
+			    "no view 'B': there is boot");
+	json_decref(answer);
+	answer = ask(vm, "{\"op\":\"snapshot\",\"view\":\"../x\"}");
+	assert_int_equal(json_integer_value(json_object_get(answer, "errno")), EINVAL);
+	json_decref(answer);
+	answer = ask(vm, "{\"op\":\"snapshot\",\"view\":\"boot\"}");
+	assert_int_equal(json_integer_value(json_object_get(answer, "errno")), EEXIST);
+	json_decref(answer);
+	answer = ask(vm, "{\"op\":\"resume\"}");
+	assert_int_equal(json_integer_value(json_object_get(answer, "errno")), EALREADY);
+	json_decref(answer);
+	fake_vm_destroy(vm);
+}
+
+/* ---- server and client --------------------------------------------------- */
+
+struct fixture {
+	char dir[64];
+	char path[128];
+	struct hypr_vm *vm;
+	struct hypr_server *server;
+};
+
+static int setup(void **ctx)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->dir, "/tmp/hypr-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	setenv("HYPR_RUNTIME_DIR", f->dir, 1);
+	snprintf(f->path, sizeof(f->path), "%s/fake.sock", f->dir);
+	f->vm = fake_vm_create(1);
+	*ctx = f;
+	return 0;
+}
+
+static int teardown(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	hypr_server_stop(f->server);
+	/* Nothing may be left behind. */
+	assert_int_equal(rmdir(f->dir), 0);
+	fake_vm_destroy(f->vm);
+	free(f);
+	return 0;
+}
+
+static int count_vm(void *arg, const char *vm)
+{
+	assert_string_equal(vm, "fake");
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_server_answers(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct stat st;
+	char *answer;
+	int n = 0;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"ok\":true"));
+	free(answer);
+	assert_int_equal(hypr_client_call("fake", "nonsense", &answer), 0);
+	assert_non_null(strstr(answer, "\"ok\":false"));
+	free(answer);
+	assert_int_equal(hypr_client_list(count_vm, &n), 1);
+	assert_int_equal(n, 1);
+	assert_int_equal(hypr_client_call("other", "{}", &answer), -ESRCH);
+	assert_int_equal(hypr_client_call("../fake", "{}", &answer), -EINVAL);
+}
+
+static void test_server_refuses_a_second_of_its_name(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_server *second;
+	char *answer;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(hypr_server_start(f->vm, &second), -EADDRINUSE);
+	assert_null(second);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+}
+
+/* A socket that nobody listens on any more. */
+static void make_stale(const struct fixture *f)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(address.sun_path, f->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+static void test_stale_socket_is_replaced(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char *answer;
+
+	make_stale(f);
+	assert_int_equal(hypr_client_call("fake", "{}", &answer), -ESRCH);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+}
+
+static void test_stale_socket_is_not_listed(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int n = 0;
+
+	make_stale(f);
+	assert_int_equal(hypr_client_list(count_vm, &n), 0);
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static int connect_raw(const struct fixture *f)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(address.sun_path, f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void test_server_takes_requests_in_pieces(void **ctx)
+{
+	static const char text[] = "{\"op\":\"info\"}\n{\"op\":\"views\"}\n";
+	struct fixture *f = *ctx;
+	char buf[4096] = "";
+	size_t i, len = 0;
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	fd = connect_raw(f);
+	for (i = 0; i < strlen(text); i += 5)
+		assert_true(write(fd, text + i, strlen(text) - i < 5 ? strlen(text) - i : 5) > 0);
+	while (!strstr(buf, "\"views\":[")) {
+		n = read(fd, buf + len, sizeof(buf) - 1 - len);
+		assert_true(n > 0);
+		len += (size_t)n;
+	}
+	assert_non_null(strstr(buf, "\"state\":"));
+	close(fd);
+}
+
+static void test_server_hangs_up_on_endless_lines(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char junk[HYPR_LINE_MAX], c;
+	char *answer;
+	int fd;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	fd = connect_raw(f);
+	memset(junk, 'x', sizeof(junk));
+	assert_int_equal(write(fd, junk, sizeof(junk)), sizeof(junk));
+	assert_true(read(fd, &c, 1) <= 0);
+	close(fd);
+	/* And serves others as before. */
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+}
+
+static void test_server_outlives_silent_clients(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fd[8], extra;
+	char c;
+	size_t i;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	for (i = 0; i < ARRAY_SIZE(fd); i++)
+		fd[i] = connect_raw(f);
+	extra = connect_raw(f);
+	assert_int_equal(read(extra, &c, 1), 0);	/* no room: hung up on */
+	close(extra);
+	for (i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+}
+
+static void test_stop_ends_the_vm(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char *answer;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"stop\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"ok\":true"));
+	free(answer);
+	assert_int_equal(hypr_vm_wait(f->vm, -1), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"pause\"}", &answer), 0);
+	assert_non_null(strstr(answer, "stopped"));
+	free(answer);
+}
+
+static void test_names(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(hypr_name_check("vm-1.a_B"), 0);
+	assert_int_equal(hypr_name_check("1234567890123456789012345678901"), 0);
+	assert_int_equal(hypr_name_check("12345678901234567890123456789012"), -EINVAL);
+	assert_int_equal(hypr_name_check(""), -EINVAL);
+	assert_int_equal(hypr_name_check(NULL), -EINVAL);
+	assert_int_equal(hypr_name_check("a/b"), -EINVAL);
+	assert_int_equal(hypr_name_check(".."), -EINVAL);
+	assert_int_equal(hypr_name_check("-x"), -EINVAL);
+	assert_int_equal(hypr_name_check("a b"), -EINVAL);
+	assert_int_equal(hypr_name_check("\xc3\xa4"), -EINVAL);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_request_is_understood),
+		cmocka_unit_test(test_request_is_refused),
+		cmocka_unit_test(test_request_has_a_longest),
+		cmocka_unit_test(test_answer_names_vm_and_engine),
+		cmocka_unit_test(test_answer_tells_what_failed),
+		cmocka_unit_test(test_names),
+		T(test_server_answers),
+		T(test_server_refuses_a_second_of_its_name),
+		T(test_stale_socket_is_replaced),
+		T(test_stale_socket_is_not_listed),
+		T(test_server_takes_requests_in_pieces),
+		T(test_server_hangs_up_on_endless_lines),
+		T(test_server_outlives_silent_clients),
+		T(test_stop_ends_the_vm),
+	};
+
+	return cmocka_run_group_tests_name("protocol", tests, NULL, NULL) ? 1 : 0;
+}
