@@ -17,8 +17,11 @@
 
 #include "vmx_ept_swap.h"
 
-/* Pages between two releases of mmu_lock and SRCU: bounds the latency. */
-#define HYPR_BUILD_BATCH	64
+/*
+ * Pages between two releases of SRCU, which bounds the latency: those of one
+ * last-level table, so that a batch looks at one table.
+ */
+#define HYPR_BUILD_BATCH	SPTE_ENT_PER_PAGE
 /* How often a page that keeps being invalidated is tried before it is left. */
 #define HYPR_BUILD_TRIES	4
 
@@ -153,29 +156,44 @@ static struct page *hypr_page_get(unsigned long hva, bool *writable)
 	return NULL;
 }
 
-/* Mark in @missing the GFNs of [start, start + n) that the root does not map. */
+/*
+ * Mark in @missing the GFNs of [start, start + n), all of one last-level table,
+ * that the root does not map.
+ *
+ * Return: the number of those that it maps.
+ */
 static unsigned int hypr_find_missing(struct kvm *kvm, struct kvm_mmu_page *root,
 				      gfn_t start, unsigned int n,
 				      unsigned long *missing)
 {
+	unsigned int i, found = 0;
 	struct tdp_iter iter;
-	unsigned int found = 0;
+	u64 *sptep;
 
 	bitmap_fill(missing, n);
 
 	read_lock(&kvm->mmu_lock);
 	rcu_read_lock();
 	for_each_tdp_pte(iter, root, start, start + n) {
-		gfn_t from, to;
-
-		if (!is_shadow_present_pte(iter.old_spte) ||
-		    !is_last_spte(iter.old_spte, iter.level))
+		if (is_shadow_present_pte(iter.old_spte) &&
+		    is_last_spte(iter.old_spte, iter.level) &&
+		    iter.level > PG_LEVEL_4K) {
+			bitmap_zero(missing, n);
+			found = n;
+			break;
+		}
+		if (iter.level > PG_LEVEL_4K)
 			continue;
 
-		from = max(iter.gfn, start);
-		to = min(iter.gfn + KVM_PAGES_PER_HPAGE(iter.level), start + n);
-		bitmap_clear(missing, from - start, to - from);
-		found += to - from;
+		/* The walk has come to the first entry: the others follow. */
+		sptep = rcu_dereference(iter.sptep);
+		for (i = 0; i < n; i++) {
+			if (!is_shadow_present_pte(READ_ONCE(sptep[i])))
+				continue;
+			__clear_bit(i, missing);
+			found++;
+		}
+		break;
 	}
 	rcu_read_unlock();
 	read_unlock(&kvm->mmu_lock);
@@ -287,7 +305,8 @@ static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
 		struct kvm_memory_slot *slot = iter.slot;
 		gfn_t end = slot->base_gfn + slot->npages;
 		gfn_t start = max(*gfn, slot->base_gfn);
-		unsigned int n = min_t(u64, end - start, HYPR_BUILD_BATCH);
+		unsigned int n = min_t(u64, end - start, HYPR_BUILD_BATCH -
+				       start % HYPR_BUILD_BATCH);
 
 		/*
 		 * KVM's own slots are left to faults: whether the APIC-access
