@@ -198,7 +198,7 @@ void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
  */
 static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
 {
-	/* Pairs with the release in kvm_hypr_vcpu_sync(). */
+	/* Pairs with the release in hypr_barrier_is_open(). */
 	return smp_load_acquire(&vcpu->arch.hypr.round) == round ||
 	       !READ_ONCE(vcpu->wants_to_run) ||
 	       READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE;
@@ -238,13 +238,17 @@ static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
 	unsigned long i;
 	int r = 0;
 
-	/* Round 0 is what a vCPU starts with. */
-	WRITE_ONCE(h->round, h->round + 1 ?: 1);
 	WRITE_ONCE(h->busy, true);
 	/*
+	 * A vCPU that reads the new round finds the barrier closed.  Round 0 is
+	 * what a vCPU starts with.
+	 */
+	smp_store_release(&h->round, h->round + 1 ?: 1);
+	/*
 	 * A vCPU that enters KVM_RUN after it was seen outside must find the
-	 * request.  Pairs with the barrier between the store to vcpu->mode and
-	 * the last look at requests in vcpu_enter_guest().
+	 * request.  Pairs with the barrier in srcu_read_lock() at the head of
+	 * kvm_arch_vcpu_ioctl_run(), and with that between the store to
+	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
 	kvm_make_all_cpus_request(kvm, KVM_REQ_HYPR_VIEW);
@@ -274,6 +278,25 @@ static void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 		hypr_vcpu_mmu_switch(vcpu, next, flush);
 }
 
+/*
+ * One look at the barrier.  The round is published anew each time: a swap may
+ * follow so closely on the one before that this vCPU never saw the barrier open
+ * in between, and then it is held for the later one.
+ */
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+{
+	/* Pairs with the release in hypr_hold(): round first, then busy. */
+	u32 round = smp_load_acquire(&h->round);
+
+	if (vcpu->arch.hypr.round != round) {
+		/* All that this vCPU did in the old view is done. */
+		smp_store_release(&vcpu->arch.hypr.round, round);
+	}
+
+	/* Pairs with the release in hypr_release(). */
+	return !smp_load_acquire(&h->busy);
+}
+
 /**
  * kvm_hypr_vcpu_sync() - the barrier: wait for a swap to end, take the view
  * @vcpu: loaded, its mutex held by this thread
@@ -285,17 +308,12 @@ void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	unsigned int spins = 0;
 
-	/* All that this vCPU did in the old view is done: release it. */
-	smp_store_release(&vcpu->arch.hypr.round, READ_ONCE(h->round));
-
-	while (READ_ONCE(h->busy)) {
+	while (!hypr_barrier_is_open(vcpu, h)) {
 		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
 			cpu_relax();
 		else
-			wait_event(h->wq, !READ_ONCE(h->busy));
+			wait_event(h->wq, hypr_barrier_is_open(vcpu, h));
 	}
-	/* Pairs with the release in hypr_release(). */
-	smp_rmb();
 	hypr_vcpu_take_view(vcpu);
 }
 
