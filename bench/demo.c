@@ -320,7 +320,7 @@ static int moment_take(struct demo *demo, struct line *line, const char *what)
 }
 
 static int swap_account(struct demo *demo, const struct hypr_swap_result *swap,
-			uint64_t first_tsc)
+			const struct hypr_swap_result *reset, uint64_t first_tsc)
 {
 	struct demo_result *result = &demo->result;
 	int ret;
@@ -332,45 +332,69 @@ static int swap_account(struct demo *demo, const struct hypr_swap_result *swap,
 		ret = samples_add(&result->commit_cycles, swap->commit_cycles);
 	if (!ret)
 		ret = samples_add(&result->total_cycles, swap->total_cycles);
-	if (!ret && swap->reset_cycles)
-		ret = samples_add(&result->reset_cycles, swap->reset_cycles);
+	if (ret)
+		return ret;
+	if (!reset)
+		return samples_add(&result->first_cycles,
+				   first_tsc - swap->request_tsc);
+	ret = samples_add(&result->reset_cycles, reset->total_cycles);
 	if (!ret)
-		ret = samples_add(&result->first_cycles,
-				  first_tsc - swap->request_tsc);
+		ret = samples_add(&result->first_reset_cycles,
+				  first_tsc - reset->resume_tsc);
 	return ret;
 }
 
-/* One swap, and one completed step of the guest after it. */
-static int swap_to(struct demo *demo, struct line *to, bool reset)
+/*
+ * Swap to @to.  With @reset put it back to its moment, which the guest must
+ * then start from again; @to may be the active view.
+ */
+static int swap_to(struct demo *demo, struct line *to, bool reset,
+		   struct hypr_swap_result *swap)
 {
-	uint64_t checks, first_tsc = 0, stopped;
-	struct hypr_swap_result swap;
+	uint64_t stopped;
 	int ret;
 
 	ret = hypr_view_swap(demo->vm, to->name, reset ? HYPR_SWAP_RESET : 0,
-			     &swap);
+			     swap);
 	if (ret)
-		return failed(demo, ret, "swapping");
+		return failed(demo, ret, reset ? "resetting" : "swapping");
 	/* Nothing is written between the last vCPU's stop and the resume. */
-	stopped = swap.request_tsc + swap.pause_cycles;
-	drain(demo, stopped + (swap.resume_tsc - stopped) / 2, NULL);
-
+	stopped = swap->request_tsc + swap->pause_cycles;
+	drain(demo, stopped + (swap->resume_tsc - stopped) / 2, NULL);
 	demo->current = to;
 	if (reset)
 		to->now = to->moment;
+	return 0;
+}
+
+/*
+ * A swap, and one completed step of the guest after it.  A view that is to be
+ * reset is put back in place, once it is the active one.
+ */
+static int round_do(struct demo *demo, struct line *to, bool resets)
+{
+	struct hypr_swap_result swap, reset = { 0 };
+	uint64_t checks, first_tsc = 0;
+	int ret;
+
+	ret = swap_to(demo, to, false, &swap);
+	if (!ret && resets)
+		ret = swap_to(demo, to, true, &reset);
+	if (ret)
+		return ret;
 	checks = demo->result.guest.checks;
 	ret = step_await(demo, REPORT_NS, &first_tsc);
 	if (ret)
 		return failed(demo, ret, "waiting for a step after a swap");
 	demo->result.unchecked += demo->result.guest.checks == checks;
-	ret = swap_account(demo, &swap, first_tsc);
+	ret = swap_account(demo, &swap, resets ? &reset : NULL, first_tsc);
 	if (ret)
 		return failed(demo, ret, "keeping the figures");
 	stroll(demo);
 	return 0;
 }
 
-static int swaps_do(struct demo *demo, const char *what, uint64_t nr, bool reset)
+static int swaps_do(struct demo *demo, const char *what, uint64_t nr, bool resets)
 {
 	uint64_t checks = demo->result.guest.checks, i, dots = 0;
 	uint64_t bad = demo->result.guest.failures + demo->result.guest.breaks;
@@ -378,7 +402,7 @@ static int swaps_do(struct demo *demo, const char *what, uint64_t nr, bool reset
 
 	begin(demo, what);
 	for (i = 0; i < nr && !ret; i++) {
-		ret = swap_to(demo, i % 2 ? &demo->b : &demo->a, reset);
+		ret = round_do(demo, i % 2 ? &demo->b : &demo->a, resets);
 		while (dots < (i + 1) * DOTS / nr) {
 			dots++;
 			putchar('.');
@@ -389,7 +413,7 @@ static int swaps_do(struct demo *demo, const char *what, uint64_t nr, bool reset
 		return ret;
 	bad = demo->result.guest.failures + demo->result.guest.breaks - bad;
 	end(" %s", bad ? "WRONG" : "right");
-	if (reset)
+	if (resets)
 		end("%12s each began again at epoch %u (A) or %u (B);", "",
 		    demo->a.moment.last.epoch + 1,
 		    demo->b.moment.last.epoch + 1);
@@ -399,7 +423,7 @@ static int swaps_do(struct demo *demo, const char *what, uint64_t nr, bool reset
 		    demo->b.moment.last.epoch, demo->b.now.last.epoch);
 	end("%12s %" PRIu64 " swaps, %" PRIu64 " full checks by the guest, %" PRIu64
 	    " wrong", "", nr, demo->result.guest.checks - checks, bad);
-	*(reset ? &demo->result.swaps_reset : &demo->result.swaps_continued) += nr;
+	*(resets ? &demo->result.swaps_reset : &demo->result.swaps_continued) += nr;
 	return 0;
 }
 
@@ -483,7 +507,7 @@ static int story(struct demo *demo)
 		ret = swaps_do(demo, "swap: A and B in turn, each goes on",
 			       half, false);
 	if (!ret)
-		ret = swaps_do(demo, "swap --reset: each starts again",
+		ret = swaps_do(demo, "swap and reset: each starts again",
 			       demo->options.swaps - half, true);
 	if (!ret)
 		ret = reset_and_verify(demo);

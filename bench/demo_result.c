@@ -15,6 +15,7 @@ void demo_result_close(struct demo_result *result)
 	samples_summarize(&result->first_cycles, &result->first);
 	samples_summarize(&result->total_cycles, &result->total);
 	samples_summarize(&result->reset_cycles, &result->reset);
+	samples_summarize(&result->first_reset_cycles, &result->first_reset);
 	result->ratio = result->commit.median ?
 		(double)result->memslot.total / (double)result->commit.median :
 		0;
@@ -27,6 +28,7 @@ void demo_result_fini(struct demo_result *result)
 	samples_fini(&result->first_cycles);
 	samples_fini(&result->total_cycles);
 	samples_fini(&result->reset_cycles);
+	samples_fini(&result->first_reset_cycles);
 }
 
 /* ---- on the screen ------------------------------------------------------- */
@@ -75,7 +77,8 @@ void demo_result_print(const struct demo_result *result)
 	row("commit: until all had left the old view", &result->commit);
 	row("whole swap, with the vCPUs' state", &result->total);
 	row("first useful work: a full check reported", &result->first);
-	row("reset of a view, while the other runs", &result->reset);
+	row("reset of the active view, all of it", &result->reset);
+	row("first useful work after a reset", &result->first_reset);
 	row_single("without views: replace the memory slot",
 		   result->memslot.replace);
 	row_single("  and touch every page again", result->memslot.touch);
@@ -197,6 +200,7 @@ int demo_result_json(const struct demo_result *r, bool passed, const char *path)
 	put_summary(root, "swap_first_work_cycles", &r->first);
 	put_summary(root, "swap_total_cycles", &r->total);
 	put_summary(root, "reset_cycles", &r->reset);
+	put_summary(root, "reset_first_work_cycles", &r->first_reset);
 	json_object_set_new(root, "ratio", json_real(r->ratio));
 	ret = json_dump_file(root, path, JSON_INDENT(2)) ? -EIO : 0;
 	json_decref(root);

@@ -21,8 +21,9 @@
  * @swaps_wanted, @swaps: asked for, and done with a completed step after each
  * @forced: swaps for which the guest had not parked
  * @differing: pages that differed from their moment before the last reset
- * @first: from the request until the host heard of a completed step
- * @reset: putting a view back to its moment, before the swap, as the guest runs
+ * @first: from a swap's request until the host heard of a completed step
+ * @reset: putting the active view back to its moment, until it ran again
+ * @first_reset: from then until the host heard of a completed step
  */
 struct demo_result {
 	char engine[16];
@@ -48,11 +49,13 @@ struct demo_result {
 	struct samples first_cycles;
 	struct samples total_cycles;
 	struct samples reset_cycles;
+	struct samples first_reset_cycles;
 	struct summary pause;
 	struct summary commit;
 	struct summary first;
 	struct summary total;
 	struct summary reset;
+	struct summary first_reset;
 	struct memslot_replace memslot;
 	double ratio;
 };

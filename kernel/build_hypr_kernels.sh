@@ -390,6 +390,15 @@ build_target()
 	if [ "$target" = rig ] && [ "${HYPR_OFF:-0}" = 1 ]; then
 		dir=$root/build-rig-off
 		name=rig-off
+		# Kbuild then compiles only what the option concerns, provided
+		# that objtool, on which all depends, need not be built again:
+		# the notes on how it was built hold the folder's full path.
+		if [ ! -d "$dir" ] && [ -f "$root/build-rig/.hypr.stamp" ]; then
+			cp -a "$root/build-rig" "$dir"
+			find "$dir/tools" -name '.*.cmd' -exec sed -i \
+				"s,$root/build-rig/,$dir/,g" {} +
+			rm -f "$dir"/.hypr.* "$dir"/vmlinuz*
+		fi
 	fi
 	if [ "$target" = guest ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
 		dir=$root/build-guest-stock

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "hypr/hypr.h"
@@ -13,6 +14,7 @@
 #include "runtime.h"
 
 #define ANSWER_MAX	(1u << 20)
+#define ANSWER_TIMEOUT_S	300	/* verify takes long on a large VM, or a slow host */
 #define SUFFIX		".sock"
 
 static int send_all(int fd, const char *text, size_t len)
@@ -48,8 +50,10 @@ static int receive_line(int fd, char **line)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
+			int ret = n ? -errno : -ECONNRESET;
+
 			free(buf);
-			return n ? -errno : -ECONNRESET;
+			return ret == -EAGAIN ? -ETIMEDOUT : ret;
 		}
 		newline = memchr(buf + len, '\n', (size_t)n);
 		len += (size_t)n;
@@ -76,6 +80,7 @@ static int no_such_vm(const char *vm, int err)
 
 int hypr_client_call(const char *vm, const char *request, char **answer)
 {
+	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct sockaddr_un address;
 	int fd, ret;
 
@@ -86,6 +91,7 @@ int hypr_client_call(const char *vm, const char *request, char **answer)
 	fd = hypr_runtime_connect(&address);
 	if (fd < 0)
 		return no_such_vm(vm, fd);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	ret = send_all(fd, request, strlen(request));
 	if (!ret)
 		ret = send_all(fd, "\n", 1);

@@ -30,6 +30,8 @@
 #define HYPR_KICK_SIGNAL	SIGRTMIN
 #define HYPR_PAUSE_TIMEOUT_MS	2000
 #define HYPR_HOLD_TIMEOUT_MS	10000
+#define HYPR_HOLD_ROUND_MS	250
+#define HYPR_HOLD_BREAK_MS	2
 
 struct hypr_engine;
 struct hypr_vm;

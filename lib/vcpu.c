@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -241,13 +242,9 @@ static bool all_held_locked(const struct hypr_vm *vm)
 	return true;
 }
 
-/**
- * hypr_vcpus_hold() - every vCPU thread to user space, I/O completed
- * Return: 0; -ESHUTDOWN the VM has ended; -EIO a thread does not come back.
- */
-int hypr_vcpus_hold(struct hypr_vm *vm)
+/* Return: 0; -ETIMEDOUT not all came back, and those that did are still held. */
+static int hold_until(struct hypr_vm *vm, uint64_t deadline)
 {
-	uint64_t deadline = hypr_now_ns() + HYPR_HOLD_TIMEOUT_MS * 1000000ull;
 	unsigned int i;
 	int ret = 0;
 
@@ -259,11 +256,36 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 		ret = hypr_cond_wait_until(&vm->held_cond, &vm->run_lock, deadline);
 	if (vm->ended)
 		ret = hypr_fail(-ESHUTDOWN, "the guest has ended: %s", vm->end_reason);
-	else if (ret)
-		ret = hypr_fail(-EIO, "a vCPU did not leave the guest within %d s",
-				HYPR_HOLD_TIMEOUT_MS / 1000);
 	pthread_mutex_unlock(&vm->run_lock);
 	return ret;
+}
+
+/**
+ * hypr_vcpus_hold() - every vCPU thread to user space, I/O completed
+ *
+ * There are hosts (emulated ones) that cannot take a vCPU out of a guest that
+ * was entered with interrupts off and leaves them off.  When it waits for a
+ * lock whose owner is held already, it would do so for ever: so the others are
+ * let go for a moment now and then.
+ *
+ * Return: 0; -ESHUTDOWN the VM has ended; -EIO a thread does not come back.
+ */
+int hypr_vcpus_hold(struct hypr_vm *vm)
+{
+	const struct timespec moment = { .tv_nsec = HYPR_HOLD_BREAK_MS * 1000000l };
+	int rounds = HYPR_HOLD_TIMEOUT_MS / HYPR_HOLD_ROUND_MS;
+	int ret;
+
+	for (;;) {
+		ret = hold_until(vm, hypr_now_ns() + HYPR_HOLD_ROUND_MS * 1000000ull);
+		if (ret != -ETIMEDOUT)
+			return ret;
+		if (--rounds == 0)
+			return hypr_fail(-EIO, "a vCPU did not leave the guest within %d s",
+					 HYPR_HOLD_TIMEOUT_MS / 1000);
+		hypr_vcpus_release(vm);
+		nanosleep(&moment, NULL);
+	}
 }
 
 void hypr_vcpus_release(struct hypr_vm *vm)

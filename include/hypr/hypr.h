@@ -406,7 +406,7 @@ void hypr_server_stop(struct hypr_server *server);
  * Return: 0 when there is an answer (which may tell a failure); -ESRCH no VM
  * of this name runs (a stale socket counts as none); -EINVAL bad name;
  * -EACCES not allowed; -EPROTO the answer is no JSON; -ECONNRESET the VM
- * ended before it answered.
+ * ended before it answered; -ETIMEDOUT it did not answer within five minutes.
  */
 int hypr_client_call(const char *vm, const char *request, char **answer);
 

@@ -53,7 +53,7 @@ void need_cpus(int nr_vcpus)
 		     nr_vcpus + 1, online);
 }
 
-static void pin_to_cpu(int cpu)
+void pin_to_cpu(int cpu)
 {
 	cpu_set_t set;
 

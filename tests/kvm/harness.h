@@ -2,7 +2,8 @@
 /*
  * VMs with views for the ioctl tests: raw KVM ioctls, memory of each view, and
  * vCPUs that run the tiny guest of guest.c, each in a thread of its own pinned
- * to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).
+ * to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).  With
+ * HYPR_UNPINNED in the environment too few CPUs are no reason to skip a test.
  *
  * Functions named try_ return 0 or -errno; the others end the test when
  * anything fails, so that a test reads as what it is about.
@@ -60,6 +61,7 @@ struct vm {
 int try_ioctl(int fd, unsigned long request, void *arg);
 uint64_t now_ns(void);
 void need_cpus(int nr_vcpus);	/* skips the test when too few are online */
+void pin_to_cpu(int cpu);	/* this thread; else it shares CPU 0 */
 
 /* A VM with an irqchip: without views, or with them (skips without HYPR). */
 struct vm *vm_new_plain(void);

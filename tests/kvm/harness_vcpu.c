@@ -7,7 +7,6 @@
 #include "harness.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,13 +170,8 @@ static void wait_outside(struct vcpu *vcpu)
 static void *run_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	cpu_set_t set;
 
-	CPU_ZERO(&set);
-	CPU_SET(1 + vcpu->index, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) && !getenv("HYPR_UNPINNED"))
-		FAIL("cannot pin vCPU %d to CPU %d: %m", vcpu->index,
-		     1 + vcpu->index);
+	pin_to_cpu(1 + vcpu->index);
 	vcpu->tid = syscall(SYS_gettid);
 	while (!atomic_load(&vcpu->stop)) {
 		int ret = try_ioctl(vcpu->fd, KVM_RUN, NULL);

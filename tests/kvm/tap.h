@@ -61,6 +61,12 @@ uint64_t tap_random(void);
 		     want_, #want);					\
 } while (0)
 
-#define OK(call) CHECK_RET(call, 0)
+/* Not by CHECK_RET(): the name of an ioctl shall be shown, not its number. */
+#define OK(call) do {							\
+	int got_ = (call);						\
+									\
+	if (got_)							\
+		FAIL("%s returned %d, expected 0", #call, got_);	\
+} while (0)
 
 #endif

@@ -4,10 +4,17 @@
 # Every hypr command on the emulated PC, with good and with bad input, on a
 # Linux guest with two vCPUs in 16 MiB.  After each error there must be one line
 # that says what is wrong, and nothing left behind.
+# shellcheck source=tests/rig/common.sh
 . "$(dirname "$0")/common.sh"
 
-rm -rf $HYPR_RUNTIME_DIR
-run="hypr run --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 --pin 1,2"
+rm -rf "$HYPR_RUNTIME_DIR"
+
+# The demo guest; options given again count.
+run()
+{
+	hypr run --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 \
+		--pin 1,2 "$@"
+}
 
 # --- no VM yet
 expect 0 "engine ept-swap: ready" "doctor finds all that is needed" hypr doctor
@@ -32,8 +39,8 @@ expect_line 2 "is no name" "a VM's name with a slash" hypr pause ../vm1
 echo short >/tmp/short
 head -c 100000 /demo/vmlinuz >/tmp/cut
 head -c 14000000 /dev/zero >/tmp/large
-expect_line 2 "name is missing" "run without a name" $run --detach
-expect_line 2 "is no name" "run with a bad name" $run --detach --name a/b
+expect_line 2 "name is missing" "run without a name" run --detach
+expect_line 2 "is no name" "run with a bad name" run --detach --name a/b
 expect_line 1 "No such file" "run without such a kernel" \
 	hypr run --name vm1 --kernel /nowhere --detach
 expect_line 1 "no Linux kernel" "run a kernel that is no kernel" \
@@ -42,28 +49,28 @@ expect_line 1 "too few for a kernel" "run a kernel that is too short" \
 	hypr run --name vm1 --kernel /tmp/short --detach
 expect_line 1 "truncated" "run a kernel that was cut off" \
 	hypr run --name vm1 --kernel /tmp/cut --detach
-expect_line 1 "No such file" "run without such an initrd" $run --name vm1 --initrd /nowhere
+expect_line 1 "No such file" "run without such an initrd" run --name vm1 --initrd /nowhere
 expect_line 1 "does not fit" "run with an initrd that does not fit" \
-	$run --name vm1 --initrd /tmp/large
-expect_line 2 "too little" "run with too little memory" $run --name vm1 --mem 8M --detach
-expect_line 2 "no size" "run with a size that is none" $run --name vm1 --mem lots
-expect_line 2 "not 1 to 64" "run with too many vCPUs" $run --name vm1 --vcpus 65
-expect_line 2 "host CPU 99" "run on a host CPU that there is not" $run --name vm1 --pin 99
-expect_line 2 "no engine 'stock'" "run with another engine" $run --name vm1 --engine stock
+	run --name vm1 --initrd /tmp/large
+expect_line 2 "too little" "run with too little memory" run --name vm1 --mem 8M --detach
+expect_line 2 "no size" "run with a size that is none" run --name vm1 --mem lots
+expect_line 2 "not 1 to 64" "run with too many vCPUs" run --name vm1 --vcpus 65
+expect_line 2 "host CPU 99" "run on a host CPU that there is not" run --name vm1 --pin 99
+expect_line 2 "no engine 'stock'" "run with another engine" run --name vm1 --engine stock
 mv /dev/kvm /dev/kvm-away
-expect_line 5 "/dev/kvm" "run without /dev/kvm" $run --name vm1 --detach
+expect_line 5 "/dev/kvm" "run without /dev/kvm" run --name vm1 --detach
 expect 5 "no /dev/kvm" "doctor without /dev/kvm" hypr doctor
 mv /dev/kvm-away /dev/kvm
 check "nothing is left of the VMs that could not be" nothing_left
 check "not even their logs" sh -c "[ -z \"\$(ls $HYPR_RUNTIME_DIR 2>/dev/null)\" ]"
 
 # --- a VM
-expect_line 0 "vm1 (ept-swap): runs" "run detached" $run --name vm1 --detach
+expect_line 0 "vm1 (ept-swap): runs" "run detached" run --name vm1 --detach
 check "the socket is its owner's only" \
 	sh -c "[ \"\$(stat -c %a $HYPR_RUNTIME_DIR/vm1.sock)\" = 600 ]"
 check "the guest comes up with 2 vCPUs" wait_for 60 guest_is_up vm1 2
 expect 0 "vm1 .* ept-swap  running" "ps shows it" hypr ps
-expect_line 6 "a VM of this name runs already" "a second VM of its name" $run --name vm1 --detach
+expect_line 6 "a VM of this name runs already" "a second VM of its name" run --name vm1 --detach
 expect_line 4 "no view 'B': there is boot (hypr views vm1 lists them)" "no such view" \
 	hypr swap vm1 B
 expect_line 1 "boot' has no moment" "the boot view cannot be reset" hypr reset vm1 boot
@@ -130,20 +137,21 @@ check "nothing is left of it" wait_for 10 nothing_left
 expect_line 3 "no VM 'vm1' runs" "stop again" hypr stop vm1
 
 # --- a stale socket
-$run --name vm2 --detach >$out 2>&1
+run --name vm2 --detach >$out 2>&1
 kill -KILL "$(pidof hypr)"
 wait_for 10 sh -c '! pidof hypr >/dev/null'
-check "a killed VM leaves a socket" test -S $HYPR_RUNTIME_DIR/vm2.sock
+check "a killed VM leaves a socket" test -S "$HYPR_RUNTIME_DIR/vm2.sock"
 expect_line 3 "no VM 'vm2' runs" "which counts as no VM" hypr pause vm2
 expect_line 0 "vm2 (ept-swap): runs" "and is replaced by the next of its name" \
-	$run --name vm2 --detach
+	run --name vm2 --detach
 kill -KILL "$(pidof hypr)"
 wait_for 10 sh -c '! pidof hypr >/dev/null'
 expect_line 0 "^NAME" "ps does not list it" hypr ps
 check "and removes it" nothing_left
 
 # --- in the foreground
-$run --name vm3 </dev/null >/tmp/console 2>&1 &
+hypr run --name vm3 --kernel /demo/vmlinuz --initrd /demo/initrd --vcpus 2 --pin 1,2 \
+	</dev/null >/tmp/console 2>&1 &
 pid=$!
 check "run in the foreground prints the guest's console" \
 	wait_for 60 grep -q "^epoch:" /tmp/console
@@ -157,5 +165,5 @@ expect_line 0 "vm4 (ept-swap): runs" "a guest whose initrd is missing" \
 	hypr run --name vm4 --kernel /demo/vmlinuz --cmdline "console=ttyS0 panic=-1 reboot=k" \
 	--pin 1 --detach
 check "it panics and resets, and its VM ends by itself" wait_for 60 nothing_left
-check "its log says so" grep -q "ended: guest reset" $HYPR_RUNTIME_DIR/vm4.log
+check "its log says so" grep -q "ended: guest reset" "$HYPR_RUNTIME_DIR/vm4.log"
 finish

@@ -94,7 +94,7 @@ nothing_left()
 # The program in the guest says on its console when a check of its failed.
 guest_is_sane()
 {
-	! grep -i -E 'fail|panic|BUG:|WARNING:|Oops|stall|lockup' "$HYPR_RUNTIME_DIR/$1.log"
+	! grep -E 'FAILED|panic|BUG:|WARNING:|Oops|detected stall|lockup' "$HYPR_RUNTIME_DIR/$1.log"
 }
 
 finish()

@@ -3,9 +3,10 @@
 #
 # A guest kernel that knows nothing of HYPR, on 1 and on 2 vCPUs: every pause is
 # forced, and its views are swapped and put back all the same.
+# shellcheck source=tests/rig/common.sh
 . "$(dirname "$0")/common.sh"
 
-rm -rf $HYPR_RUNTIME_DIR
+rm -rf "$HYPR_RUNTIME_DIR"
 kernel=${1:-/demo/vmlinuz-stock}
 
 program_runs()
@@ -16,7 +17,7 @@ program_runs()
 for vcpus in 1 2; do
 	vm=stock$vcpus
 	expect_line 0 "$vm (ept-swap): runs" "$vcpus vCPU: run" \
-		hypr run --name $vm --kernel $kernel --initrd /demo/initrd --mem 16M \
+		hypr run --name $vm --kernel "$kernel" --initrd /demo/initrd --mem 16M \
 		--vcpus $vcpus --pin 1,2 --detach
 	check "$vcpus vCPU: the guest comes up" wait_for 60 program_runs $vm
 	hypr ps --json >$out

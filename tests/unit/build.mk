@@ -37,3 +37,12 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
+
+# Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
+UNIT_ENGINE := out/tests/unit/engine_test
+UNIT_TESTS += $(UNIT_ENGINE)
+
+$(UNIT_ENGINE): $(UNIT_OBJ)/engine_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
+		$(LIB_LIBS) -lcmocka

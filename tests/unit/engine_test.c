@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whole VMs on a KVM that is played (fake_kvm.c): each view goes on where it
+ * was left, a swap that fails leaves the VM running where it was, whichever
+ * ioctl it is that fails, and nothing leaks.
+ */
+#include "unit.h"
+
+#include <asm/bootparam.h>
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "fake_kvm.h"
+#include "hypr/hypr.h"
+
+#define KERNEL_BYTES	(5 * 512 + 4096)
+
+static char kernel_path[] = "/tmp/hypr-engine-XXXXXX";
+
+/* The smallest file that counts as a kernel. */
+static int group_setup(void **ctx)
+{
+	static uint8_t kernel[KERNEL_BYTES];
+	struct setup_header *hdr = (struct setup_header *)(kernel + 0x1f1);
+	int fd = mkstemp(kernel_path);
+
+	(void)ctx;
+	kernel[0x201] = 0x6a;
+	hdr->setup_sects = 4;
+	hdr->boot_flag = 0xaa55;
+	hdr->header = 0x53726448;
+	hdr->version = 0x020f;
+	hdr->loadflags = LOADED_HIGH;
+	hdr->xloadflags = XLF_KERNEL_64;
+	hdr->cmdline_size = 255;
+	hdr->pref_address = 0x200000;
+	hdr->init_size = 0x10000;
+	hdr->initrd_addr_max = 0x7fffffff;
+	if (fd < 0 || write(fd, kernel, sizeof(kernel)) != sizeof(kernel))
+		return -1;
+	return close(fd);
+}
+
+static int group_teardown(void **ctx)
+{
+	(void)ctx;
+	return unlink(kernel_path);
+}
+
+struct report {
+	unsigned int count;
+	unsigned int vcpu;
+	uint32_t value;
+};
+
+static void on_report(void *arg, unsigned int vcpu, uint32_t value, uint64_t tsc)
+{
+	struct report *report = arg;
+
+	report->vcpu = vcpu;
+	report->value = value;
+	assert_int_not_equal(tsc, 0);
+	__atomic_add_fetch(&report->count, 1, __ATOMIC_SEQ_CST);
+}
+
+static struct hypr_vm_config config(struct report *report)
+{
+	struct hypr_vm_config config = HYPR_VM_CONFIG_INIT;
+
+	config.name = "vm1";
+	config.kernel = kernel_path;
+	config.vcpus = FAKE_VCPUS;
+	config.pause_timeout_ms = 200;
+	config.report = on_report;
+	config.report_arg = report;
+	return config;
+}
+
+struct fixture {
+	struct hypr_vm *vm;
+	struct report report;
+};
+
+static uint64_t count(unsigned int vcpu)
+{
+	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
+}
+
+/* Until it has counted on; false when it does not within five seconds. */
+static bool runs(void)
+{
+	uint64_t was[FAKE_VCPUS] = { count(0), count(1) };
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		if (count(0) > was[0] && count(1) > was[1])
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool answers(struct hypr_vm *vm, unsigned int vcpus)
+{
+	struct hypr_vm_info info;
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		hypr_vm_info(vm, &info);
+		if (info.guest_vcpus == vcpus)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void start(struct fixture *f, unsigned int flags)
+{
+	struct hypr_vm_config c = config(&f->report);
+
+	fake_kvm.flags = flags;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	assert_true(runs());
+	if (!(flags & FAKE_UNPATCHED))
+		assert_true(answers(f->vm, FAKE_VCPUS));
+}
+
+static int setup(void **ctx)
+{
+	fake_kvm_reset();
+	*ctx = calloc(1, sizeof(struct fixture));
+	return 0;
+}
+
+static int teardown(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	fake_kvm.fail_at = 0;
+	hypr_vm_destroy(f->vm);
+	assert_int_equal(fake_kvm.slots, 0);
+	free(f);
+	return 0;
+}
+
+static void assert_active(struct hypr_vm *vm, const char *view)
+{
+	struct hypr_vm_info info;
+
+	hypr_vm_info(vm, &info);
+	assert_int_equal(info.state, HYPR_VM_RUNNING);
+	assert_string_equal(info.active_view, view);
+}
+
+/* ---- swaps that succeed -------------------------------------------------- */
+
+static void go_round(struct fixture *f, int how, unsigned int forced)
+{
+	struct hypr_swap_result r;
+	uint64_t at_a, left;
+
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_true(runs());
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	left = count(0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+
+	/* Into A: it goes on from its moment, which is earlier. */
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_int_equal(r.pause, how);
+	assert_int_equal(r.forced_vcpus, forced);
+	assert_string_equal(r.old_name, "boot");
+	assert_string_equal(r.new_name, "A");
+	assert_int_equal(r.new_view, 2);
+	assert_true(r.resume_tsc > r.request_tsc);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	at_a = count(0);
+	assert_true(at_a < left);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+
+	/* Back to boot: it goes on where it was left. */
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, &r), 0);
+	assert_true(count(0) > left);
+	assert_active(f->vm, "boot");
+	assert_true(runs());
+
+	/* A where it was left; and from its moment. */
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_true(count(0) > at_a);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET, &r), 0);
+	assert_true(count(0) <= at_a);
+	assert_int_equal(r.resume_tsc, 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+	assert_active(f->vm, "A");
+}
+
+static void test_swap_goes_on_where_left_cooperative(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	go_round(f, HYPR_PAUSE_COOPERATIVE, 0);
+}
+
+static void test_swap_goes_on_where_left_forced(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_UNPATCHED);
+	go_round(f, HYPR_PAUSE_FORCED, FAKE_VCPUS);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", HYPR_SWAP_COOPERATIVE, NULL), -EAGAIN);
+	assert_active(f->vm, "A");
+	assert_true(runs());
+}
+
+static void test_swap_of_a_deaf_guest_is_forced_after_the_deadline(void **ctx)
+{
+	struct hypr_swap_result r;
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_DEAF);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_COOPERATIVE, &r), -EAGAIN);
+	assert_active(f->vm, "boot");
+	assert_true(runs());
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_int_equal(r.pause, HYPR_PAUSE_FORCED);
+	assert_true(runs());
+}
+
+static void test_hold_lets_go_of_the_owner_of_a_lock(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_UNPATCHED);
+	__atomic_or_fetch(&fake_kvm.flags, FAKE_SPINNING, __ATOMIC_SEQ_CST);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	__atomic_and_fetch(&fake_kvm.flags, ~FAKE_SPINNING, __ATOMIC_SEQ_CST);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+}
+
+static void test_swap_mixes_forced_and_cooperative(void **ctx)
+{
+	struct hypr_swap_result r;
+	struct fixture *f = *ctx;
+	int i;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	for (i = 0; i < 6; i++) {
+		assert_int_equal(hypr_view_swap(f->vm, i & 1 ? "boot" : "A",
+						i % 3 ? 0 : HYPR_SWAP_FORCE, &r), 0);
+		assert_int_equal(r.pause, i % 3 ? HYPR_PAUSE_COOPERATIVE : HYPR_PAUSE_FORCED);
+		assert_int_equal(r.generation, i + 1);
+		assert_true(runs());
+	}
+}
+
+static void test_swap_prepares_a_view_that_lost_its_tables(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	fake_kvm.prepared = 0;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(fake_kvm.active, 2);
+	assert_true(runs());
+}
+
+static void test_clock_stands_still_while_paused(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t offset[FAKE_VCPUS];
+	int i;
+
+	start(f, 0);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	for (i = 0; i < FAKE_VCPUS; i++) {
+		fake_kvm.vcpu[i].tsc_offset = 1000 * (i + 1);
+		fake_kvm.vcpu[i].deadline = 77;
+	}
+	/* Both of these read the offsets anew. */
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	for (i = 0; i < FAKE_VCPUS; i++)
+		offset[i] = fake_kvm.vcpu[i].tsc_offset;
+	usleep(20000);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	/* Set back by the time that passed, the same on all: they stay in step. */
+	assert_true((int64_t)(fake_kvm.vcpu[0].tsc_offset - offset[0]) < -1000000);
+	assert_int_equal(fake_kvm.vcpu[0].tsc_offset - offset[0],
+			 fake_kvm.vcpu[1].tsc_offset - offset[1]);
+}
+
+static void test_tsc_comes_before_its_deadline(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int i;
+
+	start(f, 0);
+	for (i = 0; i < FAKE_VCPUS; i++)
+		fake_kvm.vcpu[i].deadline = 0x1000;
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	for (i = 0; i < FAKE_VCPUS; i++) {
+		assert_int_equal(fake_kvm.vcpu[i].deadline, 0x1000);
+		assert_true(fake_kvm.vcpu[i].offset_fresh);
+		assert_false(fake_kvm.vcpu[i].deadline_early);
+	}
+}
+
+/* ---- swaps that fail ----------------------------------------------------- */
+
+static void test_refused_swap_leaves_the_vm_running(void **ctx)
+{
+	/* -EBUSY of a parked guest: it is held, and asked again; hence twice. */
+	static const int errors[] = { EIO, EPERM, EAGAIN, EINVAL };
+	struct fixture *f = *ctx;
+	uint64_t before;
+	size_t i;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		before = count(0);
+		fake_kvm.swap_errno = errors[i];
+		assert_int_equal(hypr_view_swap(f->vm, "A", i & 1 ? HYPR_SWAP_FORCE : 0, NULL),
+				 -errors[i]);
+		assert_active(f->vm, "boot");
+		assert_true(runs());
+		assert_true(count(0) > before);
+	}
+	fake_kvm.swap_errno = EBUSY;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_active(f->vm, "A");
+}
+
+/* Fail the first ioctl, the second, ... until the operation does without. */
+static void test_swap_is_all_or_none_whatever_fails(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int n, failed = 0;
+	int ret;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	for (n = 1; n < 200; n++) {
+		const char *from = n & 1 ? "boot" : "A", *to = n & 1 ? "A" : "boot";
+		unsigned int flags = n % 4 < 2 ? 0 : HYPR_SWAP_FORCE;
+
+		/* Get to where this round starts from. */
+		fake_kvm.fail_at = 0;
+		assert_int_equal(hypr_view_swap(f->vm, from, 0, NULL), 0);
+		fake_kvm.fail_at = fake_kvm.ioctls + (n + 1) / 2;
+		ret = hypr_view_swap(f->vm, to, flags, NULL);
+		if (!ret && fake_kvm.ioctls < fake_kvm.fail_at)
+			break;
+		assert_active(f->vm, ret ? from : to);
+		assert_int_equal(fake_kvm.active, strcmp(ret ? from : to, "A") ? 0 : 2);
+		failed += ret != 0;
+		fake_kvm.fail_at = 0;
+		assert_true(runs());
+		assert_true(answers(f->vm, FAKE_VCPUS));
+	}
+	assert_in_range(n, 40, 199);
+	assert_true(failed > 20);
+}
+
+static void test_snapshot_fails_whole_whatever_fails(void **ctx)
+{
+	struct hypr_view_info views[4];
+	struct fixture *f = *ctx;
+	unsigned int n;
+	int ret;
+
+	start(f, 0);
+	for (n = 1; n < 200; n++) {
+		fake_kvm.fail_at = fake_kvm.ioctls + n;
+		ret = hypr_view_snapshot(f->vm, "A", NULL);
+		if (!ret && fake_kvm.ioctls < fake_kvm.fail_at)
+			break;
+		fake_kvm.fail_at = 0;
+		assert_int_equal(hypr_view_list(f->vm, views, 4), ret ? 1 : 2);
+		assert_int_equal(fake_kvm.slots, ret ? 3 : 6);
+		assert_true(runs());
+		if (!ret)
+			assert_int_equal(hypr_view_remove(f->vm, "A"), 0);
+	}
+	assert_in_range(n, 20, 199);
+}
+
+static void test_create_fails_whole_whatever_fails(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = config(&f->report);
+	unsigned int n, failed = 0;
+	struct hypr_vm *vm;
+	int ret;
+
+	for (n = 1; n < 300; n++) {
+		fake_kvm_reset();
+		fake_kvm.fail_at = n;
+		ret = hypr_vm_create(&c, &vm);
+		if (!ret && fake_kvm.ioctls < n)
+			break;
+		failed += ret != 0;
+		assert_true(ret < 0 ? vm == NULL && hypr_error()[0] : vm != NULL);
+		fake_kvm.fail_at = 0;
+		hypr_vm_destroy(vm);
+		assert_int_equal(fake_kvm.slots, 0);
+	}
+	assert_true(failed > 20);
+	fake_kvm.fail_at = 0;
+	hypr_vm_destroy(vm);
+}
+
+static void test_create_refuses_a_host_without_hypr(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = config(&f->report);
+
+	fake_kvm.flags = FAKE_NO_HYPR;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), -EOPNOTSUPP);
+	assert_null(f->vm);
+}
+
+/* ---- views --------------------------------------------------------------- */
+
+static void test_views_have_an_end(void **ctx)
+{
+	struct hypr_view_info views[16];
+	struct fixture *f = *ctx;
+	char name[16];
+	int i;
+
+	start(f, 0);
+	for (i = 1; i <= 14; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		assert_int_equal(hypr_view_snapshot(f->vm, name, NULL), 0);
+	}
+	assert_int_equal(hypr_view_snapshot(f->vm, "v15", NULL), -ENOSPC);
+	assert_int_equal(hypr_view_remove(f->vm, "v7"), 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "v15", NULL), 0);
+	assert_int_equal(hypr_view_list(f->vm, views, 2), 15);
+	assert_string_equal(views[1].name, "v1");
+}
+
+static void test_view_errors(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), -EEXIST);
+	assert_int_equal(hypr_view_snapshot(f->vm, "", NULL), -EINVAL);
+	assert_int_equal(hypr_view_swap(f->vm, "B", 0, NULL), -ENOENT);
+	assert_int_equal(hypr_view_swap(f->vm, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0x100, NULL), -EINVAL);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE,
+					NULL), -EINVAL);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", HYPR_SWAP_RESET, NULL), -EINVAL);
+	assert_int_equal(hypr_view_reset(f->vm, "boot", NULL), -EINVAL);
+	assert_int_equal(hypr_view_reset(f->vm, "B", NULL), -ENOENT);
+	assert_int_equal(hypr_view_remove(f->vm, "boot"), -EINVAL);
+	assert_int_equal(hypr_view_remove(f->vm, "B"), -ENOENT);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(hypr_view_remove(f->vm, "A"), -EBUSY);
+	assert_int_equal(hypr_vm_resume(f->vm), -EALREADY);
+	assert_int_equal(hypr_vm_start(f->vm), -EALREADY);
+	assert_true(runs());
+}
+
+static void test_reset_of_the_active_view(void **ctx)
+{
+	struct hypr_reset_result r;
+	struct hypr_verify_result v;
+	struct fixture *f = *ctx;
+	uint64_t left;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_true(runs());
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	left = count(0);
+	assert_int_equal(hypr_view_reset(f->vm, "A", &r), 0);
+	assert_true(count(0) < left);
+	assert_int_equal(r.pause, HYPR_PAUSE_COOPERATIVE);
+	assert_int_equal(hypr_view_verify(f->vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+}
+
+/* ---- exits and the end --------------------------------------------------- */
+
+static void test_report_reaches_its_callback(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int i;
+
+	start(f, 0);
+	fake_kvm.port = HYPR_REPORT_PORT;
+	fake_kvm.value = 0xcafe1234;
+	__atomic_store_n(&fake_kvm.exit_reason, KVM_EXIT_IO, __ATOMIC_SEQ_CST);
+	for (i = 0; i < 5000 && !__atomic_load_n(&f->report.count, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(f->report.count, 1);
+	assert_int_equal(f->report.value, 0xcafe1234);
+	assert_int_equal(f->report.vcpu, 0);
+	assert_true(runs());
+}
+
+struct ending {
+	uint32_t exit_reason;
+	uint16_t port;
+	uint32_t value;
+	int ret;
+	const char *reason;
+};
+
+static void test_guest_can_end_its_vm(void **ctx)
+{
+	static const struct ending endings[] = {
+		{ KVM_EXIT_SHUTDOWN, 0, 0, 0, "triple fault" },
+		{ KVM_EXIT_IO, 0x64, 0xfe, 0, "port 0x64" },
+		{ KVM_EXIT_IO, 0xcf9, 0x06, 0, "port 0xcf9" },
+		{ KVM_EXIT_IO, 0x92, 0x01, 0, "port 0x92" },
+		{ KVM_EXIT_INTERNAL_ERROR, 0, 0, -EIO, "internal error" },
+		{ KVM_EXIT_FAIL_ENTRY, 0, 0, -EIO, "VM entry failed" },
+		{ 99, 0, 0, -EIO, "exit reason 99" },
+	};
+	struct hypr_vm_info info;
+	struct fixture *f = *ctx;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(endings); i++) {
+		fake_kvm_reset();
+		start(f, 0);
+		assert_int_equal(hypr_vm_wait(f->vm, 0), -ETIMEDOUT);
+		fake_kvm.port = endings[i].port;
+		fake_kvm.value = endings[i].value;
+		__atomic_store_n(&fake_kvm.exit_reason, endings[i].exit_reason,
+				 __ATOMIC_SEQ_CST);
+		assert_int_equal(hypr_vm_wait(f->vm, 10000), endings[i].ret);
+		hypr_vm_info(f->vm, &info);
+		assert_int_equal(info.state, HYPR_VM_ENDED);
+		assert_non_null(strstr(info.end_reason, endings[i].reason));
+		assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), -ESHUTDOWN);
+		hypr_vm_destroy(f->vm);
+		f->vm = NULL;
+	}
+}
+
+static void *stop_soon(void *arg)
+{
+	usleep(20000);
+	hypr_vm_stop(arg);
+	return NULL;
+}
+
+static void test_stop_cuts_operations_short(void **ctx)
+{
+	struct fixture *f = *ctx;
+	pthread_t thread;
+	int i, ret = 0;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	pthread_create(&thread, NULL, stop_soon, f->vm);
+	for (i = 0; i < 100000 && !ret; i++)
+		ret = hypr_view_swap(f->vm, i & 1 ? "boot" : "A", 0, NULL);
+	pthread_join(thread, NULL);
+	assert_int_equal(ret, -ESHUTDOWN);
+	assert_int_equal(hypr_vm_wait(f->vm, -1), 0);
+}
+
+static void test_vm_that_was_not_started(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = config(&f->report);
+
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), -ESHUTDOWN);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), -ESHUTDOWN);
+	assert_int_equal(hypr_vm_stop(f->vm), 0);
+	hypr_vm_destroy(NULL);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_swap_goes_on_where_left_cooperative),
+		T(test_swap_goes_on_where_left_forced),
+		T(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
+		T(test_hold_lets_go_of_the_owner_of_a_lock),
+		T(test_swap_mixes_forced_and_cooperative),
+		T(test_swap_prepares_a_view_that_lost_its_tables),
+		T(test_clock_stands_still_while_paused),
+		T(test_tsc_comes_before_its_deadline),
+		T(test_refused_swap_leaves_the_vm_running),
+		T(test_swap_is_all_or_none_whatever_fails),
+		T(test_snapshot_fails_whole_whatever_fails),
+		T(test_create_fails_whole_whatever_fails),
+		T(test_create_refuses_a_host_without_hypr),
+		T(test_views_have_an_end),
+		T(test_view_errors),
+		T(test_reset_of_the_active_view),
+		T(test_report_reaches_its_callback),
+		T(test_guest_can_end_its_vm),
+		T(test_stop_cuts_operations_short),
+		T(test_vm_that_was_not_started),
+	};
+
+	return cmocka_run_group_tests_name("engine", tests, group_setup, group_teardown) ? 1 : 0;
+}

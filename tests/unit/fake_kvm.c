@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KVM played in user space; see fake_kvm.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fake_kvm.h"
+
+#define MAX_FD		256
+#define RUN_BYTES	(3 * 4096)
+#define IO_OFFSET	4096
+#define MSR_TSC		0x10
+#define MSR_DEADLINE	0x6e0
+#define MSR_LSTAR	0xc0000082
+
+enum kind { OTHER, KVM, VM, VCPU };
+
+struct fake_kvm fake_kvm;
+
+static enum kind kind[MAX_FD];
+static unsigned int vcpu_of[MAX_FD];
+static struct kvm_run *run_of[FAKE_VCPUS];
+static struct hypr_control_page *control;
+static uint64_t slot_map;	/* four bits for each view */
+
+int __real_open(const char *path, int flags, ...);
+int __real_close(int fd);
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_close(int fd);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+void fake_kvm_reset(void)
+{
+	memset(&fake_kvm, 0, sizeof(fake_kvm));
+	control = NULL;
+	slot_map = 0;
+}
+
+/* A memfd is a file descriptor that can be mapped. */
+static int make_fd(enum kind what)
+{
+	int fd = memfd_create("fake-kvm", MFD_CLOEXEC);
+
+	if (fd < 0 || fd >= MAX_FD || ftruncate(fd, RUN_BYTES) < 0)
+		return -1;
+	kind[fd] = what;
+	return fd;
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	if (!strcmp(path, "/dev/kvm"))
+		return make_fd(KVM);
+	va_start(ap, flags);
+	mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+	va_end(ap);
+	return __real_open(path, flags, mode);
+}
+
+int __wrap_close(int fd)
+{
+	if (fd >= 0 && fd < MAX_FD) {
+		if (kind[fd] == VCPU)
+			munmap(run_of[vcpu_of[fd]], RUN_BYTES);
+		kind[fd] = OTHER;
+	}
+	return __real_close(fd);
+}
+
+/* ---- /dev/kvm ------------------------------------------------------------ */
+
+static int get_cpuid(struct kvm_cpuid2 *cpuid)
+{
+	static const uint32_t leaf[] = { 0, 1, 4, 5, 7, 0xa, 0xb, 0x40000000, 0x80000001 };
+	unsigned int i, nr = sizeof(leaf) / sizeof(leaf[0]);
+
+	for (i = 0; i < nr; i++) {
+		memset(&cpuid->entries[i], 0xff, sizeof(cpuid->entries[i]));
+		cpuid->entries[i].function = leaf[i];
+		cpuid->entries[i].index = 0;
+	}
+	cpuid->entries[0].eax = 0xd;
+	cpuid->nent = nr;
+	return 0;
+}
+
+static int get_msr_list(struct kvm_msr_list *list)
+{
+	static const uint32_t msr[] = { MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE };
+	uint32_t room = list->nmsrs;
+
+	list->nmsrs = 4;
+	if (room < 4) {
+		errno = E2BIG;
+		return -1;
+	}
+	memcpy(list->indices, msr, sizeof(msr));
+	return 0;
+}
+
+static int check_extension(unsigned long capability)
+{
+	switch (capability) {
+	case KVM_CAP_HYPR_EPT_SWAP:
+		return fake_kvm.flags & FAKE_NO_HYPR ? 0 : 14;
+	case KVM_CAP_XSAVE2:
+		return 4096;
+	case KVM_CAP_MAX_VCPUS:
+		return FAKE_VCPUS;
+	default:
+		return 1;
+	}
+}
+
+static int kvm_ioctl(unsigned long request, void *arg)
+{
+	switch (request) {
+	case KVM_GET_API_VERSION:
+		return KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return make_fd(VM);
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return RUN_BYTES;
+	case KVM_GET_SUPPORTED_CPUID:
+		return get_cpuid(arg);
+	case KVM_GET_MSR_INDEX_LIST:
+		return get_msr_list(arg);
+	default:
+		return 0;
+	}
+}
+
+/* ---- the VM -------------------------------------------------------------- */
+
+static int create_vcpu(unsigned long index)
+{
+	int fd = make_fd(VCPU);
+
+	if (fd < 0)
+		return -1;
+	vcpu_of[fd] = (unsigned int)index;
+	run_of[index] = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return fd;
+}
+
+static int set_slot(const struct kvm_userspace_memory_region *region)
+{
+	uint64_t bit = 1ull << ((region->slot >> 16) * 4 + (region->slot & 3));
+
+	/* Deleting what is not there is no success in KVM either. */
+	if (!region->memory_size && !(slot_map & bit)) {
+		errno = EINVAL;
+		return -1;
+	}
+	slot_map = region->memory_size ? slot_map | bit : slot_map & ~bit;
+	fake_kvm.slots = (unsigned int)__builtin_popcountll(slot_map);
+	if (region->guest_phys_addr == HYPR_CONTROL_GPA)
+		control = (struct hypr_control_page *)(uintptr_t)region->userspace_addr;
+	return 0;
+}
+
+static int swap_all(struct kvm_hypr_swap *swap)
+{
+	if (fake_kvm.swap_errno) {
+		errno = fake_kvm.swap_errno;
+		fake_kvm.swap_errno = 0;
+		return -1;
+	}
+	if (swap->view && !(fake_kvm.prepared & 1u << swap->view)) {
+		errno = ENODATA;
+		return -1;
+	}
+	swap->old_view = fake_kvm.active;
+	fake_kvm.active = swap->view;
+	fake_kvm.swaps++;
+	swap->generation = ++fake_kvm.generation;
+	swap->commit_cycles = 1000;
+	return 0;
+}
+
+static int vm_ioctl(unsigned long request, void *arg)
+{
+	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		return check_extension((unsigned long)arg);
+	case KVM_CREATE_VCPU:
+		return create_vcpu((unsigned long)arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return set_slot(arg);
+	case KVM_PREPARE_EPT_SWAP:
+		fake_kvm.prepared |= 1u << ((struct kvm_hypr_prepare *)arg)->view;
+		return 0;
+	case KVM_HYPR_DISCARD_VIEW:
+		fake_kvm.prepared &= ~(1u << ((struct kvm_hypr_discard *)arg)->view);
+		return 0;
+	case KVM_EPT_SWAP_ALL:
+		return swap_all(arg);
+	default:
+		return 0;
+	}
+}
+
+/* ---- a vCPU -------------------------------------------------------------- */
+
+static bool change(uint32_t *word, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+/* One step of the guest: answer the control page, or count. */
+static void guest_step(unsigned int i)
+{
+	struct fake_vcpu *vcpu = &fake_kvm.vcpu[i];
+	uint32_t *state = control ? &control->vcpu[i].state : NULL;
+
+	if (state && !(fake_kvm.flags & FAKE_UNPATCHED)) {
+		if (!vcpu->up)
+			vcpu->up = change(state, HYPR_VCPU_OFFLINE, HYPR_VCPU_RUNNING);
+		if (!(fake_kvm.flags & FAKE_DEAF))
+			change(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_PAUSED);
+		if (__atomic_load_n(state, __ATOMIC_SEQ_CST) == HYPR_VCPU_PAUSED)
+			return;
+	}
+	__atomic_add_fetch(&vcpu->regs.rax, 1, __ATOMIC_SEQ_CST);
+}
+
+static int exit_now(struct kvm_run *run)
+{
+	run->exit_reason = fake_kvm.exit_reason;
+	fake_kvm.exit_reason = 0;
+	if (run->exit_reason == KVM_EXIT_IO) {
+		run->io.direction = KVM_EXIT_IO_OUT;
+		run->io.size = 4;
+		run->io.port = fake_kvm.port;
+		run->io.count = 1;
+		run->io.data_offset = IO_OFFSET;
+		memcpy((uint8_t *)run + IO_OFFSET, &fake_kvm.value, 4);
+	}
+	return 0;
+}
+
+/* As an emulated host does it, when vCPU 1 waits for a lock with IF=0. */
+static void spin_for_vcpu_0(void)
+{
+	uint64_t was = __atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST) < was + 2)
+		usleep(100);
+}
+
+static int vcpu_run(unsigned int i)
+{
+	const struct timespec step = { .tv_nsec = 100000 };
+	struct kvm_run *run = run_of[i];
+
+	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
+		if (i == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
+			return exit_now(run);
+		guest_step(i);
+		nanosleep(&step, NULL);
+	}
+	if (i == 1 && (fake_kvm.flags & FAKE_SPINNING))
+		spin_for_vcpu_0();
+	errno = EINTR;
+	return -1;
+}
+
+static int device_attr(struct fake_vcpu *vcpu, unsigned long request,
+		       const struct kvm_device_attr *attr)
+{
+	uint64_t *offset = (uint64_t *)(uintptr_t)attr->addr;
+
+	if (request == KVM_GET_DEVICE_ATTR)
+		*offset = vcpu->tsc_offset;
+	if (request == KVM_SET_DEVICE_ATTR) {
+		vcpu->tsc_offset = *offset;
+		vcpu->offset_fresh = true;
+	}
+	return 0;
+}
+
+static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->nmsrs; i++) {
+		struct kvm_msr_entry *msr = &list->entries[i];
+
+		if (msr->index != MSR_DEADLINE)
+			continue;
+		if (!set) {
+			msr->data = vcpu->deadline;
+			continue;
+		}
+		vcpu->deadline = msr->data;
+		vcpu->deadline_early |= msr->data && !vcpu->offset_fresh;
+	}
+	return (int)list->nmsrs;
+}
+
+static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
+{
+	struct fake_vcpu *vcpu = &fake_kvm.vcpu[i];
+
+	switch (request) {
+	case KVM_RUN:
+		return vcpu_run(i);
+	case KVM_GET_REGS:
+		*(struct kvm_regs *)arg = vcpu->regs;
+		return 0;
+	case KVM_SET_REGS:
+		vcpu->regs = *(struct kvm_regs *)arg;
+		vcpu->offset_fresh = false;
+		return 0;
+	case KVM_GET_SREGS:
+		memset(arg, 0, sizeof(struct kvm_sregs));
+		return 0;
+	case KVM_GET_TSC_KHZ:
+		return 2400000;
+	case KVM_GET_MSRS:
+	case KVM_SET_MSRS:
+		return msrs(vcpu, request == KVM_SET_MSRS, arg);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:
+		return device_attr(vcpu, request, arg);
+	default:
+		return 0;
+	}
+}
+
+/* ---- all of them --------------------------------------------------------- */
+
+static bool fails_now(unsigned long request)
+{
+	unsigned int n;
+
+	/* KVM_RUN is no step of an operation, a line's level may be lost. */
+	if (request == KVM_RUN || request == KVM_IRQ_LINE || request == KVM_SIGNAL_MSI)
+		return false;
+	n = __atomic_add_fetch(&fake_kvm.ioctls, 1, __ATOMIC_SEQ_CST);
+	return fake_kvm.fail_at && n == fake_kvm.fail_at;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (fd < 0 || fd >= MAX_FD || kind[fd] == OTHER)
+		return __real_ioctl(fd, request, arg);
+	if (fails_now(request)) {
+		errno = EIO;
+		return -1;
+	}
+	switch (kind[fd]) {
+	case KVM:
+		return kvm_ioctl(request, arg);
+	case VM:
+		return vm_ioctl(request, arg);
+	default:
+		return vcpu_ioctl(vcpu_of[fd], request, arg);
+	}
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM played in user space: the linker puts these in place of open() and
+ * ioctl(), so that the whole library runs under the sanitizers, and any of its
+ * ioctls can be made to fail.
+ *
+ * The guest that it plays counts in RAX while it runs, and parks as a patched
+ * kernel does.
+ */
+#ifndef TESTS_UNIT_FAKE_KVM_H
+#define TESTS_UNIT_FAKE_KVM_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_hypr.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FAKE_VCPUS	2
+
+struct fake_vcpu {
+	struct kvm_regs regs;
+	uint64_t tsc_offset;
+	uint64_t deadline;
+	bool up;		/* has said so in the control page */
+	bool offset_fresh;	/* set since the registers were */
+	bool deadline_early;	/* a deadline was set before the offset */
+};
+
+/* What the test sees and steers. */
+struct fake_kvm {
+	struct fake_vcpu vcpu[FAKE_VCPUS];
+	unsigned int active;	/* view */
+	uint64_t generation;
+	unsigned int prepared;	/* bit for each view */
+	unsigned int swaps;
+	unsigned int flags;	/* FAKE_* */
+	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
+	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */
+	unsigned int fail_at;	/* number of the one that fails, 0 for none */
+	uint32_t exit_reason;	/* of vCPU 0's next KVM_RUN, once */
+	uint16_t port;		/* KVM_EXIT_IO: what is written where */
+	uint32_t value;
+	unsigned int slots;	/* memory slots that there are */
+};
+
+#define FAKE_NO_HYPR	1	/* a KVM without the capability */
+#define FAKE_UNPATCHED	2	/* a guest that knows no control page */
+#define FAKE_DEAF	4	/* a guest that never parks */
+#define FAKE_SPINNING	8	/* vCPU 1 stays in until vCPU 0 has done something */
+
+extern struct fake_kvm fake_kvm;
+
+void fake_kvm_reset(void);
+
+#endif /* TESTS_UNIT_FAKE_KVM_H */
