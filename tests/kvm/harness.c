@@ -299,7 +299,12 @@ int try_swap_all(struct vm *vm, unsigned int view, uint32_t flags)
 
 struct kvm_hypr_swap vm_commit(struct vm *vm, unsigned int view, uint32_t flags)
 {
-	struct kvm_hypr_swap swap = { .view = view, .flags = flags };
+	/* A vCPU thread may lose its emulated CPU for longer than the default. */
+	struct kvm_hypr_swap swap = {
+		.view = view,
+		.flags = flags,
+		.timeout_ns = 5000000000ull,
+	};
 
 	OK(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap));
 	return swap;
