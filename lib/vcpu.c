@@ -95,8 +95,8 @@ static bool hold_point(struct hypr_vcpu *vcpu)
 	if (vcpu->job) {
 		vcpu->job = NULL;
 		vcpu->job_result = -ESHUTDOWN;
-		pthread_cond_broadcast(&vm->held_cond);
 	}
+	pthread_cond_broadcast(&vm->held_cond);
 	/* Under the lock: a kick that comes later sets it again. */
 	if (go_on)
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
@@ -231,15 +231,13 @@ void hypr_vcpus_kick_locked(struct hypr_vm *vm)
 	pthread_cond_broadcast(&vm->go_cond);
 }
 
-static bool all_held_locked(const struct hypr_vm *vm)
+static unsigned int count_held_locked(const struct hypr_vm *vm)
 {
-	unsigned int i;
+	unsigned int i, held = 0;
 
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (!vm->vcpu[i].held)
-			return false;
-	}
-	return true;
+	for (i = 0; i < vm->nr_vcpus; i++)
+		held += vm->vcpu[i].held;
+	return held;
 }
 
 /* Return: 0; -ETIMEDOUT not all came back, and those that did are still held. */
@@ -252,12 +250,30 @@ static int hold_until(struct hypr_vm *vm, uint64_t deadline)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].hold = true;
 	hypr_vcpus_kick_locked(vm);
-	while (!ret && !vm->ended && !all_held_locked(vm))
+	while (!ret && !vm->ended && count_held_locked(vm) < vm->nr_vcpus)
 		ret = hypr_cond_wait_until(&vm->held_cond, &vm->run_lock, deadline);
 	if (vm->ended)
 		ret = hypr_fail(-ESHUTDOWN, "the guest has ended: %s", vm->end_reason);
 	pthread_mutex_unlock(&vm->run_lock);
 	return ret;
+}
+
+/*
+ * Let every held thread go into the guest for a moment.  The moment begins when
+ * the last of them has set off: on a busy host that takes longer than it lasts.
+ */
+static void let_go(struct hypr_vm *vm)
+{
+	const struct timespec moment = { .tv_nsec = HYPR_HOLD_BREAK_MS * 1000000l };
+	uint64_t deadline = hypr_now_ns() + HYPR_HOLD_ROUND_MS * 1000000ull;
+	int ret = 0;
+
+	hypr_vcpus_release(vm);
+	pthread_mutex_lock(&vm->run_lock);
+	while (!ret && !vm->ended && count_held_locked(vm))
+		ret = hypr_cond_wait_until(&vm->held_cond, &vm->run_lock, deadline);
+	pthread_mutex_unlock(&vm->run_lock);
+	nanosleep(&moment, NULL);
 }
 
 /**
@@ -272,7 +288,6 @@ static int hold_until(struct hypr_vm *vm, uint64_t deadline)
  */
 int hypr_vcpus_hold(struct hypr_vm *vm)
 {
-	const struct timespec moment = { .tv_nsec = HYPR_HOLD_BREAK_MS * 1000000l };
 	int rounds = HYPR_HOLD_TIMEOUT_MS / HYPR_HOLD_ROUND_MS;
 	int ret;
 
@@ -283,8 +298,7 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 		if (--rounds == 0)
 			return hypr_fail(-EIO, "a vCPU did not leave the guest within %d s",
 					 HYPR_HOLD_TIMEOUT_MS / 1000);
-		hypr_vcpus_release(vm);
-		nanosleep(&moment, NULL);
+		let_go(vm);
 	}
 }
 

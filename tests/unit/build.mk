@@ -46,3 +46,15 @@ $(UNIT_ENGINE): $(UNIT_OBJ)/engine_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
+
+# The same under TSan: its threads are the library's own.
+UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
+UNIT_TESTS += $(UNIT_ENGINE_TSAN)
+UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) \
+	$(filter-out cli/main.c,$(CLI_SRC))
+
+$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
+		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl \
+		-o $@ $(UNIT_TSAN_SRC) $(LIB_LIBS) -lcmocka

@@ -233,6 +233,18 @@ static void test_swap_of_a_deaf_guest_is_forced_after_the_deadline(void **ctx)
 	assert_true(runs());
 }
 
+static void test_hold_lets_go_of_the_owner_of_a_lock(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_UNPATCHED);
+	__atomic_or_fetch(&fake_kvm.flags, FAKE_SPINNING, __ATOMIC_SEQ_CST);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_false(__atomic_load_n(&fake_kvm.flags, __ATOMIC_SEQ_CST) & FAKE_SPINNING);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+}
+
 static void test_swap_mixes_forced_and_cooperative(void **ctx)
 {
 	struct hypr_swap_result r;
@@ -591,6 +603,7 @@ int main(void)
 		T(test_swap_goes_on_where_left_cooperative),
 		T(test_swap_goes_on_where_left_forced),
 		T(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
+		T(test_hold_lets_go_of_the_owner_of_a_lock),
 		T(test_swap_mixes_forced_and_cooperative),
 		T(test_swap_prepares_a_view_that_lost_its_tables),
 		T(test_clock_stands_still_while_paused),

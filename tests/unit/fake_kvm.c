@@ -163,7 +163,8 @@ static int set_slot(const struct kvm_userspace_memory_region *region)
 	slot_map = region->memory_size ? slot_map | bit : slot_map & ~bit;
 	fake_kvm.slots = (unsigned int)__builtin_popcountll(slot_map);
 	if (region->guest_phys_addr == HYPR_CONTROL_GPA)
-		control = (struct hypr_control_page *)(uintptr_t)region->userspace_addr;
+		__atomic_store_n(&control, (void *)(uintptr_t)region->userspace_addr,
+				 __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -219,13 +220,15 @@ static bool change(uint32_t *word, uint32_t from, uint32_t to)
 /* One step of the guest: answer the control page, or count. */
 static void guest_step(unsigned int i)
 {
+	struct hypr_control_page *page = __atomic_load_n(&control, __ATOMIC_SEQ_CST);
+	unsigned int flags = __atomic_load_n(&fake_kvm.flags, __ATOMIC_SEQ_CST);
 	struct fake_vcpu *vcpu = &fake_kvm.vcpu[i];
-	uint32_t *state = control ? &control->vcpu[i].state : NULL;
+	uint32_t *state = page ? &page->vcpu[i].state : NULL;
 
-	if (state && !(fake_kvm.flags & FAKE_UNPATCHED)) {
+	if (state && !(flags & FAKE_UNPATCHED)) {
 		if (!vcpu->up)
 			vcpu->up = change(state, HYPR_VCPU_OFFLINE, HYPR_VCPU_RUNNING);
-		if (!(fake_kvm.flags & FAKE_DEAF))
+		if (!(flags & FAKE_DEAF))
 			change(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_PAUSED);
 		if (__atomic_load_n(state, __ATOMIC_SEQ_CST) == HYPR_VCPU_PAUSED)
 			return;
@@ -248,13 +251,22 @@ static int exit_now(struct kvm_run *run)
 	return 0;
 }
 
-/* As an emulated host does it, when vCPU 1 waits for a lock with IF=0. */
+/*
+ * vCPU 1 waits for a lock with interrupts off, on a host that cannot take it out
+ * of the guest then: it leaves when vCPU 0 has gone on by a few steps, which
+ * releases the lock.  Gives up after 30 s, so that a test fails instead of
+ * hanging.
+ */
 static void spin_for_vcpu_0(void)
 {
 	uint64_t was = __atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST);
+	int i;
 
-	while (__atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST) < was + 2)
+	for (i = 0; i < 300000; i++) {
+		if (__atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST) >= was + 2)
+			break;
 		usleep(100);
+	}
 }
 
 static int vcpu_run(unsigned int i)
@@ -268,7 +280,9 @@ static int vcpu_run(unsigned int i)
 		guest_step(i);
 		nanosleep(&step, NULL);
 	}
-	if (i == 1 && (fake_kvm.flags & FAKE_SPINNING))
+	/* Once: the lock is taken and released again. */
+	if (i == 1 && (__atomic_fetch_and(&fake_kvm.flags, ~FAKE_SPINNING,
+					  __ATOMIC_SEQ_CST) & FAKE_SPINNING))
 		spin_for_vcpu_0();
 	errno = EINTR;
 	return -1;

@@ -46,7 +46,7 @@ struct fake_kvm {
 #define FAKE_NO_HYPR	1	/* a KVM without the capability */
 #define FAKE_UNPATCHED	2	/* a guest that knows no control page */
 #define FAKE_DEAF	4	/* a guest that never parks */
-#define FAKE_SPINNING	8	/* vCPU 1 stays in until vCPU 0 has done something */
+#define FAKE_SPINNING	8	/* vCPU 1 stays in until vCPU 0 has gone on, once */
 
 extern struct fake_kvm fake_kvm;
 
