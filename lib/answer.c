@@ -102,7 +102,7 @@ static json_t *serve_swap(struct hypr_vm *vm, const struct hypr_request *request
 			 "state_cycles", (json_int_t)r.state_cycles,
 			 "total_cycles", (json_int_t)r.total_cycles,
 			 "reset_cycles", (json_int_t)r.reset_cycles,
-			 "pages_dropped", (json_int_t)r.pages_dropped,
+			 "pages_restored", (json_int_t)r.pages_restored,
 			 "reset", !!(request->flags & HYPR_SWAP_RESET));
 }
 
@@ -115,9 +115,9 @@ static json_t *serve_reset(struct hypr_vm *vm, const char *view, int *ret)
 			 "view", view,
 			 "number", (int)r.view,
 			 "pause", hypr_pause_name(r.pause),
-			 "pages_dropped", (json_int_t)r.pages_dropped,
+			 "pages_restored", (json_int_t)r.pages_restored,
 			 "pause_cycles", (json_int_t)r.pause_cycles,
-			 "drop_cycles", (json_int_t)r.drop_cycles,
+			 "restore_cycles", (json_int_t)r.restore_cycles,
 			 "prepare_cycles", (json_int_t)r.prepare_cycles,
 			 "total_cycles", (json_int_t)r.total_cycles);
 }

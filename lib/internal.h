@@ -110,6 +110,7 @@ struct hypr_view {
 	struct hypr_moment *moment;	/* NULL for the boot view */
 	struct hypr_state *state;	/* where it was left, unless it is running */
 	bool prepared;
+	bool edited;			/* its bytes changed while no vCPU was in it */
 	uint64_t swaps;
 	uint64_t resets;
 };
@@ -208,8 +209,9 @@ void hypr_mem_slots_remove(struct hypr_vm *vm, struct hypr_view *view);
 int hypr_mem_control_create(struct hypr_vm *vm);
 
 /* privmem.c: the pages that a view does not share with its moment */
-int hypr_privmem_count(const uint8_t *mem, uint64_t bytes, uint64_t *pages);
-int hypr_privmem_drop(uint8_t *mem, uint64_t bytes, uint64_t *pages);
+int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages);
+int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
+			 uint64_t *pages, bool *dropped);
 
 /* moment.c */
 struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view);

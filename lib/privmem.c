@@ -4,9 +4,14 @@
  * longer the file's.  The kernel tells them by the ioctl PAGEMAP_SCAN (Linux
  * 6.7), which goes past the rest quickly; without it, or without /proc, all
  * pages are dropped, which comes to the same and takes longer.
+ *
+ * Putting them back copies the file's bytes into them.  They stay private, and
+ * mapped where the guest's tables map them: the guest writes most of them again
+ * soon, and then neither breaks copy-on-write nor faults.
  */
 #include <fcntl.h>
 #include <linux/types.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -42,8 +47,11 @@ struct scan_arg {
 #define SCAN_IOCTL	_IOWR('f', 16, struct scan_arg)
 #define SCAN_REGIONS	64
 
-/* Count, and if @drop drop, the private pages.  -ENOTTY or -ENOENT: cannot be told. */
-static int scan(const uint8_t *mem, uint64_t bytes, bool drop, uint64_t *pages)
+/*
+ * Count the private pages of @mem and, with @from not NULL, copy into each the
+ * bytes at the same offset of @from.  -ENOTTY or -ENOENT: cannot be told.
+ */
+static int scan(uint8_t *mem, uint64_t bytes, const uint8_t *from, uint64_t *pages)
 {
 	struct scan_region region[SCAN_REGIONS];
 	struct scan_arg arg = {
@@ -72,9 +80,9 @@ static int scan(const uint8_t *mem, uint64_t bytes, bool drop, uint64_t *pages)
 			uint64_t len = region[i].end - region[i].start;
 
 			*pages += len / HYPR_PAGE_BYTES;
-			if (drop && madvise((void *)(uintptr_t)region[i].start, len,
-					    MADV_DONTNEED))
-				ret = -errno;
+			if (from)
+				memcpy((void *)(uintptr_t)region[i].start,
+				       from + (region[i].start - (uintptr_t)mem), len);
 		}
 		arg.start = arg.walk_end;
 	}
@@ -83,18 +91,25 @@ static int scan(const uint8_t *mem, uint64_t bytes, bool drop, uint64_t *pages)
 }
 
 /** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
-int hypr_privmem_count(const uint8_t *mem, uint64_t bytes, uint64_t *pages)
+int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
 {
-	return scan(mem, bytes, false, pages);
+	return scan(mem, bytes, NULL, pages);
 }
 
 /**
- * hypr_privmem_drop() - make a private mapping equal its file again
- * @pages: out: private pages dropped; all pages when the kernel does not tell
+ * hypr_privmem_restore() - make a private mapping equal its file again
+ * @mem: the mapping, which nobody writes meanwhile
+ * @from: the file, mapped as a whole
+ * @pages: out: private pages put back; all pages when the kernel does not tell
+ * @dropped: out: they were dropped, not copied: nothing is mapped any more
+ *
+ * Return: 0; -errno of madvise().
  */
-int hypr_privmem_drop(uint8_t *mem, uint64_t bytes, uint64_t *pages)
+int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
+			 uint64_t *pages, bool *dropped)
 {
-	if (scan(mem, bytes, true, pages) == 0)
+	*dropped = scan(mem, bytes, from, pages) != 0;
+	if (!*dropped)
 		return 0;
 	*pages = bytes / HYPR_PAGE_BYTES;
 	return madvise(mem, bytes, MADV_DONTNEED) ? -errno : 0;

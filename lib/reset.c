@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Reset: a view back to its moment, byte for byte.  The view is a private
- * mapping of the moment's memory, so dropping its private pages is enough; KVM
- * hears of it through its MMU notifier, which also flushes what the TLBs know
- * of them.  The tables are completed again, so that the first touch of a
- * dropped page does not fault.
+ * mapping of the moment's memory, so only its private pages differ from it.
+ * They get the moment's bytes again, in place: what maps them stays as it is.
+ * Among these bytes are page tables of the guest, so the next swap to the view
+ * has to flush what the TLBs know of it.
  */
 #include "internal.h"
 
@@ -16,7 +16,8 @@
 int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		      struct hypr_reset_result *result)
 {
-	uint64_t start = hypr_tsc(), dropped;
+	uint64_t start = hypr_tsc(), restored;
+	bool dropped;
 	int ret;
 
 	memset(result, 0, sizeof(*result));
@@ -25,17 +26,22 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		return hypr_fail(-EINVAL,
 				 "view '%s' has no moment to go back to; take a snapshot and reset that",
 				 view->name);
-	ret = hypr_privmem_drop(view->mem, vm->mem_bytes, &result->pages_dropped);
+	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
+				   &result->pages_restored, &dropped);
 	if (ret)
-		return hypr_fail_sys(ret, "view '%s': dropping its private pages", view->name);
+		return hypr_fail_sys(ret, "view '%s': putting its private pages back",
+				     view->name);
+	view->edited = true;
 	hypr_state_copy(vm, view->state, view->moment->state);
-	dropped = hypr_tsc();
+	restored = hypr_tsc();
 
-	ret = hypr_view_prepare(vm, view, NULL);
+	/* So that the first touch of a page that is gone does not fault. */
+	if (dropped)
+		ret = hypr_view_prepare(vm, view, NULL);
 	view->resets++;
-	result->drop_cycles = dropped - start;
+	result->restore_cycles = restored - start;
 	result->total_cycles = hypr_tsc() - start;
-	result->prepare_cycles = result->total_cycles - result->drop_cycles;
+	result->prepare_cycles = result->total_cycles - result->restore_cycles;
 	return ret;
 }
 

@@ -39,12 +39,14 @@ static int commit(struct hypr_vm *vm, struct hypr_view *to, struct hypr_engine_s
 {
 	int ret;
 
-	ret = vm->engine->swap(vm, to->number, false, swap);
+	ret = vm->engine->swap(vm, to->number, to->edited, swap);
 	if (ret == -ENODATA) {
 		ret = hypr_view_prepare(vm, to, NULL);
 		if (!ret)
-			ret = vm->engine->swap(vm, to->number, false, swap);
+			ret = vm->engine->swap(vm, to->number, to->edited, swap);
 	}
+	if (!ret)
+		to->edited = false;
 	return ret;
 }
 
@@ -215,7 +217,7 @@ static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int
 			ret = hypr_swap_locked(vm, to, flags, result, NULL);
 	}
 	result->reset_cycles = reset.total_cycles;
-	result->pages_dropped = reset.pages_dropped;
+	result->pages_restored = reset.pages_restored;
 	return ret;
 }
 

@@ -270,7 +270,7 @@ struct hypr_swap_result {
 	uint64_t state_cycles;		/* saving and loading vCPU and device state */
 	uint64_t total_cycles;		/* request until the vCPUs were let go */
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
-	uint64_t pages_dropped;		/* HYPR_SWAP_RESET: private pages given up */
+	uint64_t pages_restored;	/* HYPR_SWAP_RESET: private pages put back */
 };
 
 /**
@@ -294,10 +294,10 @@ int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
 struct hypr_reset_result {
 	uint32_t view;
 	int pause;			/* HYPR_PAUSE_*; NONE for a view that is not active */
-	uint64_t pages_dropped;		/* private pages given up */
+	uint64_t pages_restored;	/* private pages put back */
 	uint64_t pause_cycles;
-	uint64_t drop_cycles;		/* finding and dropping them */
-	uint64_t prepare_cycles;	/* completing the tables */
+	uint64_t restore_cycles;	/* finding and putting them back */
+	uint64_t prepare_cycles;	/* completing the tables, if it had to be */
 	uint64_t total_cycles;
 };
 

@@ -500,6 +500,26 @@ static void test_reset_of_the_active_view(void **ctx)
 	assert_true(runs());
 }
 
+/* Page tables of the guest are among the bytes that a reset exchanges. */
+static void test_swap_after_a_reset_flushes_once(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
+	fake_kvm.swap_errno = EAGAIN;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), -EAGAIN);
+	assert_int_equal(fake_kvm.flushes, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(fake_kvm.flushes, 1);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(fake_kvm.flushes, 1);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET, NULL), 0);
+	assert_int_equal(fake_kvm.flushes, 2);
+}
+
 /* ---- exits and the end --------------------------------------------------- */
 
 static void test_report_reaches_its_callback(void **ctx)
@@ -616,6 +636,7 @@ int main(void)
 		T(test_views_have_an_end),
 		T(test_view_errors),
 		T(test_reset_of_the_active_view),
+		T(test_swap_after_a_reset_flushes_once),
 		T(test_report_reaches_its_callback),
 		T(test_guest_can_end_its_vm),
 		T(test_stop_cuts_operations_short),

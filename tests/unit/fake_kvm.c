@@ -182,6 +182,7 @@ static int swap_all(struct kvm_hypr_swap *swap)
 	swap->old_view = fake_kvm.active;
 	fake_kvm.active = swap->view;
 	fake_kvm.swaps++;
+	fake_kvm.flushes += !!(swap->flags & KVM_EPT_SWAP_FLUSH);
 	swap->generation = ++fake_kvm.generation;
 	swap->commit_cycles = 1000;
 	return 0;

@@ -33,6 +33,7 @@ struct fake_kvm {
 	uint64_t generation;
 	unsigned int prepared;	/* bit for each view */
 	unsigned int swaps;
+	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
 	unsigned int flags;	/* FAKE_* */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
 	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */

@@ -81,13 +81,14 @@ static void test_moment_is_sealed(void **ctx)
 	hypr_moment_destroy(f->vm, moment);
 }
 
-static void test_private_pages_are_counted_and_dropped(void **ctx)
+static void test_private_pages_are_counted_and_put_back(void **ctx)
 {
 	static const size_t at[] = { 0, 1, 2, 100, 4095 };
 	struct fixture *f = *ctx;
 	struct hypr_moment *moment;
 	uint64_t pages;
 	uint8_t *view;
+	bool dropped;
 	size_t i;
 
 	memset(f->boot, 0x11, 8 * PAGE);
@@ -103,11 +104,14 @@ static void test_private_pages_are_counted_and_dropped(void **ctx)
 		view[at[i] * PAGE + i] = 0xee;
 	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
 	assert_int_equal(pages, ARRAY_SIZE(at));
-	assert_int_equal(hypr_privmem_drop(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(hypr_privmem_restore(view, FAKE_MEM_BYTES, moment->mem, &pages,
+					      &dropped), 0);
+	assert_false(dropped);
 	assert_int_equal(pages, ARRAY_SIZE(at));
 	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	/* They stay the view's own. */
 	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
-	assert_int_equal(pages, 0);
+	assert_int_equal(pages, ARRAY_SIZE(at));
 	munmap(view, FAKE_MEM_BYTES);
 	hypr_moment_destroy(f->vm, moment);
 }
@@ -118,6 +122,7 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 	struct hypr_moment *moment;
 	uint64_t pages;
 	uint8_t *view;
+	bool dropped;
 	size_t i;
 
 	moment = hypr_moment_create(f->vm, f->vm->active);
@@ -125,7 +130,8 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 	view = map_view(moment);
 	for (i = 0; i < FAKE_MEM_BYTES; i += 2 * PAGE)
 		view[i] = 1;
-	assert_int_equal(hypr_privmem_drop(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(hypr_privmem_restore(view, FAKE_MEM_BYTES, moment->mem, &pages,
+					      &dropped), 0);
 	assert_int_equal(pages, FAKE_MEM_BYTES / PAGE / 2);
 	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
 	munmap(view, FAKE_MEM_BYTES);
@@ -205,7 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_moment_keeps_memory_and_state),
 		T(test_moment_is_sealed),
-		T(test_private_pages_are_counted_and_dropped),
+		T(test_private_pages_are_counted_and_put_back),
 		T(test_private_pages_more_than_one_scan),
 		T(test_verify_finds_every_difference),
 		T(test_verify_refuses),
