@@ -238,12 +238,8 @@ static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
 	unsigned long i;
 	int r = 0;
 
-	WRITE_ONCE(h->busy, true);
-	/*
-	 * A vCPU that reads the new round finds the barrier closed.  Round 0 is
-	 * what a vCPU starts with.
-	 */
-	smp_store_release(&h->round, h->round + 1 ?: 1);
+	/* Odd: the barrier is closed, and the round is a new one, in one store. */
+	WRITE_ONCE(h->round, h->round + HYPR_ROUND_CLOSED);
 	/*
 	 * A vCPU that enters KVM_RUN after it was seen outside must find the
 	 * request.  Pairs with the barrier in srcu_read_lock() at the head of
@@ -264,7 +260,7 @@ static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
 static void hypr_release(struct kvm_hypr *h)
 {
 	/* The new views are visible before the vCPUs go on to read them. */
-	smp_store_release(&h->busy, false);
+	smp_store_release(&h->round, h->round + HYPR_ROUND_CLOSED);
 	if (wq_has_sleeper(&h->wq))
 		wake_up_all(&h->wq);
 }
@@ -282,19 +278,21 @@ static void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
  * One look at the barrier.  The round is published anew each time: a swap may
  * follow so closely on the one before that this vCPU never saw the barrier open
  * in between, and then it is held for the later one.
+ *
+ * Which round it is and whether the barrier is closed are one word.  Were they
+ * two, a vCPU could find the barrier closed by the next round, publish the last
+ * one and go to sleep: nobody would wake it before that swap's deadline.
  */
 static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	/* Pairs with the release in hypr_hold(): round first, then busy. */
+	/* Pairs with the release in hypr_release(). */
 	u32 round = smp_load_acquire(&h->round);
 
 	if (vcpu->arch.hypr.round != round) {
 		/* All that this vCPU did in the old view is done. */
 		smp_store_release(&vcpu->arch.hypr.round, round);
 	}
-
-	/* Pairs with the release in hypr_release(). */
-	return !smp_load_acquire(&h->busy);
+	return !(round & HYPR_ROUND_CLOSED);
 }
 
 /**

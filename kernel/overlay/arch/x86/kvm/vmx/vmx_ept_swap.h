@@ -21,14 +21,17 @@ do {									\
 
 extern bool ept_swap_debug;
 
+/* In kvm_hypr.round: odd rounds hold the vCPUs. */
+#define HYPR_ROUND_CLOSED	1
+
 /**
  * struct kvm_hypr - the views of one VM
  * @lock: serialises swaps; protects @prepared, @generation, @control* and the
  *	active view.  Nothing is allocated and no user memory is touched under
- *	it while @busy is set.
+ *	it while the barrier is closed.
  * @wq: vCPUs that wait at the barrier for longer than a short spin
- * @busy: a swap holds the vCPUs at the barrier
- * @round: number of the swap that @busy belongs to
+ * @round: grows by one when a swap closes the barrier and when it opens it
+ *	again; HYPR_ROUND_CLOSED is set in between, when vCPUs are held
  * @prepared: views whose tables were built, or that were active before
  * @generation: changes at each swap, published in the control page
  * @control_page: the registered page, pinned; NULL if there is none
@@ -41,7 +44,6 @@ extern bool ept_swap_debug;
 struct kvm_hypr {
 	struct mutex lock;	/* swaps */
 	wait_queue_head_t wq;
-	bool busy;
 	u32 round;
 	DECLARE_BITMAP(prepared, KVM_HYPR_MAX_VIEWS);
 	u64 generation;
