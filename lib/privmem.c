@@ -47,6 +47,20 @@ struct scan_arg {
 #define SCAN_IOCTL	_IOWR('f', 16, struct scan_arg)
 #define SCAN_REGIONS	64
 
+/* A part of a page, some cache lines long. */
+#define COPY_BYTES	512
+
+/* Most of a private page is as it was: compare, and write what differs. */
+static void put_back(uint8_t *mem, const uint8_t *from, uint64_t offset, uint64_t len)
+{
+	uint64_t at;
+
+	for (at = offset; at < offset + len; at += COPY_BYTES) {
+		if (memcmp(mem + at, from + at, COPY_BYTES))
+			memcpy(mem + at, from + at, COPY_BYTES);
+	}
+}
+
 /*
  * Count the private pages of @mem and, with @from not NULL, copy into each the
  * bytes at the same offset of @from.  -ENOTTY or -ENOENT: cannot be told.
@@ -81,8 +95,7 @@ static int scan(uint8_t *mem, uint64_t bytes, const uint8_t *from, uint64_t *pag
 
 			*pages += len / HYPR_PAGE_BYTES;
 			if (from)
-				memcpy((void *)(uintptr_t)region[i].start,
-				       from + (region[i].start - (uintptr_t)mem), len);
+				put_back(mem, from, region[i].start - (uintptr_t)mem, len);
 		}
 		arg.start = arg.walk_end;
 	}
