@@ -15,6 +15,7 @@
 #include "mmu/tdp_mmu.h"
 #include "x86.h"
 
+#include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
 /*
@@ -435,6 +436,9 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 	kvm_init_mmu(vcpu);
 	kvm_mmu_new_pgd(vcpu, 0);
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	if (flush || !kvm_x86_ops.get_eptp)
+	if (flush || !kvm_x86_ops.get_eptp) {
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
+							 HYPR_FLUSH_ASID);
+	}
 }

@@ -22,6 +22,7 @@
 #include "smm.h"
 #include "x86.h"
 
+#include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
 /* Poll this often before sleeping: a swap takes a few thousand cycles. */
@@ -394,6 +395,7 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	hypr_release(kvm->arch.hypr.vm);
 
 	swap->commit_cycles = rdtsc_ordered() - start;
+	trace_kvm_hypr_commit(kvm, swap, r);
 	return r;
 }
 
@@ -404,6 +406,7 @@ static int hypr_pause(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	r = hypr_pause_all(kvm, swap->timeout_ns);
 	swap->pause_cycles = rdtsc_ordered() - start;
+	trace_kvm_hypr_pause(kvm, swap, r);
 
 	/* A guest that does not answer is what force is for. */
 	if (r == -EAGAIN && (swap->flags & KVM_EPT_SWAP_FORCE))
@@ -450,8 +453,10 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	/* What this call has paused does not stay paused after an error. */
 	if ((swap->flags & KVM_EPT_SWAP_RESUME) ||
-	    (r && (swap->flags & KVM_EPT_SWAP_PAUSE)))
+	    (r && (swap->flags & KVM_EPT_SWAP_PAUSE))) {
 		hypr_resume_all(kvm);
+		trace_kvm_hypr_resume(kvm, kvm->arch.hypr.active);
+	}
 	return r;
 }
 
@@ -526,6 +531,7 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	mutex_unlock(&h->build_lock);
 
 	arg->cycles = rdtsc_ordered() - start;
+	trace_kvm_hypr_prepare(kvm, arg, r);
 	hypr_dbg("prepare %u: %d, %llu pages, %llu skipped, %llu cycles\n",
 		 arg->view, r, arg->pages_mapped, arg->pages_skipped,
 		 arg->cycles);
@@ -574,6 +580,7 @@ int hypr_view_discard(struct kvm *kvm, u32 view)
 	mutex_unlock(&h->lock);
 	mutex_unlock(&h->build_lock);
 
+	trace_kvm_hypr_discard(kvm, view, r);
 	hypr_dbg("discard %u: %d\n", view, r);
 	return r;
 }

@@ -24,6 +24,21 @@ extern bool ept_swap_debug;
 /* In kvm_hypr.round: odd rounds hold the vCPUs. */
 #define HYPR_ROUND_CLOSED	1
 
+/* Why the host gave a view's tables back; told by the tracepoint. */
+enum hypr_evict_reason {
+	HYPR_EVICT_VM_BUDGET,
+	HYPR_EVICT_HOST_BUDGET,
+	HYPR_EVICT_SHRINKER,
+};
+
+/* Why a vCPU that takes a view flushes its TLB; told by the tracepoint. */
+enum hypr_flush_reason {
+	HYPR_FLUSH_ASKED,	/* KVM_EPT_SWAP_FLUSH */
+	HYPR_FLUSH_EDITED,	/* bytes of the view were marked as edited */
+	HYPR_FLUSH_TABLES,	/* the view's tables changed */
+	HYPR_FLUSH_ASID,	/* NPT: entries are not tagged by root */
+};
+
 /**
  * struct kvm_hypr - the views of one VM
  * @lock: serialises swaps; protects @prepared, @generation, @control* and the
