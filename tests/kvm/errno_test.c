@@ -87,7 +87,8 @@ static void test_commit(void)
 	struct vm *vm = prepared_vm();
 
 	CHECK_FLAGS(vm->fd, KVM_COMMIT_EPT_SWAP, arg,
-		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH);
+		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH |
+		    KVM_EPT_SWAP_EXPECT | KVM_EPT_SWAP_VCPUS);
 	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, NULL), -EFAULT);
 }
@@ -99,7 +100,8 @@ static void test_swap_all(void)
 
 	CHECK_FLAGS(vm->fd, KVM_EPT_SWAP_ALL, arg,
 		    KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |
-		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH);
+		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH |
+		    KVM_EPT_SWAP_EXPECT);
 	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, NULL), -EFAULT);
 }
@@ -140,6 +142,18 @@ static void test_set_eptp(void)
 	CHECK_RET(try_ioctl(fd, KVM_GET_EPTP, NULL), -EFAULT);
 }
 
+/* The fields of flags that are not set must be zero like reserved ones. */
+static void test_fields_without_flag(void)
+{
+	struct kvm_hypr_swap swap = { .view = VIEW };
+	struct vm *vm = prepared_vm();
+
+	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, swap, vcpu_mask);
+	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, swap, expected_view);
+	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, swap, vcpu_mask);
+	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, swap, expected_view);
+}
+
 static void test_timeout(void)
 {
 	struct kvm_hypr_swap arg = { .view = VIEW };
@@ -173,6 +187,7 @@ static const struct test tests[] = {
 	{ "KVM_HYPR_SET_CONTROL_PAGE: flags, reserved words, pointer",
 	  test_control_page },
 	{ "KVM_SET_EPTP: flags, reserved words, pointer", test_set_eptp },
+	{ "EINVAL: a field whose flag is not set", test_fields_without_flag },
 	{ "EINVAL: a timeout above the maximum", test_timeout },
 	{ "an ioctl on the wrong kind of file descriptor", test_on_wrong_fd },
 };

@@ -34,6 +34,8 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_swap, generation),				\
 	ABI_AT(kvm_hypr_swap, pause_cycles),				\
 	ABI_AT(kvm_hypr_swap, commit_cycles),				\
+	ABI_AT(kvm_hypr_swap, vcpu_mask),				\
+	ABI_AT(kvm_hypr_swap, expected_view),				\
 	ABI_AT(kvm_hypr_swap, reserved),				\
 	ABI_SIZE(kvm_hypr_discard), ABI_AT(kvm_hypr_discard, view),	\
 	ABI_AT(kvm_hypr_discard, flags),				\
@@ -61,6 +63,7 @@ struct abi_entry {
 	ABI_VALUE(KVM_COMMIT_EPT_SWAP), ABI_VALUE(KVM_EPT_SWAP_ALL),	\
 	ABI_VALUE(KVM_HYPR_DISCARD_VIEW),				\
 	ABI_VALUE(KVM_HYPR_SET_CONTROL_PAGE),				\
+	ABI_VALUE(KVM_EPT_SWAP_EXPECT), ABI_VALUE(KVM_EPT_SWAP_VCPUS),	\
 	ABI_VALUE(KVM_EPT_SWAP_PAUSE), ABI_VALUE(KVM_EPT_SWAP_RESUME),	\
 	ABI_VALUE(KVM_EPT_SWAP_FORCE), ABI_VALUE(KVM_EPT_SWAP_FLUSH),	\
 	ABI_VALUE(HYPR_CONTROL_GPA), ABI_VALUE(HYPR_CONTROL_SIZE),	\

@@ -51,6 +51,8 @@ static void test_flags(void **state)
 	assert_int_equal(KVM_EPT_SWAP_RESUME, 2);
 	assert_int_equal(KVM_EPT_SWAP_FORCE, 4);
 	assert_int_equal(KVM_EPT_SWAP_FLUSH, 8);
+	assert_int_equal(KVM_EPT_SWAP_EXPECT, 0x10);
+	assert_int_equal(KVM_EPT_SWAP_VCPUS, 0x20);
 }
 
 static void test_control_page_constants(void **state)
@@ -99,6 +101,7 @@ static void test_no_holes(void **state)
 			 sizeof(swap.timeout_ns) + sizeof(swap.old_view) +
 			 sizeof(swap.forced) + sizeof(swap.generation) +
 			 sizeof(swap.pause_cycles) + sizeof(swap.commit_cycles) +
+			 sizeof(swap.vcpu_mask) + sizeof(swap.expected_view) +
 			 sizeof(swap.reserved));
 	assert_int_equal(sizeof(discard), sizeof(discard.view) +
 			 sizeof(discard.flags) + sizeof(discard.reserved));

@@ -20,9 +20,11 @@ module_param(ept_swap_unprivileged, bool, 0644);
 MODULE_PARM_DESC(ept_swap_unprivileged,
 		 "Let a VM's owner use KVM_GET_EPTP and KVM_SET_EPTP without CAP_SYS_ADMIN");
 
-#define HYPR_COMMIT_FLAGS	(KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH)
+#define HYPR_SWAP_FLAGS							\
+	(KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_EXPECT)
+#define HYPR_COMMIT_FLAGS	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_VCPUS)
 #define HYPR_SWAP_ALL_FLAGS						\
-	(HYPR_COMMIT_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)
+	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
@@ -42,6 +44,17 @@ static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
 	return r;
 }
 
+/* A field whose flag is not set must be zero. */
+static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
+{
+	if ((arg->flags & ~flags) || arg->reserved ||
+	    arg->timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
+		return false;
+	if (!(arg->flags & KVM_EPT_SWAP_EXPECT) && arg->expected_view)
+		return false;
+	return !(arg->flags & KVM_EPT_SWAP_VCPUS) == !arg->vcpu_mask;
+}
+
 /*
  * The out fields are copied after an error too: the old view, and how long the
  * pause was.  A swap that happened and cannot be reported is still reported as
@@ -54,8 +67,7 @@ static long hypr_ioctl_swap(struct kvm *kvm, void __user *argp, u32 flags)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if ((arg.flags & ~flags) || !reserved_is_zero(arg.reserved) ||
-	    arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
+	if (!hypr_swap_is_valid(&arg, flags))
 		return -EINVAL;
 
 	r = hypr_swap(kvm, &arg);

@@ -98,6 +98,10 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 #define KVM_EPT_SWAP_FORCE	0x4
 /* Flush the TLB: bytes of the view were changed while it was inactive. */
 #define KVM_EPT_SWAP_FLUSH	0x8
+/* Only if the vCPUs to be swapped are in @expected_view; else -ESTALE. */
+#define KVM_EPT_SWAP_EXPECT	0x10
+/* KVM_COMMIT_EPT_SWAP only: swap the vCPUs of @vcpu_mask alone. */
+#define KVM_EPT_SWAP_VCPUS	0x20
 
 #define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
 #define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
@@ -108,12 +112,28 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
  * @flags: in: KVM_EPT_SWAP_*
  * @timeout_ns: in: deadline of the pause and, apart from it, of the commit;
  *	0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
- * @old_view: out: the view that was active
+ * @old_view: out: the view that was active; with KVM_EPT_SWAP_VCPUS, that of
+ *	the first vCPU of the mask; after -ESTALE, the view that was not expected
  * @forced: out: vCPUs that were swapped without having paused
  * @generation: out: the VM's swap generation after the call
  * @pause_cycles: out: TSC cycles from the request until the vCPUs had parked
  * @commit_cycles: out: TSC cycles from the request until every vCPU had left
  *	the old view
+ * @vcpu_mask: in: with KVM_EPT_SWAP_VCPUS, bit n is the vCPU with ID n; at least
+ *	one, and no vCPU that does not exist; else 0
+ * @expected_view: in: with KVM_EPT_SWAP_EXPECT, the view to be left; else 0
+ *
+ * KVM_EPT_SWAP_EXPECT is compare-and-swap, decided under the lock that
+ * serialises swaps.  Every vCPU to be swapped must be in @expected_view, and
+ * without KVM_EPT_SWAP_VCPUS the VM's active view must be it too; if not, -ESTALE
+ * comes before anything is done to the VM: nothing is paused or released.
+ *
+ * KVM_EPT_SWAP_VCPUS: the vCPUs of the mask are swapped, all or none, and they
+ * alone must be quiescent (or are forced) and are held.  The others run on where
+ * they are.  The VM's active view, which new vCPUs start in and which VM-wide
+ * accesses of KVM go to (pvclock, APIC-access page), changes only when the swap
+ * leaves every vCPU in @view.  A later swap without the flag brings all vCPUs
+ * together.  A view that any vCPU is in cannot be discarded.
  */
 struct kvm_hypr_swap {
 	__u32 view;
@@ -124,7 +144,9 @@ struct kvm_hypr_swap {
 	__u64 generation;
 	__u64 pause_cycles;
 	__u64 commit_cycles;
-	__u64 reserved[2];
+	__u64 vcpu_mask;
+	__u32 expected_view;
+	__u32 reserved;
 };
 
 HYPR_ABI_AT(kvm_hypr_swap, view, 0);
@@ -135,7 +157,9 @@ HYPR_ABI_AT(kvm_hypr_swap, forced, 20);
 HYPR_ABI_AT(kvm_hypr_swap, generation, 24);
 HYPR_ABI_AT(kvm_hypr_swap, pause_cycles, 32);
 HYPR_ABI_AT(kvm_hypr_swap, commit_cycles, 40);
-HYPR_ABI_AT(kvm_hypr_swap, reserved, 48);
+HYPR_ABI_AT(kvm_hypr_swap, vcpu_mask, 48);
+HYPR_ABI_AT(kvm_hypr_swap, expected_view, 56);
+HYPR_ABI_AT(kvm_hypr_swap, reserved, 60);
 HYPR_ABI_SIZE(kvm_hypr_swap, 64);
 
 /**

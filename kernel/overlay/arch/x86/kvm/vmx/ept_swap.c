@@ -205,6 +205,16 @@ static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
 	       READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE;
 }
 
+/* Is @vcpu one of those that this call swaps? */
+static bool hypr_swap_takes(const struct kvm_hypr_swap *swap,
+			    struct kvm_vcpu *vcpu)
+{
+	if (likely(!(swap->flags & KVM_EPT_SWAP_VCPUS)))
+		return true;
+	return vcpu->vcpu_id < BITS_PER_TYPE(swap->vcpu_mask) &&
+	       (swap->vcpu_mask & BIT_ULL(vcpu->vcpu_id));
+}
+
 static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 			  ktime_t deadline)
 {
@@ -224,17 +234,30 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 	return 0;
 }
 
+static void hypr_request_some(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	DECLARE_BITMAP(taken, KVM_MAX_VCPUS) = { 0 };
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (hypr_swap_takes(swap, vcpu))
+			__set_bit(i, taken);
+	}
+	kvm_make_vcpus_request_mask(kvm, KVM_REQ_HYPR_VIEW, taken);
+}
+
 /*
- * Bring all vCPUs out of the guest and to the barrier.  An exit handler may
+ * Bring the vCPUs out of the guest and to the barrier.  An exit handler may
  * take long (a page of guest memory comes from a slow disk, say): hence the
  * deadline.
  *
  * Return: 0, -EAGAIN, -EINTR; the caller calls hypr_release() in any case.
  */
-static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
+static int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	ktime_t deadline = ktime_add_ns(ktime_get(), swap->timeout_ns);
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 	int r = 0;
@@ -248,9 +271,14 @@ static int hypr_hold(struct kvm *kvm, u64 timeout_ns)
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
-	kvm_make_all_cpus_request(kvm, KVM_REQ_HYPR_VIEW);
+	if (likely(!(swap->flags & KVM_EPT_SWAP_VCPUS)))
+		kvm_make_all_cpus_request(kvm, KVM_REQ_HYPR_VIEW);
+	else
+		hypr_request_some(kvm, swap);
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!hypr_swap_takes(swap, vcpu))
+			continue;
 		r = hypr_wait_held(h, vcpu, deadline);
 		if (r)
 			break;
@@ -341,19 +369,21 @@ static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	swap->forced = 0;
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		swap->forced += !hypr_vcpu_is_quiescent(vcpu);
+		swap->forced += hypr_swap_takes(swap, vcpu) &&
+				!hypr_vcpu_is_quiescent(vcpu);
 
 	return swap->forced && !(swap->flags & KVM_EPT_SWAP_FORCE) ? -EBUSY : 0;
 }
 
-/* With all vCPUs held: is any of them where a view cannot be exchanged? */
-static int hypr_check_modes(struct kvm *kvm)
+/* With the vCPUs held: is any of them where a view cannot be exchanged? */
+static int hypr_check_modes(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (is_smm(vcpu) || is_guest_mode(vcpu))
+		if (hypr_swap_takes(swap, vcpu) &&
+		    (is_smm(vcpu) || is_guest_mode(vcpu)))
 			return -EBUSY;
 	}
 	return 0;
@@ -365,17 +395,24 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+	bool all = true;
 
 	lockdep_assert_held(&h->lock);
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!hypr_swap_takes(swap, vcpu)) {
+			all &= vcpu->arch.hypr.next == swap->view;
+			continue;
+		}
 		if (swap->flags & KVM_EPT_SWAP_FLUSH)
 			WRITE_ONCE(vcpu->arch.hypr.flush, true);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
-	/* If the old view ever ran it has tables; hypr_check_target() looks. */
-	set_bit(kvm->arch.hypr.active, h->prepared);
-	WRITE_ONCE(kvm->arch.hypr.active, swap->view);
+	if (all) {
+		/* If it ever ran it has tables; hypr_check_target() looks. */
+		set_bit(kvm->arch.hypr.active, h->prepared);
+		WRITE_ONCE(kvm->arch.hypr.active, swap->view);
+	}
 
 	h->generation++;
 	if (h->control)
@@ -387,9 +424,9 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	u64 start = rdtsc_ordered();
 	int r;
 
-	r = hypr_hold(kvm, swap->timeout_ns);
+	r = hypr_hold(kvm, swap);
 	if (!r)
-		r = hypr_check_modes(kvm);
+		r = hypr_check_modes(kvm, swap);
 	if (!r)
 		hypr_activate(kvm, swap);
 	hypr_release(kvm->arch.hypr.vm);
@@ -428,6 +465,53 @@ static int hypr_check_target(struct kvm *kvm, u32 view)
 	return 0;
 }
 
+/* KVM_EPT_SWAP_VCPUS: each vCPU of the mask must exist. */
+static int hypr_check_mask(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	unsigned long id, mask = swap->vcpu_mask;
+
+	for_each_set_bit(id, &mask, BITS_PER_LONG) {
+		if (!kvm_get_vcpu_by_id(kvm, id))
+			return -EINVAL;
+	}
+	swap->old_view = kvm_get_vcpu_by_id(kvm, __ffs(mask))->arch.hypr.next;
+	return 0;
+}
+
+/* KVM_EPT_SWAP_EXPECT: is what will be swapped where the caller believes? */
+static int hypr_check_expected(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (swap->old_view != swap->expected_view)
+		return -ESTALE;
+
+	/* KVM_SET_EPTP and masks may have taken vCPUs elsewhere. */
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!hypr_swap_takes(swap, vcpu) ||
+		    vcpu->arch.hypr.next == swap->expected_view)
+			continue;
+		swap->old_view = vcpu->arch.hypr.next;
+		return -ESTALE;
+	}
+	return 0;
+}
+
+static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	int r = 0;
+
+	if (swap->flags & KVM_EPT_SWAP_VCPUS)
+		r = hypr_check_mask(kvm, swap);
+	if (!r && (swap->flags & KVM_EPT_SWAP_EXPECT))
+		r = hypr_check_expected(kvm, swap);
+	if (!r && (swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
+	    !kvm->arch.hypr.vm->control)
+		r = -EINVAL;
+	return r;
+}
+
 static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -437,12 +521,11 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	swap->old_view = kvm->arch.hypr.active;
 
-	r = hypr_check_target(kvm, swap->view);
+	r = hypr_check_flags(kvm, swap);
+	if (!r)
+		r = hypr_check_target(kvm, swap->view);
 	if (r)
 		return r;
-	if ((swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
-	    !h->control)
-		return -EINVAL;
 
 	if (swap->flags & KVM_EPT_SWAP_PAUSE)
 		r = hypr_pause(kvm, swap);
@@ -465,15 +548,19 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * @kvm: the VM
  * @swap: arguments checked for form; the out fields are filled
  *
+ * With KVM_EPT_SWAP_VCPUS "all" are the vCPUs of the mask.
+ *
  * Swapping to the active view is allowed and counts as a swap: the generation
  * changes, which is how a guest learns that its memory was put back.
  *
  * Context: process context.
  * Return: 0; after an error every vCPU is still in the old view:
  * -ENOENT no such view; -ENODATA it is not prepared, or its tables were dropped:
- * prepare it; -EINVAL a pause is asked for and there is no control page; -EAGAIN
- * a deadline passed; -EBUSY a vCPU runs and neither pause nor force was asked
- * for, or one is in SMM or in a nested guest; -EINTR a fatal signal.
+ * prepare it; -EINVAL a pause is asked for and there is no control page, or a
+ * vCPU of the mask does not exist; -ESTALE the VM, or a vCPU to be swapped, is
+ * not in the expected view; -EAGAIN a deadline passed; -EBUSY a vCPU runs and
+ * neither pause nor force was asked for, or one is in SMM or in a nested guest;
+ * -EINTR a fatal signal.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
