@@ -76,7 +76,7 @@ static void test_prepare(void)
 	struct kvm_hypr_prepare arg = { .view = VIEW };
 	struct vm *vm = prepared_vm();
 
-	CHECK_FLAGS(vm->fd, KVM_PREPARE_EPT_SWAP, arg, 0);
+	CHECK_FLAGS(vm->fd, KVM_PREPARE_EPT_SWAP, arg, KVM_HYPR_PREPARE_RANGE);
 	CHECK_RESERVED(vm->fd, KVM_PREPARE_EPT_SWAP, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_PREPARE_EPT_SWAP, NULL), -EFAULT);
 }
@@ -145,9 +145,12 @@ static void test_set_eptp(void)
 /* The fields of flags that are not set must be zero like reserved ones. */
 static void test_fields_without_flag(void)
 {
+	struct kvm_hypr_prepare prepare = { .view = VIEW };
 	struct kvm_hypr_swap swap = { .view = VIEW };
 	struct vm *vm = prepared_vm();
 
+	CHECK_RESERVED(vm->fd, KVM_PREPARE_EPT_SWAP, prepare, gpa);
+	CHECK_RESERVED(vm->fd, KVM_PREPARE_EPT_SWAP, prepare, size);
 	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, swap, vcpu_mask);
 	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, swap, expected_view);
 	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, swap, vcpu_mask);

@@ -226,6 +226,15 @@ uint64_t *ram_word(struct vm *vm, unsigned int view, uint64_t gpa)
 	return (uint64_t *)(vm->ram[view] + gpa);
 }
 
+void ram_touch(struct vm *vm, unsigned int view)
+{
+	volatile uint8_t *p = vm->ram[view];
+	size_t i;
+
+	for (i = 0; i < vm->ram_bytes; i += 4096)
+		p[i] = p[i];
+}
+
 /*
  * With 16 MiB of memory the control page lies within: a slot before it, and
  * one behind it for the last page.
@@ -328,11 +337,10 @@ uint64_t vm_generation(struct vm *vm)
 	return eptp.generation;
 }
 
-uint64_t vcpu_stat(struct vcpu *vcpu, const char *name)
+static size_t stat_values(int stats, const char *name, uint64_t *values,
+			  size_t max)
 {
-	int stats = vcpu->stats_fd;
 	struct kvm_stats_header header;
-	uint64_t value = 0;
 	size_t desc_bytes;
 	uint32_t i;
 	struct {
@@ -349,11 +357,40 @@ uint64_t vcpu_stat(struct vcpu *vcpu, const char *name)
 			    i * desc_bytes) == (ssize_t)desc_bytes);
 		if (strcmp(entry.desc.name, name))
 			continue;
-		CHECK(pread(stats, &value, sizeof(value), header.data_offset +
-			    entry.desc.offset) == sizeof(value));
-		return value;
+		if (max > entry.desc.size)
+			max = entry.desc.size;
+		CHECK(pread(stats, values, max * sizeof(*values),
+			    header.data_offset + entry.desc.offset) ==
+		      (ssize_t)(max * sizeof(*values)));
+		return entry.desc.size;
 	}
 	FAIL("KVM has no statistic %s", name);
+}
+
+uint64_t vcpu_stat(struct vcpu *vcpu, const char *name)
+{
+	uint64_t value;
+
+	stat_values(vcpu->stats_fd, name, &value, 1);
+	return value;
+}
+
+size_t vm_stat_values(struct vm *vm, const char *name, uint64_t *values,
+		      size_t max)
+{
+	int stats = try_ioctl(vm->fd, KVM_GET_STATS_FD, NULL);
+	size_t nr = stat_values(stats, name, values, max);
+
+	close(stats);
+	return nr;
+}
+
+uint64_t vm_stat(struct vm *vm, const char *name)
+{
+	uint64_t value;
+
+	vm_stat_values(vm, name, &value, 1);
+	return value;
 }
 
 long meminfo_kib(const char *name)

@@ -75,6 +75,8 @@ int try_set_slot(struct vm *vm, unsigned int view, unsigned int n,
 void vm_view_add(struct vm *vm, unsigned int view);
 void vm_views_add(struct vm *vm, unsigned int nr);	/* boot, 2, 3, ... */
 void *memory_new(size_t bytes);
+/* Give each page of a view's own memory a page of the host, writable. */
+void ram_touch(struct vm *vm, unsigned int view);
 uint64_t *ram_word(struct vm *vm, unsigned int view, uint64_t gpa);
 void vm_control_page_register(struct vm *vm);
 
@@ -118,8 +120,12 @@ struct kvm_hypr_swap vm_swap_all(struct vm *vm, unsigned int view,
 				 uint32_t flags);
 uint64_t vm_generation(struct vm *vm);
 
-/* A statistic of a vCPU by its name; ends the test if there is none. */
+/* A statistic of a vCPU or a VM by its name; ends the test if there is none. */
 uint64_t vcpu_stat(struct vcpu *vcpu, const char *name);
+uint64_t vm_stat(struct vm *vm, const char *name);
+/* Up to @max values of it (a histogram has many); returns how many it has. */
+size_t vm_stat_values(struct vm *vm, const char *name, uint64_t *values,
+		      size_t max);
 /* A line of /proc/meminfo in KiB. */
 long meminfo_kib(const char *name);
 

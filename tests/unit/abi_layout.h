@@ -27,6 +27,8 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_prepare, pages_mapped),				\
 	ABI_AT(kvm_hypr_prepare, pages_skipped),			\
 	ABI_AT(kvm_hypr_prepare, cycles),				\
+	ABI_AT(kvm_hypr_prepare, gpa), ABI_AT(kvm_hypr_prepare, size),	\
+	ABI_AT(kvm_hypr_prepare, next_gpa),				\
 	ABI_AT(kvm_hypr_prepare, reserved),				\
 	ABI_SIZE(kvm_hypr_swap), ABI_AT(kvm_hypr_swap, view),		\
 	ABI_AT(kvm_hypr_swap, flags), ABI_AT(kvm_hypr_swap, timeout_ns),\
@@ -63,6 +65,7 @@ struct abi_entry {
 	ABI_VALUE(KVM_COMMIT_EPT_SWAP), ABI_VALUE(KVM_EPT_SWAP_ALL),	\
 	ABI_VALUE(KVM_HYPR_DISCARD_VIEW),				\
 	ABI_VALUE(KVM_HYPR_SET_CONTROL_PAGE),				\
+	ABI_VALUE(KVM_HYPR_PREPARE_RANGE),				\
 	ABI_VALUE(KVM_EPT_SWAP_EXPECT), ABI_VALUE(KVM_EPT_SWAP_VCPUS),	\
 	ABI_VALUE(KVM_EPT_SWAP_PAUSE), ABI_VALUE(KVM_EPT_SWAP_RESUME),	\
 	ABI_VALUE(KVM_EPT_SWAP_FORCE), ABI_VALUE(KVM_EPT_SWAP_FLUSH),	\

@@ -53,6 +53,7 @@ static void test_flags(void **state)
 	assert_int_equal(KVM_EPT_SWAP_FLUSH, 8);
 	assert_int_equal(KVM_EPT_SWAP_EXPECT, 0x10);
 	assert_int_equal(KVM_EPT_SWAP_VCPUS, 0x20);
+	assert_int_equal(KVM_HYPR_PREPARE_RANGE, 1);
 }
 
 static void test_control_page_constants(void **state)
@@ -96,7 +97,8 @@ static void test_no_holes(void **state)
 	assert_int_equal(sizeof(prepare), sizeof(prepare.view) +
 			 sizeof(prepare.flags) + sizeof(prepare.pages_mapped) +
 			 sizeof(prepare.pages_skipped) + sizeof(prepare.cycles) +
-			 sizeof(prepare.reserved));
+			 sizeof(prepare.gpa) + sizeof(prepare.size) +
+			 sizeof(prepare.next_gpa) + sizeof(prepare.reserved));
 	assert_int_equal(sizeof(swap), sizeof(swap.view) + sizeof(swap.flags) +
 			 sizeof(swap.timeout_ns) + sizeof(swap.old_view) +
 			 sizeof(swap.forced) + sizeof(swap.generation) +

@@ -7,6 +7,7 @@
 
 #include <linux/capability.h>
 #include <linux/module.h>
+#include <linux/overflow.h>
 #include <linux/uaccess.h>
 
 #include "vmx/vmx_ept_swap.h"
@@ -28,6 +29,25 @@ MODULE_PARM_DESC(ept_swap_unprivileged,
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
+/* Page-aligned and not empty, and its end is an address. */
+static bool hypr_range_is_valid(u64 gpa, u64 size)
+{
+	u64 end;
+
+	return PAGE_ALIGNED(gpa) && PAGE_ALIGNED(size) && size &&
+	       !check_add_overflow(gpa, size, &end);
+}
+
+static bool hypr_prepare_is_valid(const struct kvm_hypr_prepare *arg)
+{
+	if ((arg->flags & ~KVM_HYPR_PREPARE_RANGE) || arg->reserved)
+		return false;
+	if (arg->flags & KVM_HYPR_PREPARE_RANGE)
+		return hypr_range_is_valid(arg->gpa, arg->size);
+	return !arg->gpa && !arg->size;
+}
+
+/* The out fields are copied after an error too: how far the build came. */
 static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_prepare arg;
@@ -35,11 +55,11 @@ static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags || !reserved_is_zero(arg.reserved))
+	if (!hypr_prepare_is_valid(&arg))
 		return -EINVAL;
 
 	r = hypr_view_prepare(kvm, &arg);
-	if (!r && copy_to_user(argp, &arg, sizeof(arg)))
+	if (copy_to_user(argp, &arg, sizeof(arg)))
 		r = -EFAULT;
 	return r;
 }

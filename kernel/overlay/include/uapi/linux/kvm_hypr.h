@@ -65,13 +65,34 @@ HYPR_ABI_AT(kvm_hypr_eptp, flags, 20);
 HYPR_ABI_AT(kvm_hypr_eptp, reserved, 24);
 HYPR_ABI_SIZE(kvm_hypr_eptp, 64);
 
+/* Build the tables of [gpa, gpa + size) alone. */
+#define KVM_HYPR_PREPARE_RANGE	0x1
+
 /**
  * struct kvm_hypr_prepare - KVM_PREPARE_EPT_SWAP (VM)
  * @view: in: the view whose tables are built
- * @flags: in: must be 0
+ * @flags: in: KVM_HYPR_PREPARE_*
  * @pages_mapped: out: 4 KiB pages that the tables map now, from all memory slots
+ *	(of the range, with KVM_HYPR_PREPARE_RANGE)
  * @pages_skipped: out: pages left to be faulted in (not ordinary memory)
  * @cycles: out: TSC cycles that the build took
+ * @gpa: in: with KVM_HYPR_PREPARE_RANGE, where to begin, page-aligned; else 0
+ * @size: in: with KVM_HYPR_PREPARE_RANGE, bytes, page-aligned and not 0; @gpa +
+ *	@size must not overflow; else 0
+ * @next_gpa: out: with KVM_HYPR_PREPARE_RANGE, the address up to which the
+ *	tables are built: @gpa + @size after success.  After -EINTR and -ENOMEM
+ *	the caller may go on from there; after -EAGAIN the tables were dropped
+ *	meanwhile, and all parts are to be built anew.  Without the flag 0.
+ *
+ * Memory that has no slot is passed over.  After success of any part the view
+ * counts as prepared: what no part built is faulted in by the guest.  A signal
+ * ends the call with -EINTR; what was built stays and is the view's, and goes
+ * with it when it is discarded.  The out fields are filled after an error too.
+ *
+ * Access: a slot with KVM_MEM_READONLY is mapped read-only in its view, however
+ * other views map the same memory; a write exits as KVM_EXIT_MMIO.  KVM has no
+ * slot without execute permission: every page of a view can be executed by the
+ * guest, and its own page tables alone can forbid that.
  */
 struct kvm_hypr_prepare {
 	__u32 view;
@@ -79,7 +100,10 @@ struct kvm_hypr_prepare {
 	__u64 pages_mapped;
 	__u64 pages_skipped;
 	__u64 cycles;
-	__u64 reserved[4];
+	__u64 gpa;
+	__u64 size;
+	__u64 next_gpa;
+	__u64 reserved;
 };
 
 HYPR_ABI_AT(kvm_hypr_prepare, view, 0);
@@ -87,7 +111,10 @@ HYPR_ABI_AT(kvm_hypr_prepare, flags, 4);
 HYPR_ABI_AT(kvm_hypr_prepare, pages_mapped, 8);
 HYPR_ABI_AT(kvm_hypr_prepare, pages_skipped, 16);
 HYPR_ABI_AT(kvm_hypr_prepare, cycles, 24);
-HYPR_ABI_AT(kvm_hypr_prepare, reserved, 32);
+HYPR_ABI_AT(kvm_hypr_prepare, gpa, 32);
+HYPR_ABI_AT(kvm_hypr_prepare, size, 40);
+HYPR_ABI_AT(kvm_hypr_prepare, next_gpa, 48);
+HYPR_ABI_AT(kvm_hypr_prepare, reserved, 56);
 HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 
 /* KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park. */

@@ -288,12 +288,13 @@ static int hypr_batch_build(struct kvm_vcpu *builder,
 }
 
 /*
- * Find the first slot of @view that ends above @gfn, and build a batch of it.
- * The slots are looked up anew for each batch: they may change in between.
+ * Find the first slot of the view that has memory in [gfn, last), and build a
+ * batch of it.  The slots are looked up anew for each batch: they may change in
+ * between.
  *
- * Return: 1 with @gfn moved on, 0 at the end of the view's memory, -errno.
+ * Return: 1 with @gfn moved on, 0 if there is no more memory, -errno.
  */
-static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
+static int hypr_batch_next(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
 			   struct kvm_hypr_prepare *arg)
 {
 	struct kvm *kvm = builder->kvm;
@@ -301,10 +302,10 @@ static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
 	int r = 0, idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, view),
-					  *gfn, HYPR_GFN_END) {
+	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, arg->view),
+					  *gfn, last) {
 		struct kvm_memory_slot *slot = iter.slot;
-		gfn_t end = slot->base_gfn + slot->npages;
+		gfn_t end = min(slot->base_gfn + slot->npages, last);
 		gfn_t start = max(*gfn, slot->base_gfn);
 		unsigned int n = min_t(u64, end - start, HYPR_BUILD_BATCH -
 				       start % HYPR_BUILD_BATCH);
@@ -319,18 +320,49 @@ static int hypr_batch_next(struct kvm_vcpu *builder, u32 view, gfn_t *gfn,
 			r = 1;
 			break;
 		}
-		r = hypr_batch_build(builder, slot, start, n, arg) ?: 1;
-		*gfn = start + n;
+		r = hypr_batch_build(builder, slot, start, n, arg);
+		if (!r) {
+			*gfn = start + n;
+			r = 1;
+		}
 		break;
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return r;
 }
 
+/* Build [gfn, last); @gfn moves on to where the build stopped. */
+static int hypr_range_build(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
+			    struct kvm_hypr_prepare *arg)
+{
+	struct kvm_mmu_page *root = root_to_sp(builder->arch.mmu->root.hpa);
+	int r = 1;
+
+	while (r > 0 && *gfn < last) {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		r = hypr_batch_next(builder, gfn, last, arg);
+	}
+	if (r < 0)
+		return r;
+
+	/* Where nothing was missing nobody has looked. */
+	r = 0;
+	read_lock(&builder->kvm->mmu_lock);
+	if (root->role.invalid)
+		r = -EAGAIN;
+	read_unlock(&builder->kvm->mmu_lock);
+	if (!r)
+		*gfn = last;
+	return r;
+}
+
 /**
- * hypr_tables_build() - build a view's tables for all of its memory
+ * hypr_tables_build() - build a view's tables for its memory, or a part of it
  * @kvm: the VM
- * @arg: @arg->view names the view; the page counts are filled
+ * @arg: @arg->view names the view, @arg->flags, @arg->gpa and @arg->size (checked
+ *	for form) the part; the page counts and @arg->next_gpa are filled
  *
  * What is mapped already stays as it is.  Pages are mapped writable where the
  * host maps them writable, so copy-on-write memory stays shared.  vCPUs may run
@@ -345,13 +377,10 @@ int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
 	struct kvm_mmu *mmu = builder->arch.mmu;
 	union kvm_mmu_page_role role;
-	gfn_t gfn = 0;
+	gfn_t gfn = 0, last = HYPR_GFN_END;
 	int r;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->build_lock);
-
-	arg->pages_mapped = 0;
-	arg->pages_skipped = 0;
 
 	r = hypr_view_role(kvm, arg->view, &role);
 	if (r)
@@ -366,14 +395,13 @@ int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	if (r)
 		return r;
 
-	do {
-		if (signal_pending(current)) {
-			r = -EINTR;
-			break;
-		}
-		cond_resched();
-		r = hypr_batch_next(builder, arg->view, &gfn, arg);
-	} while (r > 0);
+	if (arg->flags & KVM_HYPR_PREPARE_RANGE) {
+		gfn = gpa_to_gfn(arg->gpa);
+		last = gfn + gpa_to_gfn(arg->size);
+	}
+	r = hypr_range_build(builder, &gfn, last, arg);
+	if (arg->flags & KVM_HYPR_PREPARE_RANGE)
+		arg->next_gpa = gfn_to_gpa(gfn);
 
 	kvm_mmu_free_roots(kvm, mmu, KVM_MMU_ROOTS_ALL);
 	return r;

@@ -599,6 +599,10 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	unsigned long control_hva;
 	int r;
 
+	arg->pages_mapped = 0;
+	arg->pages_skipped = 0;
+	arg->cycles = 0;
+	arg->next_gpa = arg->gpa;
 	if (!hypr_view_exists(kvm, arg->view))
 		return -ENOENT;
 
