@@ -39,6 +39,16 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_swap, vcpu_mask),				\
 	ABI_AT(kvm_hypr_swap, expected_view),				\
 	ABI_AT(kvm_hypr_swap, reserved),				\
+	ABI_SIZE(kvm_hypr_dist), ABI_AT(kvm_hypr_dist, count),		\
+	ABI_AT(kvm_hypr_dist, sum), ABI_AT(kvm_hypr_dist, min),		\
+	ABI_AT(kvm_hypr_dist, max), ABI_AT(kvm_hypr_dist, hist),	\
+	ABI_SIZE(kvm_hypr_stats), ABI_AT(kvm_hypr_stats, swaps),	\
+	ABI_AT(kvm_hypr_stats, fail_no_view),				\
+	ABI_AT(kvm_hypr_stats, prepares),				\
+	ABI_AT(kvm_hypr_stats, tail_open),				\
+	ABI_AT(kvm_hypr_stats, reserved),				\
+	ABI_AT(kvm_hypr_stats, pause), ABI_AT(kvm_hypr_stats, commit),	\
+	ABI_AT(kvm_hypr_stats, tail),					\
 	ABI_SIZE(kvm_hypr_discard), ABI_AT(kvm_hypr_discard, view),	\
 	ABI_AT(kvm_hypr_discard, flags),				\
 	ABI_AT(kvm_hypr_discard, reserved),				\
@@ -65,6 +75,7 @@ struct abi_entry {
 	ABI_VALUE(KVM_COMMIT_EPT_SWAP), ABI_VALUE(KVM_EPT_SWAP_ALL),	\
 	ABI_VALUE(KVM_HYPR_DISCARD_VIEW),				\
 	ABI_VALUE(KVM_HYPR_SET_CONTROL_PAGE),				\
+	ABI_VALUE(KVM_HYPR_GET_STATS),					\
 	ABI_VALUE(KVM_HYPR_PREPARE_RANGE),				\
 	ABI_VALUE(KVM_EPT_SWAP_EXPECT), ABI_VALUE(KVM_EPT_SWAP_VCPUS),	\
 	ABI_VALUE(KVM_EPT_SWAP_PAUSE), ABI_VALUE(KVM_EPT_SWAP_RESUME),	\

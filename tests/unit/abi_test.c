@@ -42,6 +42,7 @@ static void test_ioctl_numbers(void **state)
 	assert_int_equal(KVM_EPT_SWAP_ALL, 0xc040aef4);
 	assert_int_equal(KVM_HYPR_DISCARD_VIEW, 0x4020aef5);
 	assert_int_equal(KVM_HYPR_SET_CONTROL_PAGE, 0x4040aef6);
+	assert_int_equal(KVM_HYPR_GET_STATS, 0x8520aefa);
 }
 
 static void test_flags(void **state)
@@ -89,6 +90,8 @@ static void test_no_holes(void **state)
 	struct kvm_hypr_swap swap;
 	struct kvm_hypr_discard discard;
 	struct kvm_hypr_control control;
+	struct kvm_hypr_dist dist;
+	struct kvm_hypr_stats stats;
 
 	(void)state;
 	assert_int_equal(sizeof(eptp), sizeof(eptp.eptp) +
@@ -110,6 +113,10 @@ static void test_no_holes(void **state)
 	assert_int_equal(sizeof(control), sizeof(control.gpa) +
 			 sizeof(control.userspace_addr) + sizeof(control.flags) +
 			 sizeof(control.reserved0) + sizeof(control.reserved));
+	assert_int_equal(sizeof(dist), sizeof(dist.count) + sizeof(dist.sum) +
+			 sizeof(dist.min) + sizeof(dist.max) + sizeof(dist.hist));
+	assert_int_equal(sizeof(stats), offsetof(struct kvm_hypr_stats, reserved) +
+			 sizeof(stats.reserved) + 3 * sizeof(dist));
 }
 
 int main(void)

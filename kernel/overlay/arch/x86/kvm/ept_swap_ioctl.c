@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "vmx/vmx_ept_swap.h"
@@ -118,6 +119,21 @@ static long hypr_ioctl_control(struct kvm *kvm, void __user *argp)
 	return hypr_control_register(kvm, &arg);
 }
 
+static long hypr_ioctl_stats(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_stats *stats;
+	long r = 0;
+
+	stats = kzalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
+	if (!stats)
+		return -ENOMEM;
+	hypr_stats_get(kvm, stats);
+	if (copy_to_user(argp, stats, sizeof(*stats)))
+		r = -EFAULT;
+	kfree(stats);
+	return r;
+}
+
 /**
  * kvm_hypr_vm_ioctl() - ioctls on the VM fd
  * @kvm: the VM
@@ -137,6 +153,7 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_EPT_SWAP_ALL:
 	case KVM_HYPR_DISCARD_VIEW:
 	case KVM_HYPR_SET_CONTROL_PAGE:
+	case KVM_HYPR_GET_STATS:
 		break;
 	default:
 		return -ENOTTY;
@@ -154,6 +171,8 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_swap(kvm, argp, HYPR_SWAP_ALL_FLAGS);
 	case KVM_HYPR_DISCARD_VIEW:
 		return hypr_ioctl_discard(kvm, argp);
+	case KVM_HYPR_GET_STATS:
+		return hypr_ioctl_stats(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

@@ -226,6 +226,107 @@ HYPR_ABI_AT(kvm_hypr_control, flags, 16);
 HYPR_ABI_AT(kvm_hypr_control, reserved, 24);
 HYPR_ABI_SIZE(kvm_hypr_control, 64);
 
+#define KVM_HYPR_STATS_BUCKETS	40
+
+/**
+ * struct kvm_hypr_dist - how a figure was distributed; the mean is @sum / @count
+ * @count: out: how many values there were
+ * @sum: out: their sum
+ * @min: out: the smallest, 0 without any
+ * @max: out: the greatest
+ * @hist: out: bucket 0 counts the value 0, bucket n those in [2^(n-1), 2^n), and
+ *	the last one all that are greater
+ */
+struct kvm_hypr_dist {
+	__u64 count;
+	__u64 sum;
+	__u64 min;
+	__u64 max;
+	__u64 hist[KVM_HYPR_STATS_BUCKETS];
+};
+
+HYPR_ABI_AT(kvm_hypr_dist, count, 0);
+HYPR_ABI_AT(kvm_hypr_dist, sum, 8);
+HYPR_ABI_AT(kvm_hypr_dist, min, 16);
+HYPR_ABI_AT(kvm_hypr_dist, max, 24);
+HYPR_ABI_AT(kvm_hypr_dist, hist, 32);
+HYPR_ABI_SIZE(kvm_hypr_dist, 352);
+
+/**
+ * struct kvm_hypr_stats - KVM_HYPR_GET_STATS (VM): since the VM enabled views
+ * @swaps: out: swaps that happened, those of single vCPUs included
+ * @forced: out: vCPUs that were swapped without having paused
+ * @pause_timeouts: out: swaps that went on by force after the pause's deadline
+ * @fail_no_view: out: swaps refused with -ENOENT
+ * @fail_unprepared: out: with -ENODATA
+ * @fail_stale: out: with -ESTALE
+ * @fail_busy: out: with -EBUSY
+ * @fail_pause: out: with -EAGAIN: the vCPUs did not park in time
+ * @fail_hold: out: with -EAGAIN: they did not come to the barrier in time
+ * @fail_signal: out: with -EINTR
+ * @fail_other: out: with another error, those of the argument's form left out
+ * @prepares: out: builds that ended well, of a view or of a part of one
+ * @prepare_failures: out: builds that a signal, want of memory or a zap ended
+ * @discards: out: views discarded
+ * @flushes: out: times that a vCPU flushed its TLB because it took a view
+ * @tail_open: out: page faults of the VM's vCPUs since the last swap
+ * @pause: out: cycles from the request until all vCPUs had parked, of each swap
+ *	that asked for a pause and got it
+ * @commit: out: cycles from the request until every vCPU had left the old view,
+ *	of each swap that happened
+ * @tail: out: the fault tail: EPT (NPT) faults that all vCPUs of the VM took
+ *	together from one swap to the next, MMIO left out, as KVM counts them in
+ *	the vCPU statistic pf_taken.  Of each swap but the last, for which
+ *	@tail_open stands.
+ *
+ * The same figures, but @flushes and @tail_open, are in KVM's binary statistics
+ * of the VM (KVM_GET_STATS_FD), named hypr.swaps, hypr.commit.hist and so on.
+ */
+struct kvm_hypr_stats {
+	__u64 swaps;
+	__u64 forced;
+	__u64 pause_timeouts;
+	__u64 fail_no_view;
+	__u64 fail_unprepared;
+	__u64 fail_stale;
+	__u64 fail_busy;
+	__u64 fail_pause;
+	__u64 fail_hold;
+	__u64 fail_signal;
+	__u64 fail_other;
+	__u64 prepares;
+	__u64 prepare_failures;
+	__u64 discards;
+	__u64 flushes;
+	__u64 tail_open;
+	__u64 reserved[16];
+	struct kvm_hypr_dist pause;
+	struct kvm_hypr_dist commit;
+	struct kvm_hypr_dist tail;
+};
+
+HYPR_ABI_AT(kvm_hypr_stats, swaps, 0);
+HYPR_ABI_AT(kvm_hypr_stats, forced, 8);
+HYPR_ABI_AT(kvm_hypr_stats, pause_timeouts, 16);
+HYPR_ABI_AT(kvm_hypr_stats, fail_no_view, 24);
+HYPR_ABI_AT(kvm_hypr_stats, fail_unprepared, 32);
+HYPR_ABI_AT(kvm_hypr_stats, fail_stale, 40);
+HYPR_ABI_AT(kvm_hypr_stats, fail_busy, 48);
+HYPR_ABI_AT(kvm_hypr_stats, fail_pause, 56);
+HYPR_ABI_AT(kvm_hypr_stats, fail_hold, 64);
+HYPR_ABI_AT(kvm_hypr_stats, fail_signal, 72);
+HYPR_ABI_AT(kvm_hypr_stats, fail_other, 80);
+HYPR_ABI_AT(kvm_hypr_stats, prepares, 88);
+HYPR_ABI_AT(kvm_hypr_stats, prepare_failures, 96);
+HYPR_ABI_AT(kvm_hypr_stats, discards, 104);
+HYPR_ABI_AT(kvm_hypr_stats, flushes, 112);
+HYPR_ABI_AT(kvm_hypr_stats, tail_open, 120);
+HYPR_ABI_AT(kvm_hypr_stats, reserved, 128);
+HYPR_ABI_AT(kvm_hypr_stats, pause, 256);
+HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
+HYPR_ABI_AT(kvm_hypr_stats, tail, 960);
+HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -234,6 +335,7 @@ HYPR_ABI_SIZE(kvm_hypr_control, 64);
 #define KVM_HYPR_DISCARD_VIEW	_IOW(KVM_HYPR_IO, 0xf5, struct kvm_hypr_discard)
 #define KVM_HYPR_SET_CONTROL_PAGE \
 				_IOW(KVM_HYPR_IO, 0xf6, struct kvm_hypr_control)
+#define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
 
 /*
  * The control page: one page that host and guest share, the same page in every

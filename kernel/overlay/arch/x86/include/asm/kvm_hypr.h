@@ -44,12 +44,35 @@ struct kvm_hypr_arch {
  * @next: the view to take before the next VM-entry; written under vm->lock
  * @flush: with @next: the TLB may hold stale translations of that view
  * @round: the swap in which this vCPU was last seen at the barrier
+ * @flushes: for statistics; written by the thread that holds vcpu->mutex
  */
 struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
 	bool flush;
 	u32 round;
+	u64 flushes;
+};
+
+/* HYPR's part of struct kvm_vm_stat, see struct kvm_hypr_stats; vm->lock. */
+struct kvm_hypr_vm_stat {
+	u64 swaps;
+	u64 forced;
+	u64 pause_timeouts;
+	u64 fail_no_view;
+	u64 fail_unprepared;
+	u64 fail_stale;
+	u64 fail_busy;
+	u64 fail_pause;
+	u64 fail_hold;
+	u64 fail_signal;
+	u64 fail_other;
+	u64 prepares;
+	u64 prepare_failures;
+	u64 discards;
+	struct kvm_hypr_dist pause;
+	struct kvm_hypr_dist commit;
+	struct kvm_hypr_dist tail;
 };
 
 #define kvm_hypr_nr_as_ids(kvm)		((kvm)->arch.hypr.nr_as_ids ?: 2)
@@ -73,6 +96,9 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
 #define kvm_hypr_nr_as_ids(kvm)		((void)(kvm), 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+
+struct kvm_hypr_vm_stat {
+};
 
 static inline int kvm_hypr_nr_views(struct kvm *kvm)
 {

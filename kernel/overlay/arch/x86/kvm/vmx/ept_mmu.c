@@ -466,6 +466,7 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	if (flush || !kvm_x86_ops.get_eptp) {
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		vcpu->arch.hypr.flushes++;
 		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
 							 HYPR_FLUSH_ASID);
 	}

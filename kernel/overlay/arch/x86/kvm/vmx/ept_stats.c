@@ -1,6 +1,147 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HYPR views: tracepoints.
+ * HYPR views: statistics of a VM, and the tracepoints.
+ *
+ * The figures stand in kvm->stat, where KVM's binary statistics read them.
+ * They are written under kvm_hypr.lock, after the vCPUs were let go.
  */
+#include "vmx_ept_swap.h"
+
 #define CREATE_TRACE_POINTS
 #include "ept_trace.h"
+
+static void hypr_dist_add(struct kvm_hypr_dist *dist, u64 value)
+{
+	if (!dist->count++ || value < dist->min)
+		dist->min = value;
+	if (value > dist->max)
+		dist->max = value;
+	dist->sum += value;
+	KVM_STATS_LOG_HIST_UPDATE(dist->hist, value);
+}
+
+static void hypr_stat_failure(struct kvm_hypr_vm_stat *stat,
+			      const struct kvm_hypr_swap *swap, int r)
+{
+	switch (r) {
+	case -ENOENT:
+		stat->fail_no_view++;
+		break;
+	case -ENODATA:
+		stat->fail_unprepared++;
+		break;
+	case -ESTALE:
+		stat->fail_stale++;
+		break;
+	case -EBUSY:
+		stat->fail_busy++;
+		break;
+	case -EAGAIN:
+		/* Measured only if it came to that. */
+		if (swap->commit_cycles)
+			stat->fail_hold++;
+		else
+			stat->fail_pause++;
+		break;
+	case -EINTR:
+		stat->fail_signal++;
+		break;
+	default:
+		stat->fail_other++;
+	}
+}
+
+/**
+ * hypr_stat_swap() - count a swap that happened, or that did not
+ * @kvm: the VM
+ * @swap: its out fields are filled
+ * @r: 0 or the error
+ *
+ * Context: kvm_hypr.lock held, no vCPU held.
+ */
+void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
+{
+	struct kvm_hypr_vm_stat *stat = &kvm->stat.hypr;
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	lockdep_assert_held(&h->lock);
+
+	if (r) {
+		hypr_stat_failure(stat, swap, r);
+		return;
+	}
+
+	/* The first swap ends no tail. */
+	if (stat->swaps++)
+		hypr_dist_add(&stat->tail, h->faults - h->faults_before);
+	h->faults_before = h->faults;
+
+	hypr_dist_add(&stat->commit, swap->commit_cycles);
+	stat->forced += swap->forced;
+	if (!(swap->flags & KVM_EPT_SWAP_PAUSE))
+		return;
+	if (swap->forced)
+		stat->pause_timeouts++;
+	else
+		hypr_dist_add(&stat->pause, swap->pause_cycles);
+}
+
+/**
+ * hypr_stat_prepare() - count a build of tables
+ * @kvm: the VM
+ * @r: 0 or the error
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_stat_prepare(struct kvm *kvm, int r)
+{
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	if (r)
+		kvm->stat.hypr.prepare_failures++;
+	else
+		kvm->stat.hypr.prepares++;
+}
+
+/**
+ * hypr_stats_get() - KVM_HYPR_GET_STATS
+ * @kvm: the VM
+ * @stats: zeroed; filled
+ *
+ * Context: process context.  Takes kvm_hypr.lock: no swap is half counted.
+ */
+void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
+{
+	const struct kvm_hypr_vm_stat *stat = &kvm->stat.hypr;
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u64 faults = 0;
+
+	mutex_lock(&h->lock);
+	stats->swaps = stat->swaps;
+	stats->forced = stat->forced;
+	stats->pause_timeouts = stat->pause_timeouts;
+	stats->fail_no_view = stat->fail_no_view;
+	stats->fail_unprepared = stat->fail_unprepared;
+	stats->fail_stale = stat->fail_stale;
+	stats->fail_busy = stat->fail_busy;
+	stats->fail_pause = stat->fail_pause;
+	stats->fail_hold = stat->fail_hold;
+	stats->fail_signal = stat->fail_signal;
+	stats->fail_other = stat->fail_other;
+	stats->prepares = stat->prepares;
+	stats->prepare_failures = stat->prepare_failures;
+	stats->discards = stat->discards;
+	stats->pause = stat->pause;
+	stats->commit = stat->commit;
+	stats->tail = stat->tail;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		stats->flushes += READ_ONCE(vcpu->arch.hypr.flushes);
+		faults += READ_ONCE(vcpu->stat.pf_taken);
+	}
+	if (stat->swaps)
+		stats->tail_open = faults - h->faults_before;
+	mutex_unlock(&h->lock);
+}

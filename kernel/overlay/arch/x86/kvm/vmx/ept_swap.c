@@ -396,10 +396,12 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 	bool all = true;
+	u64 faults = 0;
 
 	lockdep_assert_held(&h->lock);
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
+		faults += READ_ONCE(vcpu->stat.pf_taken);
 		if (!hypr_swap_takes(swap, vcpu)) {
 			all &= vcpu->arch.hypr.next == swap->view;
 			continue;
@@ -413,6 +415,7 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		set_bit(kvm->arch.hypr.active, h->prepared);
 		WRITE_ONCE(kvm->arch.hypr.active, swap->view);
 	}
+	h->faults = faults;
 
 	h->generation++;
 	if (h->control)
@@ -576,6 +579,7 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	mutex_lock(&h->lock);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
+	hypr_stat_swap(kvm, swap, r);
 	mutex_unlock(&h->lock);
 
 	hypr_dbg("swap %u -> %u: %d, %u forced, pause %llu commit %llu cycles\n",
@@ -614,11 +618,11 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
 	r = hypr_tables_build(kvm, arg);
-	if (!r) {
-		mutex_lock(&h->lock);
+	mutex_lock(&h->lock);
+	if (!r)
 		set_bit(arg->view, h->prepared);
-		mutex_unlock(&h->lock);
-	}
+	hypr_stat_prepare(kvm, r);
+	mutex_unlock(&h->lock);
 	mutex_unlock(&h->build_lock);
 
 	arg->cycles = rdtsc_ordered() - start;
@@ -667,6 +671,7 @@ int hypr_view_discard(struct kvm *kvm, u32 view)
 	} else {
 		clear_bit(view, h->prepared);
 		hypr_tables_drop(kvm, view);
+		kvm->stat.hypr.discards++;
 	}
 	mutex_unlock(&h->lock);
 	mutex_unlock(&h->build_lock);

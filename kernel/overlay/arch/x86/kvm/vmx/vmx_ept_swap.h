@@ -52,6 +52,8 @@ enum hypr_flush_reason {
  * @control_page: the registered page, pinned; NULL if there is none
  * @control: @control_page in the kernel's address space
  * @control_hva: @control_page in user space
+ * @faults: page faults that all vCPUs had taken when they were last held
+ * @faults_before: the same at the last swap that was counted
  * @build_lock: serialises users of @builder
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
  *	context in which tables are built off the vCPUs' path
@@ -65,6 +67,8 @@ struct kvm_hypr {
 	struct page *control_page;
 	struct hypr_control_page *control;
 	unsigned long control_hva;
+	u64 faults;
+	u64 faults_before;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -85,6 +89,11 @@ int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
 int hypr_view_discard(struct kvm *kvm, u32 view);
 bool hypr_view_exists(struct kvm *kvm, u32 view);
+
+/* ept_stats.c */
+void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
+void hypr_stat_prepare(struct kvm *kvm, int r);
+void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 
 /* ept_pause.c */
 int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
