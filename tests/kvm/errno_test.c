@@ -27,7 +27,7 @@ static void check_words_refused(int fd, unsigned long request,
 				const void *good, size_t bytes, size_t from,
 				size_t to)
 {
-	uint8_t arg[128];
+	uint8_t arg[256];
 	size_t at;
 
 	CHECK(bytes <= sizeof(arg));
@@ -47,7 +47,7 @@ static void check_flags_refused(int fd, unsigned long request,
 				const void *good, size_t bytes, size_t at,
 				uint32_t known)
 {
-	uint8_t arg[128];
+	uint8_t arg[256];
 	unsigned int bit;
 
 	for (bit = 0; bit < 32; bit++) {
@@ -129,6 +129,26 @@ static void test_control_page(void)
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_CONTROL_PAGE, NULL), -EFAULT);
 }
 
+static void test_cache(void)
+{
+	struct kvm_hypr_cache arg = { .max_tables = 100 };
+	struct vm *vm = prepared_vm();
+
+	CHECK_FLAGS(vm->fd, KVM_HYPR_SET_CACHE, arg, KVM_HYPR_CACHE_GET);
+	CHECK_RESERVED(vm->fd, KVM_HYPR_SET_CACHE, arg, reserved);
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_CACHE, NULL), -EFAULT);
+}
+
+static void test_pin(void)
+{
+	struct kvm_hypr_pin arg = { .view = VIEW };
+	struct vm *vm = prepared_vm();
+
+	CHECK_FLAGS(vm->fd, KVM_HYPR_PIN_VIEW, arg, KVM_HYPR_PIN_UNPIN);
+	CHECK_RESERVED(vm->fd, KVM_HYPR_PIN_VIEW, arg, reserved);
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_PIN_VIEW, NULL), -EFAULT);
+}
+
 static void test_set_eptp(void)
 {
 	struct kvm_hypr_eptp arg = { 0 };
@@ -189,6 +209,8 @@ static const struct test tests[] = {
 	{ "KVM_HYPR_DISCARD_VIEW: flags, reserved words, pointer", test_discard },
 	{ "KVM_HYPR_SET_CONTROL_PAGE: flags, reserved words, pointer",
 	  test_control_page },
+	{ "KVM_HYPR_SET_CACHE: flags, reserved words, pointer", test_cache },
+	{ "KVM_HYPR_PIN_VIEW: flags, reserved words, pointer", test_pin },
 	{ "KVM_SET_EPTP: flags, reserved words, pointer", test_set_eptp },
 	{ "EINVAL: a field whose flag is not set", test_fields_without_flag },
 	{ "EINVAL: a timeout above the maximum", test_timeout },

@@ -57,6 +57,17 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_control, flags),				\
 	ABI_AT(kvm_hypr_control, reserved0),				\
 	ABI_AT(kvm_hypr_control, reserved),				\
+	ABI_SIZE(kvm_hypr_cache), ABI_AT(kvm_hypr_cache, flags),	\
+	ABI_AT(kvm_hypr_cache, prepared),				\
+	ABI_AT(kvm_hypr_cache, evicted), ABI_AT(kvm_hypr_cache, pinned),\
+	ABI_AT(kvm_hypr_cache, max_tables),				\
+	ABI_AT(kvm_hypr_cache, max_pages),				\
+	ABI_AT(kvm_hypr_cache, tables), ABI_AT(kvm_hypr_cache, pages),	\
+	ABI_AT(kvm_hypr_cache, evictions),				\
+	ABI_AT(kvm_hypr_cache, rebuilds),				\
+	ABI_AT(kvm_hypr_cache, reserved),				\
+	ABI_SIZE(kvm_hypr_pin), ABI_AT(kvm_hypr_pin, view),		\
+	ABI_AT(kvm_hypr_pin, flags), ABI_AT(kvm_hypr_pin, reserved),	\
 	ABI_SIZE(hypr_control_vcpu), ABI_AT(hypr_control_vcpu, state),	\
 	ABI_AT(hypr_control_vcpu, reserved0),				\
 	ABI_AT(hypr_control_vcpu, pauses),				\
@@ -76,6 +87,8 @@ struct abi_entry {
 	ABI_VALUE(KVM_HYPR_DISCARD_VIEW),				\
 	ABI_VALUE(KVM_HYPR_SET_CONTROL_PAGE),				\
 	ABI_VALUE(KVM_HYPR_GET_STATS),					\
+	ABI_VALUE(KVM_HYPR_SET_CACHE), ABI_VALUE(KVM_HYPR_PIN_VIEW),	\
+	ABI_VALUE(KVM_HYPR_CACHE_GET), ABI_VALUE(KVM_HYPR_PIN_UNPIN),	\
 	ABI_VALUE(KVM_HYPR_PREPARE_RANGE),				\
 	ABI_VALUE(KVM_EPT_SWAP_EXPECT), ABI_VALUE(KVM_EPT_SWAP_VCPUS),	\
 	ABI_VALUE(KVM_EPT_SWAP_PAUSE), ABI_VALUE(KVM_EPT_SWAP_RESUME),	\

@@ -42,6 +42,8 @@ static void test_ioctl_numbers(void **state)
 	assert_int_equal(KVM_EPT_SWAP_ALL, 0xc040aef4);
 	assert_int_equal(KVM_HYPR_DISCARD_VIEW, 0x4020aef5);
 	assert_int_equal(KVM_HYPR_SET_CONTROL_PAGE, 0x4040aef6);
+	assert_int_equal(KVM_HYPR_SET_CACHE, 0xc080aef7);
+	assert_int_equal(KVM_HYPR_PIN_VIEW, 0x4020aef8);
 	assert_int_equal(KVM_HYPR_GET_STATS, 0x8520aefa);
 }
 
@@ -92,6 +94,8 @@ static void test_no_holes(void **state)
 	struct kvm_hypr_control control;
 	struct kvm_hypr_dist dist;
 	struct kvm_hypr_stats stats;
+	struct kvm_hypr_cache cache;
+	struct kvm_hypr_pin pin;
 
 	(void)state;
 	assert_int_equal(sizeof(eptp), sizeof(eptp.eptp) +
@@ -117,6 +121,14 @@ static void test_no_holes(void **state)
 			 sizeof(dist.min) + sizeof(dist.max) + sizeof(dist.hist));
 	assert_int_equal(sizeof(stats), offsetof(struct kvm_hypr_stats, reserved) +
 			 sizeof(stats.reserved) + 3 * sizeof(dist));
+	assert_int_equal(sizeof(cache), sizeof(cache.flags) +
+			 sizeof(cache.prepared) + sizeof(cache.evicted) +
+			 sizeof(cache.pinned) + sizeof(cache.max_tables) +
+			 sizeof(cache.max_pages) + sizeof(cache.tables) +
+			 sizeof(cache.pages) + sizeof(cache.evictions) +
+			 sizeof(cache.rebuilds) + sizeof(cache.reserved));
+	assert_int_equal(sizeof(pin), sizeof(pin.view) + sizeof(pin.flags) +
+			 sizeof(pin.reserved));
 }
 
 int main(void)

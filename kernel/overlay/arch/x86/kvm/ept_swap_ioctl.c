@@ -134,6 +134,33 @@ static long hypr_ioctl_stats(struct kvm *kvm, void __user *argp)
 	return r;
 }
 
+static long hypr_ioctl_cache(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_cache arg;
+	int r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_CACHE_GET) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+
+	r = hypr_cache_set(kvm, &arg);
+	if (!r && copy_to_user(argp, &arg, sizeof(arg)))
+		r = -EFAULT;
+	return r;
+}
+
+static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_pin arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_PIN_UNPIN) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_view_pin(kvm, arg.view, !(arg.flags & KVM_HYPR_PIN_UNPIN));
+}
+
 /**
  * kvm_hypr_vm_ioctl() - ioctls on the VM fd
  * @kvm: the VM
@@ -154,6 +181,8 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_DISCARD_VIEW:
 	case KVM_HYPR_SET_CONTROL_PAGE:
 	case KVM_HYPR_GET_STATS:
+	case KVM_HYPR_SET_CACHE:
+	case KVM_HYPR_PIN_VIEW:
 		break;
 	default:
 		return -ENOTTY;
@@ -173,6 +202,10 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_discard(kvm, argp);
 	case KVM_HYPR_GET_STATS:
 		return hypr_ioctl_stats(kvm, argp);
+	case KVM_HYPR_SET_CACHE:
+		return hypr_ioctl_cache(kvm, argp);
+	case KVM_HYPR_PIN_VIEW:
+		return hypr_ioctl_pin(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

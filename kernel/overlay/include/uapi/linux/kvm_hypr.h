@@ -327,6 +327,84 @@ HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
 HYPR_ABI_AT(kvm_hypr_stats, tail, 960);
 HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
 
+/* KVM_HYPR_SET_CACHE: set nothing, tell what the budget is. */
+#define KVM_HYPR_CACHE_GET	0x1
+
+/**
+ * struct kvm_hypr_cache - KVM_HYPR_SET_CACHE (VM)
+ * @flags: in: KVM_HYPR_CACHE_*
+ * @prepared: out: views with all their tables, bit n for view n
+ * @evicted: out: views that were prepared and lost their tables to the cache; a
+ *	swap to one of them builds the tables anew
+ * @pinned: out: views that are never evicted
+ * @max_tables: in, with KVM_HYPR_CACHE_GET out: page-table pages that the views
+ *	of this VM may take; 0 is the module parameter ept_cache_vm_tables
+ * @max_pages: in, with KVM_HYPR_CACHE_GET out: 4 KiB pages that these tables may
+ *	map; 0 is the module parameter ept_cache_vm_pages
+ * @tables: out: page-table pages that all views take, the active one included
+ * @pages: out: 4 KiB pages that these tables map
+ * @evictions: out: how often a view was evicted
+ * @rebuilds: out: how often a swap built an evicted view anew
+ *
+ * When a build or this call finds the VM over its budget, views lose their
+ * tables, the one first that was not in use for the longest time, until it is
+ * within the budget or none is left that may be evicted: the active view, one
+ * that a vCPU is in, a pinned one, and the one that is built stay, whatever they
+ * take.  So it is with the budget of the host for all VMs (module parameters
+ * ept_cache_tables, ept_cache_pages), and under memory pressure.
+ *
+ * -EINTR: a fatal signal.
+ */
+struct kvm_hypr_cache {
+	__u32 flags;
+	__u32 prepared;
+	__u32 evicted;
+	__u32 pinned;
+	__u64 max_tables;
+	__u64 max_pages;
+	__u64 tables;
+	__u64 pages;
+	__u64 evictions;
+	__u64 rebuilds;
+	__u64 reserved[8];
+};
+
+HYPR_ABI_AT(kvm_hypr_cache, flags, 0);
+HYPR_ABI_AT(kvm_hypr_cache, prepared, 4);
+HYPR_ABI_AT(kvm_hypr_cache, evicted, 8);
+HYPR_ABI_AT(kvm_hypr_cache, pinned, 12);
+HYPR_ABI_AT(kvm_hypr_cache, max_tables, 16);
+HYPR_ABI_AT(kvm_hypr_cache, max_pages, 24);
+HYPR_ABI_AT(kvm_hypr_cache, tables, 32);
+HYPR_ABI_AT(kvm_hypr_cache, pages, 40);
+HYPR_ABI_AT(kvm_hypr_cache, evictions, 48);
+HYPR_ABI_AT(kvm_hypr_cache, rebuilds, 56);
+HYPR_ABI_AT(kvm_hypr_cache, reserved, 64);
+HYPR_ABI_SIZE(kvm_hypr_cache, 128);
+
+/* KVM_HYPR_PIN_VIEW: let the view be evicted again. */
+#define KVM_HYPR_PIN_UNPIN	0x1
+
+/**
+ * struct kvm_hypr_pin - KVM_HYPR_PIN_VIEW (VM)
+ * @view: in: the view that is never to be evicted; it need not be prepared yet
+ * @flags: in: KVM_HYPR_PIN_*
+ *
+ * A view that is evicted already gets its tables by the next swap or by
+ * KVM_PREPARE_EPT_SWAP.  KVM_HYPR_DISCARD_VIEW discards a pinned view too; the
+ * pin stays.  -ENOENT: no such view.
+ */
+struct kvm_hypr_pin {
+	__u32 view;
+	__u32 flags;
+	__u64 reserved[3];
+};
+
+HYPR_ABI_AT(kvm_hypr_pin, view, 0);
+HYPR_ABI_AT(kvm_hypr_pin, flags, 4);
+HYPR_ABI_AT(kvm_hypr_pin, reserved, 8);
+HYPR_ABI_SIZE(kvm_hypr_pin, 32);
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -335,6 +413,8 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
 #define KVM_HYPR_DISCARD_VIEW	_IOW(KVM_HYPR_IO, 0xf5, struct kvm_hypr_discard)
 #define KVM_HYPR_SET_CONTROL_PAGE \
 				_IOW(KVM_HYPR_IO, 0xf6, struct kvm_hypr_control)
+#define KVM_HYPR_SET_CACHE	_IOWR(KVM_HYPR_IO, 0xf7, struct kvm_hypr_cache)
+#define KVM_HYPR_PIN_VIEW	_IOW(KVM_HYPR_IO, 0xf8, struct kvm_hypr_pin)
 #define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
 
 /*

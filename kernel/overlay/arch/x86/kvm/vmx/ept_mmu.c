@@ -342,6 +342,7 @@ static int hypr_range_build(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
+		hypr_cache_make_room(builder->kvm, BIT(arg->view));
 		r = hypr_batch_next(builder, gfn, last, arg);
 	}
 	if (r < 0)
@@ -408,21 +409,23 @@ int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 }
 
 /**
- * hypr_tables_drop() - give a view's tables back
+ * hypr_tables_invalidate() - make a view's tables unusable, to be zapped
  * @kvm: the VM
  * @view: a view that no vCPU uses or is about to use
  *
- * Does for one address space what kvm_mmu_zap_all_fast() does for all.
+ * Does for one address space what kvm_mmu_zap_all_fast() does for all, but for
+ * the last step: kvm_tdp_mmu_zap_invalidated_roots() follows, before slots_lock
+ * is released.
  *
- * Context: kvm_hypr.lock held.
+ * Context: kvm_hypr.lock and kvm->slots_lock held.
  */
-void hypr_tables_drop(struct kvm *kvm, u32 view)
+void hypr_tables_invalidate(struct kvm *kvm, u32 view)
 {
 	struct kvm_mmu_page *root;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+	lockdep_assert_held(&kvm->slots_lock);
 
-	mutex_lock(&kvm->slots_lock);
 	write_lock(&kvm->mmu_lock);
 	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link) {
 		if (root->role.invalid || kvm_mmu_page_as_id(root) != view)
@@ -433,9 +436,86 @@ void hypr_tables_drop(struct kvm *kvm, u32 view)
 	/* vCPUs may hold the root among their previous ones. */
 	kvm_make_all_cpus_request(kvm, KVM_REQ_MMU_FREE_OBSOLETE_ROOTS);
 	write_unlock(&kvm->mmu_lock);
+}
 
-	kvm_tdp_mmu_zap_invalidated_roots(kvm);
-	mutex_unlock(&kvm->slots_lock);
+static u32 hypr_root_count_tables(struct kvm *kvm, struct kvm_mmu_page *root)
+{
+	struct tdp_iter iter;
+	u32 tables = 1;
+
+	lockdep_assert_held(&kvm->mmu_lock);
+
+	for_each_tdp_pte_min_level(iter, root, PG_LEVEL_2M, 0, HYPR_GFN_END) {
+		if (is_shadow_present_pte(iter.old_spte) &&
+		    !is_last_spte(iter.old_spte, iter.level))
+			tables++;
+	}
+	return tables;
+}
+
+/**
+ * hypr_tables_count() - table pages of a view, roots included
+ * @kvm: the VM
+ * @view: the view
+ *
+ * Walks all tables but those of the last level.
+ *
+ * Context: takes mmu_lock.
+ */
+u32 hypr_tables_count(struct kvm *kvm, u32 view)
+{
+	struct kvm_mmu_page *root;
+	u32 tables = 0;
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link,
+				lockdep_is_held(&kvm->mmu_lock)) {
+		if (!root->role.invalid && kvm_mmu_page_as_id(root) == view)
+			tables += hypr_root_count_tables(kvm, root);
+	}
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
+	return tables;
+}
+
+/**
+ * hypr_tables_total() - table pages of all views, SMM's address space included
+ * @kvm: the VM
+ *
+ * KVM counts all but roots.  A root that was dropped and that a vCPU, until it
+ * runs, still holds has nothing below it and is not counted.
+ */
+u64 hypr_tables_total(struct kvm *kvm)
+{
+	u64 tables = atomic64_read(&kvm->arch.tdp_mmu_pages);
+	struct kvm_mmu_page *root;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link)
+		tables += !root->role.invalid;
+	rcu_read_unlock();
+	return tables;
+}
+
+/**
+ * hypr_tables_resident() - address spaces that have a root
+ * @kvm: the VM
+ *
+ * Return: a mask of them, SMM's included.
+ */
+u32 hypr_tables_resident(struct kvm *kvm)
+{
+	struct kvm_mmu_page *root;
+	u32 resident = 0;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		if (!root->role.invalid)
+			resident |= BIT(kvm_mmu_page_as_id(root));
+	}
+	rcu_read_unlock();
+	return resident;
 }
 
 /**

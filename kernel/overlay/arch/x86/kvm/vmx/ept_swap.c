@@ -100,16 +100,21 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
 	struct kvm_hypr *h;
-	int r = -EINVAL;
+	int r;
 
 	if (cap->flags || memchr_inv(cap->args, 0, sizeof(cap->args)) ||
 	    !kvm_hypr_nr_views(kvm))
 		return -EINVAL;
 
+	r = hypr_shrinker_get();
+	if (r)
+		return r;
+	r = -ENOMEM;
 	h = hypr_create(kvm);
 	if (!h)
-		return -ENOMEM;
+		goto put_shrinker;
 
+	r = -EINVAL;
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->slots_lock);
 	if (!kvm->created_vcpus && !kvm->arch.hypr.vm &&
@@ -126,10 +131,13 @@ int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	mutex_unlock(&kvm->slots_lock);
 	mutex_unlock(&kvm->lock);
 
-	if (r) {
-		hypr_builder_destroy(h->builder);
-		kfree(h);
-	}
+	if (!r)
+		return 0;
+
+	hypr_builder_destroy(h->builder);
+	kfree(h);
+put_shrinker:
+	hypr_shrinker_put();
 	return r;
 }
 
@@ -147,6 +155,7 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 	hypr_builder_destroy(h->builder);
 	kfree(h);
 	kvm->arch.hypr.vm = NULL;
+	hypr_shrinker_put();
 }
 
 /**
@@ -410,6 +419,8 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			WRITE_ONCE(vcpu->arch.hypr.flush, true);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
+	hypr_cache_touch(h, kvm->arch.hypr.active);
+	hypr_cache_touch(h, swap->view);
 	if (all) {
 		/* If it ever ran it has tables; hypr_check_target() looks. */
 		set_bit(kvm->arch.hypr.active, h->prepared);
@@ -546,6 +557,41 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
+static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r;
+
+	mutex_lock(&h->lock);
+	r = hypr_swap_locked(kvm, swap);
+	swap->generation = h->generation;
+	if (r != -ENODATA)
+		hypr_stat_swap(kvm, swap, r);
+	mutex_unlock(&h->lock);
+	return r;
+}
+
+/* The view has no tables.  Evicted, not discarded: build them, and swap. */
+static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	bool counted = false;
+	int r;
+
+	r = hypr_cache_rebuild_begin(kvm, swap->view);
+	if (!r) {
+		r = hypr_swap_once(kvm, swap);
+		counted = r != -ENODATA;
+		hypr_cache_rebuild_end(kvm, swap->view);
+	}
+	if (!counted) {
+		mutex_lock(&h->lock);
+		hypr_stat_swap(kvm, swap, r);
+		mutex_unlock(&h->lock);
+	}
+	return r;
+}
+
 /**
  * hypr_swap() - make a prepared view the active one, on all vCPUs or on none
  * @kvm: the VM
@@ -555,6 +601,9 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
  *
  * Swapping to the active view is allowed and counts as a swap: the generation
  * changes, which is how a guest learns that its memory was put back.
+ *
+ * A view that the cache has evicted is built anew first, under build_lock alone;
+ * the errors of that are those of hypr_view_prepare_locked().
  *
  * Context: process context.
  * Return: 0; after an error every vCPU is still in the old view:
@@ -567,7 +616,6 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
 
 	swap->pause_cycles = 0;
@@ -576,11 +624,9 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!swap->timeout_ns)
 		swap->timeout_ns = KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS;
 
-	mutex_lock(&h->lock);
-	r = hypr_swap_locked(kvm, swap);
-	swap->generation = h->generation;
-	hypr_stat_swap(kvm, swap, r);
-	mutex_unlock(&h->lock);
+	r = hypr_swap_once(kvm, swap);
+	if (r == -ENODATA)
+		r = hypr_swap_evicted(kvm, swap);
 
 	hypr_dbg("swap %u -> %u: %d, %u forced, pause %llu commit %llu cycles\n",
 		 swap->old_view, swap->view, r, swap->forced,
@@ -589,18 +635,63 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 }
 
 /**
+ * hypr_view_prepare_locked() - hypr_view_prepare() for who has the builder
+ * @kvm: the VM
+ * @arg: @arg->view exists; the page counts are filled
+ *
+ * Context: process context of the VM's mm, kvm_hypr.build_lock held.
+ * Return: 0; -EINVAL no vCPU yet, or the control page does not stand in this
+ * view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build().
+ */
+int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	unsigned long control_hva;
+	u32 tables;
+	int r;
+
+	lockdep_assert_held(&h->build_lock);
+
+	/* Set once, before the first view is prepared or not at all. */
+	control_hva = READ_ONCE(h->control_hva);
+	if (control_hva && !hypr_control_stands_in(kvm, arg->view, control_hva))
+		return -EINVAL;
+
+	/* What an error leaves behind has a stamp, and is evicted in turn. */
+	mutex_lock(&h->lock);
+	hypr_cache_touch(h, arg->view);
+	mutex_unlock(&h->lock);
+
+	r = hypr_tables_build(kvm, arg);
+	tables = r ? 0 : hypr_tables_count(kvm, arg->view);
+
+	mutex_lock(&h->lock);
+	hypr_stat_prepare(kvm, r);
+	if (!r) {
+		set_bit(arg->view, h->prepared);
+		hypr_cache_touch(h, arg->view);
+		hypr_lru_built(&h->lru, arg->view, tables);
+	}
+	mutex_unlock(&h->lock);
+
+	if (!r)
+		hypr_cache_make_room(kvm, BIT(arg->view));
+	return r;
+}
+
+/**
  * hypr_view_prepare() - build a view's tables ahead of time
  * @kvm: the VM
  * @arg: arguments checked for form; the out fields are filled
  *
- * Return: 0; -ENOENT no such view; -EINVAL no vCPU yet, or the control page does
- * not stand in this view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build().
+ * Other views are evicted if the VM or the host goes over its budget.
+ *
+ * Return: 0; -ENOENT no such view; errors of hypr_view_prepare_locked().
  */
 int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	u64 start = rdtsc_ordered();
-	unsigned long control_hva;
 	int r;
 
 	arg->pages_mapped = 0;
@@ -610,20 +701,12 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	if (!hypr_view_exists(kvm, arg->view))
 		return -ENOENT;
 
-	/* Set once, before the first view is prepared or not at all. */
-	control_hva = READ_ONCE(h->control_hva);
-	if (control_hva && !hypr_control_stands_in(kvm, arg->view, control_hva))
-		return -EINVAL;
-
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
-	r = hypr_tables_build(kvm, arg);
-	mutex_lock(&h->lock);
-	if (!r)
-		set_bit(arg->view, h->prepared);
-	hypr_stat_prepare(kvm, r);
-	mutex_unlock(&h->lock);
+	r = hypr_view_prepare_locked(kvm, arg);
 	mutex_unlock(&h->build_lock);
+	if (!r)
+		hypr_host_make_room(kvm, BIT(arg->view));
 
 	arg->cycles = rdtsc_ordered() - start;
 	trace_kvm_hypr_prepare(kvm, arg, r);
@@ -633,10 +716,19 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	return r;
 }
 
-static bool hypr_view_in_use(struct kvm *kvm, u32 view)
+/**
+ * hypr_view_in_use() - is it the active view, or one that a vCPU is in?
+ * @kvm: the VM
+ * @view: any view
+ *
+ * Context: kvm_hypr.lock held, so that the answer lasts.
+ */
+bool hypr_view_in_use(struct kvm *kvm, u32 view)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
 	if (view == kvm->arch.hypr.active)
 		return true;
@@ -659,21 +751,13 @@ static bool hypr_view_in_use(struct kvm *kvm, u32 view)
 int hypr_view_discard(struct kvm *kvm, u32 view)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	int r = 0;
+	int r;
 
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
 
 	mutex_lock(&h->build_lock);
-	mutex_lock(&h->lock);
-	if (hypr_view_in_use(kvm, view)) {
-		r = -EBUSY;
-	} else {
-		clear_bit(view, h->prepared);
-		hypr_tables_drop(kvm, view);
-		kvm->stat.hypr.discards++;
-	}
-	mutex_unlock(&h->lock);
+	r = hypr_view_drop(kvm, view, 0);
 	mutex_unlock(&h->build_lock);
 
 	trace_kvm_hypr_discard(kvm, view, r);
@@ -770,6 +854,7 @@ int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 	r = hypr_eptp_to_view(vcpu->kvm, arg->eptp, &arg->view);
 	if (!r) {
 		WRITE_ONCE(vcpu->arch.hypr.next, arg->view);
+		hypr_cache_touch(h, arg->view);
 		hypr_vcpu_take_view(vcpu);
 		arg->generation = h->generation;
 	}

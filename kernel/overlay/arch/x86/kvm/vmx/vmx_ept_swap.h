@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
- * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables)
- * and ept_eptp.c (EPTP encoding).  Start reading at hypr_swap().
+ * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
+ * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c) and
+ * ept_eptp.c (EPTP encoding).  Start reading at hypr_swap().
  *
- * Lock order, outermost first:
+ * Lock order, outermost first (docs/spec/locking.md):
  *	vcpu->mutex, kvm_hypr.build_lock, kvm_hypr.lock, kvm->slots_lock,
  *	kvm->srcu, kvm->mmu_lock
  */
@@ -12,6 +13,8 @@
 #define __KVM_X86_VMX_EPT_SWAP_H
 
 #include <linux/kvm_host.h>
+
+#include "ept_lru.h"
 
 #define hypr_dbg(fmt, ...)						\
 do {									\
@@ -54,9 +57,14 @@ enum hypr_flush_reason {
  * @control_hva: @control_page in user space
  * @faults: page faults that all vCPUs had taken when they were last held
  * @faults_before: the same at the last swap that was counted
- * @build_lock: serialises users of @builder
+ * @lru: which views keep their tables; under @lock
+ * @evictions: views that lost their tables to the cache; under @lock
+ * @build_lock: serialises users of @builder, and all that drops tables: while
+ *	it is held, no view is evicted
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
  *	context in which tables are built off the vCPUs' path
+ * @budget: of this VM as user space set it, 0 is the default; under @build_lock
+ * @rebuilds: evicted views that a swap had built anew; under @build_lock
  */
 struct kvm_hypr {
 	struct mutex lock;	/* swaps */
@@ -69,9 +77,13 @@ struct kvm_hypr {
 	unsigned long control_hva;
 	u64 faults;
 	u64 faults_before;
+	struct hypr_lru lru;
+	u64 evictions;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
+	struct hypr_use budget;
+	u64 rebuilds;
 };
 
 /* Beyond every GFN that a memslot can have. */
@@ -87,8 +99,10 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
 int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
+int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg);
 int hypr_view_discard(struct kvm *kvm, u32 view);
 bool hypr_view_exists(struct kvm *kvm, u32 view);
+bool hypr_view_in_use(struct kvm *kvm, u32 view);
 
 /* ept_stats.c */
 void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
@@ -107,9 +121,47 @@ void hypr_resume_all(struct kvm *kvm);
 struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
 void hypr_builder_destroy(struct kvm_vcpu *builder);
 int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg);
-void hypr_tables_drop(struct kvm *kvm, u32 view);
+void hypr_tables_invalidate(struct kvm *kvm, u32 view);
+u32 hypr_tables_count(struct kvm *kvm, u32 view);
+u64 hypr_tables_total(struct kvm *kvm);
+u32 hypr_tables_resident(struct kvm *kvm);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush);
+
+/* hypr_view_drop() */
+#define HYPR_DROP_EVICT	BIT(0)
+#define HYPR_DROP_TRY	BIT(1)
+
+/**
+ * struct hypr_victim - a view to evict
+ * @kvm: its VM
+ * @view: the view
+ * @stamp: when it was last in use
+ */
+struct hypr_victim {
+	struct kvm *kvm;
+	u32 view;
+	u64 stamp;
+};
+
+/* ept_cache.c */
+int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg);
+int hypr_view_pin(struct kvm *kvm, u32 view, bool pin);
+int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how);
+void hypr_cache_touch(struct kvm_hypr *h, u32 view);
+u32 hypr_cache_candidates(struct kvm *kvm);
+void hypr_cache_make_room(struct kvm *kvm, u32 keep);
+void hypr_host_make_room(struct kvm *self, u32 keep);
+int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view);
+void hypr_cache_rebuild_end(struct kvm *kvm, u32 view);
+bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
+		      u64 above);
+u64 hypr_victim_evict(const struct hypr_victim *victim,
+		      enum hypr_evict_reason reason);
+
+/* ept_shrink.c */
+int hypr_shrinker_get(void);
+void hypr_shrinker_put(void);
 
 /**
  * struct hypr_ept_caps - what the CPU takes in an EPTP
