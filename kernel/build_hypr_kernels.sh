@@ -266,7 +266,9 @@ fragment_print()
 	printf 'CONFIG_LOCALVERSION="-hypr-%s"\n' "$target"
 	echo '# CONFIG_LOCALVERSION_AUTO is not set'
 	if [ "$target" = rig ] && [ "${HYPR_OFF:-0}" = 1 ]; then
-		echo '# CONFIG_KVM_HYPR_EPT_SWAP is not set'
+		# The option, and those that depend on it.
+		sed -n 's/^\(CONFIG_KVM_HYPR_[A-Z0-9_]*\)=.*/# \1 is not set/p' \
+			"$root/kernel/$target.config"
 	fi
 }
 

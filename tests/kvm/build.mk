@@ -17,6 +17,7 @@ KVMTEST_GUEST_CFLAGS := -ffreestanding -fpie -mgeneral-regs-only \
 	-fno-asynchronous-unwind-tables
 
 RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_OUT)/$(t):/tests/kvm/$(t))
+RIG_FILES += tests/rig/kunit.sh:/tests/rig/kunit.sh
 
 .PHONY: kvm-tests
 kvm-tests: $(KVMTEST_PROGRAMS)
