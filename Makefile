@@ -27,6 +27,9 @@ help:
 ##                one VM that swaps between its moments 1,000 times
 ## make check     the same for all tests; ends with the counts
 ##
+## make soak      the long runs: hours (tests/soak.list)
+## make kcsan     the ioctl tests on a kernel that looks for data races
+##
 ## make setup     install the Debian packages of rig/packages.txt
 ## make all       build the library, the command and the programs (out/)
 ## make rig       build the emulated PC: its kernel, the guest kernel, its files
@@ -80,6 +83,13 @@ demo: setup
 check: setup
 	@tests/run
 
+.PHONY: soak kcsan
+soak: setup
+	@tests/run soak
+
+kcsan: setup
+	@tests/run kcsan
+
 install: install-lib install-cli
 
 shell: setup
@@ -87,7 +97,8 @@ shell: setup
 	@rig/run --shell
 
 clean:
-	rm -rf build-host build-guest build-guest-stock build-rig build-rig-off
+	rm -rf build-host build-guest build-guest-stock build-rig build-rig-off \
+		build-debug build-kcsan
 	find out -mindepth 1 -maxdepth 1 ! -name src ! -name .kernel.lock \
 		-exec rm -rf {} +
 

@@ -17,7 +17,10 @@ Targets:
   host    the full host kernel for real servers   build-host/vmlinuz-VERSION-hypr-host
   guest   the guest kernel                        build-guest/vmlinuz-VERSION-hypr-guest
   rig     the host kernel of the emulated PC      build-rig/vmlinuz-VERSION-hypr-rig
-  all     the three
+  debug   the same with KASAN, UBSAN, lockdep, kmemleak, fault injection
+                                                  build-debug/vmlinuz-VERSION-hypr-debug
+  kcsan   the same with the data-race detector    build-kcsan/vmlinuz-VERSION-hypr-kcsan
+  all     host, guest and rig
   tree    only the patched source tree            out/src/linux-VERSION
           (its path is printed)
 
@@ -262,6 +265,9 @@ fragment_print()
 {
 	local target=$1
 
+	case $target in
+	debug | kcsan) cat "$root/kernel/rig.config" ;;
+	esac
 	cat "$root/kernel/$target.config"
 	printf 'CONFIG_LOCALVERSION="-hypr-%s"\n' "$target"
 	echo '# CONFIG_LOCALVERSION_AUTO is not set'
@@ -464,7 +470,7 @@ main()
 			usage
 			exit 0
 			;;
-		host | guest | rig) targets+=("$arg") ;;
+		host | guest | rig | debug | kcsan) targets+=("$arg") ;;
 		all) targets+=(guest rig host) ;;
 		tree) tree_only=1 ;;
 		*)

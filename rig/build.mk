@@ -23,6 +23,6 @@ out/rig/files.list: FORCE
 
 .SECONDEXPANSION:
 $(RIG_INITRAMFS): rig/mkinitramfs rig/init rig/put-file rig/tap-run \
-		rig/tap-each rig/motd \
+		rig/tap-each rig/motd rig/complaints.awk \
 		out/rig/files.list $$(RIG_FILES_FROM)
 	rig/mkinitramfs $@ $(RIG_FILES)

@@ -5,7 +5,7 @@
 KVMTEST_OUT := out/tests/kvm
 KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
-	soak
+	soak fuzz
 KVMTEST_PROGRAMS := $(addprefix $(KVMTEST_OUT)/,$(KVMTEST_NAMES))
 KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx
 KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)

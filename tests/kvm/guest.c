@@ -60,6 +60,29 @@ GUEST static void verify(volatile struct guest_cpu *me, uint64_t start,
 	me->result[1] = first;
 }
 
+static void tell_view(volatile struct guest_cpu *me);
+
+/*
+ * A guest that means harm: states of all vCPUs, often ones that mean something,
+ * and now and then any other word of the page.
+ */
+GUEST static void scribble(volatile struct guest_cpu *me)
+{
+	uint64_t x = me->arg[0] | 1;
+
+	while (me->halt) {
+		x ^= x >> 12;
+		x ^= x << 25;
+		x ^= x >> 27;
+		if (x & 7)
+			CONTROL->vcpu[(x >> 8) % 4].state =
+				x & 8 ? (x >> 16) & 3 : (uint32_t)(x >> 16);
+		else
+			*word(HYPR_CONTROL_GPA + ((x >> 8) & 0xff8)) = x;
+		tell_view(me);
+	}
+}
+
 GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 {
 	uint32_t cmd = me->cmd;
@@ -82,6 +105,8 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		write_cr8(me->arg[0]);
 	else if (cmd == GUEST_NESTED)
 		guest_nested(me);
+	else if (cmd == GUEST_SCRIBBLE)
+		scribble(me);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)

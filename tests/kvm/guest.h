@@ -51,6 +51,7 @@ enum guest_cmd {
 	GUEST_ONLINE,		/* control page: OFFLINE -> RUNNING */
 	GUEST_SET_CR8,		/* arg[0]: 15 keeps vector 0xF0 away */
 	GUEST_NESTED,		/* VMXON, VMLAUNCH of a guest that loops */
+	GUEST_SCRIBBLE,		/* over the control page while @halt; seed arg[0] */
 };
 
 /**
@@ -62,7 +63,7 @@ enum guest_cmd {
  * @beats: grows while the guest runs
  * @cmd_seq: the test counts it up to give a command
  * @done_seq: the guest sets it to @cmd_seq when it is done
- * @halt: 1 as long as GUEST_HALT must last
+ * @halt: 1 as long as GUEST_HALT or GUEST_SCRIBBLE must last
  * @ignore_pause: 1 makes the guest leave vector 0xF0 unanswered
  * @wakes: counts GUEST_WAKE_VECTOR
  * @pause_irqs: counts vector 0xF0
