@@ -75,8 +75,21 @@ struct kvm_hypr_vm_stat {
 	struct kvm_hypr_dist tail;
 };
 
-#define kvm_hypr_nr_as_ids(kvm)		((kvm)->arch.hypr.nr_as_ids ?: 2)
+#define kvm_hypr_nr_as_ids(vm)						\
+({									\
+	struct kvm *_hypr_kvm = (vm);					\
+									\
+	kvm_arch_has_private_mem(_hypr_kvm) ? 1 :			\
+		_hypr_kvm->arch.hypr.nr_as_ids ?: 2;			\
+})
 #define kvm_hypr_vcpu_view(vcpu)	((vcpu)->arch.hypr.view)
+#define kvm_hypr_vcpu_as_id(vcpu)					\
+({									\
+	struct kvm_vcpu_arch *_hypr_arch = &(vcpu)->arch;		\
+									\
+	_hypr_arch->hflags & HF_SMM_MASK ? KVM_HYPR_VIEW_SMM :		\
+		_hypr_arch->hypr.view;					\
+})
 #define kvm_arch_active_as_id(kvm)	READ_ONCE((kvm)->arch.hypr.active)
 
 int kvm_hypr_nr_views(struct kvm *kvm);
@@ -94,8 +107,9 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #else /* CONFIG_KVM_HYPR_EPT_SWAP */
 
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
-#define kvm_hypr_nr_as_ids(kvm)		((void)(kvm), 2)
+#define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+#define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 
 struct kvm_hypr_vm_stat {
 };
