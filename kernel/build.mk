@@ -22,3 +22,11 @@ build-guest-stock/vmlinuz: | build-rig/vmlinuz
 .PHONY: kernels
 kernels: setup
 	@$(KERNEL_BUILD) guest host
+
+# The mailable patch series; SERIES_SIGNOFF='Name <mail>' is its author.
+.PHONY: series series-check
+series: setup
+	@kernel/make_series.sh
+
+series-check: series
+	@kernel/series_check.sh
