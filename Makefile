@@ -34,6 +34,10 @@ help:
 ## make all       build the library, the command and the programs (out/)
 ## make rig       build the emulated PC: its kernel, the guest kernel, its files
 ## make shell     a prompt on the emulated PC, hypr and the demo guest in place
+## make series    overlay and hooks as a mailable patch series: out/series/
+## make series-check    the same, and build each of its steps
+## make selftests the kernel's own KVM selftests, all that can run, on stock and
+##                patched kernels: out/selftests.txt
 ## make kernels   the full kernels for real servers: build-host/, build-guest/
 ## make install   install libhypr, hypr and the manual (PREFIX=, DESTDIR=)
 ## make clean     remove what was built, except the unpacked kernel source
@@ -90,6 +94,10 @@ soak: setup
 kcsan: setup
 	@tests/run kcsan
 
+.PHONY: selftests
+selftests: setup
+	@tests/run selftests:full
+
 install: install-lib install-cli
 
 shell: setup
@@ -98,7 +106,7 @@ shell: setup
 
 clean:
 	rm -rf build-host build-guest build-guest-stock build-rig build-rig-off \
-		build-debug build-kcsan
+		build-debug build-kcsan build-rig-stock
 	find out -mindepth 1 -maxdepth 1 ! -name src ! -name .kernel.lock \
 		-exec rm -rf {} +
 

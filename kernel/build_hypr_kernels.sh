@@ -30,8 +30,9 @@ Environment:
   HYPR_OFF=1  build the rig kernel without CONFIG_KVM_HYPR_EPT_SWAP, in
               build-rig-off/
   HYPR_STOCK=1
-              build the guest kernel from the source as it is, no overlay and
-              no hooks, in build-guest-stock/ (a guest that cannot park)
+              build the guest or rig kernel from the source as it is, no
+              overlay and no hooks: build-guest-stock/ (a guest that cannot
+              park), build-rig-stock/ (KVM to compare with)
   JOBS        compilers at a time (default: the number of CPUs)
   CCACHE_DIR  the compiler cache (default: that of ccache)
 
@@ -408,9 +409,9 @@ build_target()
 			rm -f "$dir"/.hypr.* "$dir"/vmlinuz*
 		fi
 	fi
-	if [ "$target" = guest ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
-		dir=$root/build-guest-stock
-		name=guest-stock
+	if [ "$target" != host ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
+		dir=$root/build-$target-stock
+		name=$target-stock
 		stock=1
 		# Kbuild wants to write nothing into the source: the pristine
 		# tree serves as it is.
