@@ -275,24 +275,22 @@ maintainers_write()
 		awk -v step="$1" '$1 <= step {print "F:\t" $2}' "$work/files" | sort
 		echo
 	} >"$work/entry"
+	# Not all of the list is sorted: the place is after the greatest title that
+	# is smaller.
 	awk -v title="$title" -v entry="$work/entry" '
-	function flush(  line) {
-		if (!done && held != "" && list && $0 ~ /^[A-Z]:\t/ && held > title) {
-			while ((getline line < entry) > 0) print line
-			done = 1
-		}
-		if (has) print held
-		has = 0
-		held = ""
-	}
+	function is_title() { return list && blank && /^[^[:space:]]/ }
+	FNR == 1 { pass++; list = blank = 0 }
 	/^Maintainers List/ { list = 1 }
-	{
-		flush()
-		if (blank && $0 != "") { held = $0; has = 1 }
-		else print
-		blank = $0 == ""
+	pass == 1 && is_title() && $0 < title && $0 > before { before = $0 }
+	pass == 2 && is_title() && found {
+		while ((getline line < entry) > 0) print line
+		found = 0
+		done = 1
 	}
-	END { $0 = ""; flush(); if (!done) exit 1 }' "$pristine/MAINTAINERS" \
+	pass == 2 && is_title() && $0 == before { found = 1 }
+	pass == 2 { print }
+	{ blank = $0 == "" }
+	END { if (!done) exit 1 }' "$pristine/MAINTAINERS" "$pristine/MAINTAINERS" \
 		>"$repo/MAINTAINERS" || die "no place in MAINTAINERS for $title"
 }
 
