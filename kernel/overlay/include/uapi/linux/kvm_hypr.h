@@ -353,6 +353,9 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * take.  So it is with the budget of the host for all VMs (module parameters
  * ept_cache_tables, ept_cache_pages), and under memory pressure.
  *
+ * A swap to an evicted view can fail as KVM_PREPARE_EPT_SWAP can: -EINTR for any
+ * signal, -ENOMEM, -EAGAIN, -EINVAL.  The VM stays in the old view; call again.
+ *
  * -EINTR: a fatal signal.
  */
 struct kvm_hypr_cache {

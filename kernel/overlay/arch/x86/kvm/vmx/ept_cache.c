@@ -344,6 +344,16 @@ void hypr_host_make_room(struct kvm *self, u32 keep)
 	}
 }
 
+static bool hypr_view_is_evicted(struct kvm_hypr *h, u32 view)
+{
+	bool evicted;
+
+	mutex_lock(&h->lock);
+	evicted = h->lru.evicted & BIT(view);
+	mutex_unlock(&h->lock);
+	return evicted;
+}
+
 /**
  * hypr_cache_rebuild_begin() - an evicted view shall be swapped to: build it
  * @kvm: the VM
@@ -353,29 +363,23 @@ void hypr_host_make_room(struct kvm *self, u32 keep)
  * Return: 0 with kvm_hypr.build_lock held, which keeps the view from being
  * evicted again: call hypr_cache_rebuild_end().  -ENODATA if the view was never
  * prepared, was discarded, or was dropped by KVM; -EINTR, -ENOMEM, -EAGAIN,
- * -EINVAL of hypr_view_prepare_locked().
+ * -EINVAL of hypr_view_prepare_locked().  -ENODATA waits for no build.
  */
 int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view)
 {
 	struct kvm_hypr_prepare arg = { .view = view };
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	bool evicted, prepared;
 	int r = 0;
 
+	if (!hypr_view_is_evicted(h, view))
+		return -ENODATA;
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
 
-	mutex_lock(&h->lock);
-	evicted = h->lru.evicted & BIT(view);
-	prepared = test_bit(view, h->prepared);
-	mutex_unlock(&h->lock);
-
-	/* Prepared by another thread while this one waited: nothing to do. */
-	if (evicted) {
+	/* If it is no longer: prepared, or discarded, by another thread. */
+	if (hypr_view_is_evicted(h, view)) {
 		r = hypr_view_prepare_locked(kvm, &arg);
 		h->rebuilds += !r;
-	} else if (!prepared) {
-		r = -ENODATA;
 	}
 	if (r)
 		mutex_unlock(&h->build_lock);

@@ -492,8 +492,10 @@ u64 hypr_tables_total(struct kvm *kvm)
 	struct kvm_mmu_page *root;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link)
-		tables += !root->role.invalid;
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		/* One that becomes invalid meanwhile is counted or not. */
+		tables += data_race(!root->role.invalid);
+	}
 	rcu_read_unlock();
 	return tables;
 }
@@ -511,7 +513,8 @@ u32 hypr_tables_resident(struct kvm *kvm)
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		if (!root->role.invalid)
+		/* Only KVM's dropping of all roots is not under kvm_hypr.lock. */
+		if (data_race(!root->role.invalid))
 			resident |= BIT(kvm_mmu_page_as_id(root));
 	}
 	rcu_read_unlock();
