@@ -111,6 +111,7 @@ static void test_view_of_a_single_vcpu(void)
 	OK(try_ioctl(vcpu->fd, KVM_GET_EPTP, &eptp));
 	CHECK_EQ(eptp.view, A);
 	vm_commit(vm, 0, 0);
+	eptp.flags = 0;
 	OK(try_ioctl(vcpu->fd, KVM_SET_EPTP, &eptp));
 	CHECK_RET(try_discard(vm, A), -EBUSY);
 	OK(try_discard(vm, B));

@@ -2,7 +2,8 @@
 /*
  * KVM_GET_EPTP and KVM_SET_EPTP: the pointer that is really in use, and that no
  * other is ever taken.  The form of an EPTP is that of the Intel SDM, volume 3,
- * "Extended-Page-Table Pointer (EPTP)".
+ * "Extended-Page-Table Pointer (EPTP)"; on AMD it is the nested CR3, a page of
+ * the host and nothing else.
  */
 #define _GNU_SOURCE
 #include "harness.h"
@@ -11,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
@@ -21,15 +24,13 @@
 static struct vm *prepared_vm(void)
 {
 	struct vm *vm = vm_new();
-	struct kvm_hypr_eptp eptp = { 0 };
 
 	need_cpus(1);
 	vm_views_add(vm, 2);
 	vm_vcpu_add(vm);
+	OK(try_prepare(vm, 0));
 	OK(try_prepare(vm, A));
 	OK(try_prepare(vm, B));
-	if (try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp) == -EOPNOTSUPP)
-		skip("this CPU has no EPT");
 	return vm;
 }
 
@@ -39,6 +40,15 @@ static struct kvm_hypr_eptp get_eptp(struct vcpu *vcpu)
 
 	OK(try_ioctl(vcpu->fd, KVM_GET_EPTP, &eptp));
 	return eptp;
+}
+
+/* NPT in place of EPT, as the CPU itself tells: not the ioctl in question. */
+static bool host_is_amd(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) &&
+	       (ecx & 1u << 2);
 }
 
 static int try_set_eptp(struct vcpu *vcpu, uint64_t value)
@@ -65,14 +75,19 @@ static void test_format(void)
 	note("EPTP %#llx, MAXPHYADDR %u", (unsigned long long)eptp.eptp,
 	     host_maxphyaddr());
 	address = eptp.eptp & ~0xfffull;
-	CHECK_EQ(eptp.eptp & 7, 6);			/* write-back */
-	CHECK_EQ(eptp.eptp >> 3 & 7, 3);		/* four levels */
-	CHECK_EQ(eptp.eptp >> 6 & 1, 1);		/* A/D flags */
-	CHECK_EQ(eptp.eptp >> 7 & 0x1f, 0);
+	if (host_is_amd()) {
+		CHECK_EQ(eptp.flags, KVM_HYPR_EPTP_NPT);
+		CHECK_EQ(eptp.eptp & 0xfff, 0);
+	} else {
+		CHECK_EQ(eptp.flags, 0);
+		CHECK_EQ(eptp.eptp & 7, 6);		/* write-back */
+		CHECK_EQ(eptp.eptp >> 3 & 7, 3);	/* four levels */
+		CHECK_EQ(eptp.eptp >> 6 & 1, 1);	/* A/D flags */
+		CHECK_EQ(eptp.eptp >> 7 & 0x1f, 0);
+	}
 	CHECK(address != 0);
 	CHECK_EQ(address >> host_maxphyaddr(), 0);
 	CHECK_EQ(eptp.view, 0);
-	CHECK_EQ(eptp.flags, 0);
 }
 
 static void test_differs_between_views(void)
@@ -133,6 +148,7 @@ static void test_set_reports(void)
 	vm_commit(vm, 0, 0);
 	a.view = 99;
 	a.generation = 99;
+	a.flags = 0;
 	OK(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &a));
 	CHECK_EQ(a.view, A);
 	CHECK_EQ(a.generation, get_eptp(&vm->vcpu[0]).generation);
@@ -173,6 +189,8 @@ static void test_invalid_fields(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	uint64_t good = get_eptp(vcpu).eptp, i;
 
+	if (host_is_amd())
+		skip("NPT: the nested CR3 has no such fields");
 	for (i = 0; i < 8; i++)
 		if (i != 6)
 			check_invalid(vcpu, (good & ~7ull) | i, "memory type");
@@ -188,6 +206,33 @@ static void test_invalid_fields(void)
 	OK(try_set_eptp(vcpu, good));
 	vcpu_start(vcpu);
 	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+static void test_invalid_bits_of_ncr3(void)
+{
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t good = get_eptp(vcpu).eptp, i;
+
+	if (!host_is_amd())
+		skip("EPT: this is of AMD's nested CR3");
+	for (i = 0; i < 12; i++)
+		check_invalid(vcpu, good | 1ull << i, "not page aligned");
+	for (i = host_maxphyaddr(); i < 64; i++)
+		check_invalid(vcpu, good | 1ull << i, "beyond MAXPHYADDR");
+	OK(try_set_eptp(vcpu, good));
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), 0);
+}
+
+/* What GET says of the pointer's form is no flag of SET. */
+static void test_out_flag_is_not_in(void)
+{
+	struct vm *vm = prepared_vm();
+	struct kvm_hypr_eptp eptp = get_eptp(&vm->vcpu[0]);
+
+	eptp.flags = KVM_HYPR_EPTP_NPT;
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp), -EINVAL);
 }
 
 static void test_not_a_root(void)
@@ -274,12 +319,53 @@ static void test_parameter_opens_it(void)
 	write_parameter(fd, "1");
 	become_nobody();
 	if (try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp) ||
-	    try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp)) {
+	    try_set_eptp(&vm->vcpu[0], eptp.eptp)) {
 		write_parameter(fd, "0");
 		FAIL("refused although %s is set", PARAMETER);
 	}
 	write_parameter(fd, "0");
 	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp), -EPERM);
+}
+
+/* From /dev/kvm on: what a user in the group kvm can do. */
+static void ordinary_user(void)
+{
+	struct kvm_hypr_eptp eptp = { 0 };
+	struct vm *vm;
+
+	become_nobody();
+	vm = prepared_vm();
+	vm_control_page_register(vm);
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp), -EPERM);
+	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp), -EPERM);
+	vm_commit(vm, A, 0);
+	vcpu_start(&vm->vcpu[0]);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), A);
+	vm_commit(vm, B, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), B);
+	OK(try_discard(vm, A));
+	vcpu_stop(&vm->vcpu[0]);
+	_exit(0);
+}
+
+static void test_ordinary_user(void)
+{
+	struct stat before;
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid())
+		skip("needs root to begin with");
+	if (stat("/dev/kvm", &before))
+		skip("/dev/kvm: %m");
+	CHECK(!chmod("/dev/kvm", 0666));
+	pid = fork();
+	if (!pid)
+		ordinary_user();
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	CHECK(!chmod("/dev/kvm", before.st_mode & 07777));
+	CHECK_EQ(status, 0);
 }
 
 static const struct test tests[] = {
@@ -291,12 +377,16 @@ static const struct test tests[] = {
 	{ "SET: reports view and generation", test_set_reports },
 	{ "SET: changes this vCPU only", test_only_this_vcpu },
 	{ "EINVAL: each invalid field", test_invalid_fields },
+	{ "EINVAL: each invalid bit of a nested CR3",
+	  test_invalid_bits_of_ncr3 },
+	{ "EINVAL: SET with the flag that GET fills", test_out_flag_is_not_in },
 	{ "EINVAL: an address that is no root", test_not_a_root },
 	{ "EINVAL: a root of another VM", test_root_of_another_vm },
 	{ "EINVAL: the root of a discarded view", test_root_of_a_discarded_view },
 	{ "EPERM: without CAP_SYS_ADMIN", test_unprivileged },
 	{ "ept_swap_unprivileged opens it to the VM's owner",
 	  test_parameter_opens_it },
+	{ "an ordinary user has all of HYPR but EPTPs", test_ordinary_user },
 };
 
 int main(int argc, char **argv)

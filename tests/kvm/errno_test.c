@@ -156,6 +156,7 @@ static void test_set_eptp(void)
 	int fd = vm->vcpu[0].fd;
 
 	OK(try_ioctl(fd, KVM_GET_EPTP, &arg));
+	arg.flags = 0;
 	CHECK_FLAGS(fd, KVM_SET_EPTP, arg, 0);
 	CHECK_RESERVED(fd, KVM_SET_EPTP, arg, reserved);
 	CHECK_RET(try_ioctl(fd, KVM_SET_EPTP, NULL), -EFAULT);

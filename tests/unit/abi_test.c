@@ -57,6 +57,7 @@ static void test_flags(void **state)
 	assert_int_equal(KVM_EPT_SWAP_EXPECT, 0x10);
 	assert_int_equal(KVM_EPT_SWAP_VCPUS, 0x20);
 	assert_int_equal(KVM_HYPR_PREPARE_RANGE, 1);
+	assert_int_equal(KVM_HYPR_EPTP_NPT, 1);
 }
 
 static void test_control_page_constants(void **state)

@@ -241,6 +241,25 @@ static void test_caps_decode_haswell(void **state)
 	assert_false(caps.walk5);
 }
 
+static void test_ncr3_check_every_bit(void **state)
+{
+	const uint64_t c_bit = 1ull << 47;
+	unsigned int width, bit;
+
+	(void)state;
+	for (width = 32; width <= 52; width++) {
+		assert_int_equal(hypr_ncr3_check(0x1000, width, 0), 0);
+		for (bit = 0; bit < 64; bit++)
+			assert_int_equal(hypr_ncr3_check(1ull << bit, width, 0),
+				bit >= 12 && bit < width ? 0 : -EINVAL);
+	}
+	/* The encryption bit stands above the width that is left. */
+	assert_int_equal(hypr_ncr3_check(0x1000 | c_bit, 43, c_bit), 0);
+	assert_int_equal(hypr_ncr3_check(0x1000 | c_bit, 43, 0), -EINVAL);
+	assert_int_equal(hypr_ncr3_check(0x1000 | c_bit << 1, 43, c_bit),
+			 -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_eptp_encode_passes_check),
 		cmocka_unit_test(test_caps_decode),
 		cmocka_unit_test(test_caps_decode_haswell),
+		cmocka_unit_test(test_ncr3_check_every_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,5 +30,6 @@ u64 hypr_eptp_encode(u64 root_hpa, int level, bool ad);
 int hypr_eptp_check(u64 eptp, const struct hypr_ept_caps *caps);
 void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
 			  u8 maxphyaddr);
+int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit);
 
 #endif

@@ -43,12 +43,16 @@
 /* The ioctl type is KVM's own (KVMIO). */
 #define KVM_HYPR_IO			0xAE
 
+/* Out of KVM_GET_EPTP: an AMD CPU, @eptp is a nested CR3 (APM, "nCR3"). */
+#define KVM_HYPR_EPTP_NPT	0x1
+
 /**
  * struct kvm_hypr_eptp - KVM_GET_EPTP, KVM_SET_EPTP (vCPU)
- * @eptp: GET out, SET in: an EPT pointer as the SDM defines it
+ * @eptp: GET out, SET in: an EPT pointer as the SDM defines it; on AMD the
+ *	nested CR3
  * @generation: out: the VM's swap generation
  * @view: out: the view that the EPTP is the root of
- * @flags: in: must be 0
+ * @flags: GET out: KVM_HYPR_EPTP_*; SET in: must be 0
  */
 struct kvm_hypr_eptp {
 	__u64 eptp;

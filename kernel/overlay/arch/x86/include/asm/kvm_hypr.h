@@ -75,6 +75,19 @@ struct kvm_hypr_vm_stat {
 	struct kvm_hypr_dist tail;
 };
 
+/**
+ * struct kvm_hypr_tdp - what the vendor module says of its root pointers
+ * @eptp_flags: KVM_HYPR_EPTP_*, as KVM_GET_EPTP reports them
+ * @tagged_by_root: TLB entries of one root are not used under another.  Where
+ *	this is false, each change of the root needs a flush.
+ * @get_eptp: the pointer that the next VM-entry of the loaded vCPU uses
+ */
+struct kvm_hypr_tdp {
+	u32 eptp_flags;
+	bool tagged_by_root;
+	u64 (*get_eptp)(struct kvm_vcpu *vcpu);
+};
+
 #define kvm_hypr_nr_as_ids(vm)						\
 ({									\
 	struct kvm *_hypr_kvm = (vm);					\

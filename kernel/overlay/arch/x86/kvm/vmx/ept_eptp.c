@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The EPT pointer, as arithmetic: encode one, and check one that came from
- * outside.  No KVM state is touched here, so that the same file is tested in
- * user space.
+ * outside; the latter for AMD's nested CR3 too.  No KVM state is touched here,
+ * so that the same file is tested in user space.
  *
  * Source of the rules: Intel SDM volume 3, "Extended-Page-Table Pointer (EPTP)"
  * for the format, "Checks on VMX Controls" for what VM-entry refuses, and
@@ -17,6 +17,8 @@
 #define EPTP_WALK_MASK		(0x7ull << EPTP_WALK_SHIFT)
 #define EPTP_AD			BIT_ULL(6)
 #define EPTP_RESERVED_LOW	(0x1full << 7)
+
+#define NCR3_LOW		0xfffull
 
 #define EPT_CAP_WALK4		BIT_ULL(6)
 #define EPT_CAP_WALK5		BIT_ULL(7)
@@ -94,5 +96,25 @@ int hypr_eptp_check(u64 eptp, const struct hypr_ept_caps *caps)
 	if (eptp >> caps->maxphyaddr)
 		return -EINVAL;
 
+	return 0;
+}
+
+/**
+ * hypr_ncr3_check() - would VMRUN take this nested CR3?
+ * @ncr3: untrusted
+ * @maxphyaddr: physical-address width in bits
+ * @c_bit: mask of the memory-encryption bit, 0 without encryption
+ *
+ * Source of the rules: AMD APM volume 2, "Canonicalization and Consistency
+ * Checks": bits beyond the physical-address width must be zero.  The low bits
+ * are CR3's own (PWT, PCD and reserved ones); KVM sets none of them.
+ *
+ * Return: 0, or -EINVAL if it is not page aligned or beyond MAXPHYADDR.
+ */
+int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit)
+{
+	ncr3 &= ~c_bit;
+	if ((ncr3 & NCR3_LOW) || ncr3 >> maxphyaddr)
+		return -EINVAL;
 	return 0;
 }

@@ -547,7 +547,7 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 	kvm_init_mmu(vcpu);
 	kvm_mmu_new_pgd(vcpu, 0);
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	if (flush || !kvm_x86_ops.get_eptp) {
+	if (flush || !hypr_root_tags_tlb()) {
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 		vcpu->arch.hypr.flushes++;
 		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :

@@ -770,18 +770,17 @@ int hypr_view_discard(struct kvm *kvm, u32 view)
  * @vcpu: loaded, its mutex is held
  * @arg: filled
  *
- * The EPTP is read back from the VMCS, not computed.
+ * The EPTP is read back from the VMCS (AMD: the nested CR3 from the VMCB), not
+ * computed.
  *
- * Return: 0; -EOPNOTSUPP on a CPU without EPT; -EBUSY in SMM or in a nested
- * guest, where the EPTP in use is none of a view; errors of loading the MMU.
+ * Return: 0; -EBUSY in SMM or in a nested guest, where the EPTP in use is none
+ * of a view; errors of loading the MMU.
  */
 int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 {
 	struct kvm *kvm = vcpu->kvm;
 	int r, idx;
 
-	if (!kvm_x86_ops.get_eptp)
-		return -EOPNOTSUPP;
 	if (is_smm(vcpu) || is_guest_mode(vcpu))
 		return -EBUSY;
 
@@ -789,7 +788,7 @@ int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 	r = kvm_mmu_reload(vcpu);
 	if (!r) {
 		kvm_mmu_load_pgd(vcpu);
-		arg->eptp = kvm_x86_call(get_eptp)(vcpu);
+		hypr_root_read(vcpu, arg);
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 
@@ -813,8 +812,7 @@ static int hypr_eptp_to_view(struct kvm *kvm, u64 eptp, u32 *view)
 		    (i != kvm->arch.hypr.active && !test_bit(i, h->prepared)))
 			continue;
 		root = hypr_tables_root(kvm, i, &level);
-		if (VALID_PAGE(root) &&
-		    eptp == hypr_eptp_encode(root, level, kvm_ad_enabled())) {
+		if (VALID_PAGE(root) && eptp == hypr_root_encode(root, level)) {
 			*view = i;
 			return 0;
 		}
@@ -829,22 +827,15 @@ static int hypr_eptp_to_view(struct kvm *kvm, u64 eptp, u32 *view)
  *
  * The value is never loaded.  It selects a view, whose root KVM then loads.
  *
- * Return: 0; -EOPNOTSUPP on a CPU without EPT; -EINVAL if VM-entry would refuse
- * the EPTP or if it is not the root of a prepared view of this VM; -EBUSY in SMM
- * or in a nested guest.
+ * Return: 0; -EINVAL if VM-entry would refuse the EPTP or if it is not the root
+ * of a prepared view of this VM; -EBUSY in SMM or in a nested guest.
  */
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	struct hypr_ept_caps caps;
-	u64 msr;
 	int r;
 
-	if (!kvm_x86_ops.get_eptp || rdmsrl_safe(MSR_IA32_VMX_EPT_VPID_CAP, &msr))
-		return -EOPNOTSUPP;
-
-	hypr_ept_caps_decode(&caps, msr, boot_cpu_data.x86_phys_bits);
-	r = hypr_eptp_check(arg->eptp, &caps);
+	r = hypr_root_check(arg->eptp);
 	if (r)
 		return r;
 	if (is_smm(vcpu) || is_guest_mode(vcpu))

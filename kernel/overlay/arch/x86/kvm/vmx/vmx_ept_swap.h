@@ -2,8 +2,9 @@
 /*
  * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
  * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
- * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c) and
- * ept_eptp.c (EPTP encoding).  Start reading at hypr_swap().
+ * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c),
+ * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding).
+ * Start reading at hypr_swap().
  *
  * Lock order, outermost first (docs/spec/locking.md):
  *	vcpu->mutex, kvm_hypr.build_lock, kvm_hypr.lock, kvm->slots_lock,
@@ -186,5 +187,12 @@ u64 hypr_eptp_encode(u64 root_hpa, int level, bool ad);
 int hypr_eptp_check(u64 eptp, const struct hypr_ept_caps *caps);
 void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
 			  u8 maxphyaddr);
+int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit);
+
+/* ept_root.c */
+bool hypr_root_tags_tlb(void);
+void hypr_root_read(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+u64 hypr_root_encode(hpa_t root, int level);
+int hypr_root_check(u64 value);
 
 #endif /* __KVM_X86_VMX_EPT_SWAP_H */
