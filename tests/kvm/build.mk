@@ -7,7 +7,7 @@ KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
 KVMTEST_PROGRAMS := $(addprefix $(KVMTEST_OUT)/,$(KVMTEST_NAMES))
-KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx
+KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx guest_svm
 KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)
 KVMTEST_CFLAGS := $(CFLAGS) -Itests/kvm -MMD -MP -pthread
 # The guest is copied into a VM: relative addresses only, no SSE, and
@@ -23,7 +23,7 @@ RIG_FILES += tests/rig/kunit.sh:/tests/rig/kunit.sh
 .PHONY: kvm-tests
 kvm-tests: $(KVMTEST_PROGRAMS)
 
-$(KVMTEST_OBJ)/guest.o $(KVMTEST_OBJ)/guest_vmx.o: \
+$(addprefix $(KVMTEST_OBJ)/,guest.o guest_vmx.o guest_svm.o): \
 	KVMTEST_CFLAGS += $(KVMTEST_GUEST_CFLAGS)
 
 $(KVMTEST_OBJ)/%.o: tests/kvm/%.c tests/kvm/build.mk

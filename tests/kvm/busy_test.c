@@ -206,7 +206,7 @@ static struct vcpu *vcpu_in_nested_guest(struct vm *vm)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	uint64_t beats;
 
-	vcpu_ask(vcpu, GUEST_NESTED, 0, 0, 0);
+	vcpu_ask(vcpu, GUEST_NESTED, vm_has_svm(vm), 0, 0);
 	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->nested, __ATOMIC_SEQ_CST));
 	if (vcpu->guest->nested != 1)
 		FAIL("VMLAUNCH failed: instruction error %llu",
@@ -219,16 +219,10 @@ static struct vcpu *vcpu_in_nested_guest(struct vm *vm)
 static struct vm *nested_vm(void)
 {
 	struct vm *vm = vm_with_view();
-	uint32_t i;
-	bool vmx = false;
 
+	if (!vm_has_vmx(vm) && !vm_has_svm(vm))
+		skip("this KVM gives its guests neither VMX nor SVM");
 	vm->nested = true;
-	vm_vcpu_add(vm);
-	for (i = 0; i < vm->cpuid->nent; i++)
-		if (vm->cpuid->entries[i].function == 1)
-			vmx = vm->cpuid->entries[i].ecx & 1u << 5;
-	if (!vmx)
-		skip("this KVM gives its guests no VMX");
 	vcpus_start(vm, 1);
 	OK(try_prepare(vm, A));
 	return vm;

@@ -25,6 +25,11 @@ static inline volatile uint64_t *word(uint64_t address)
 	return (volatile uint64_t *)address;
 }
 
+static inline volatile uint32_t *word32(uint64_t address)
+{
+	return (volatile uint32_t *)address;
+}
+
 GUEST static void halt_until_woken(volatile struct guest_cpu *me)
 {
 	for (;;) {
@@ -103,10 +108,20 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		CONTROL->vcpu[index].state = HYPR_VCPU_RUNNING;
 	else if (cmd == GUEST_SET_CR8)
 		write_cr8(me->arg[0]);
+	else if (cmd == GUEST_NESTED && me->arg[0])
+		guest_nested_svm(me);
 	else if (cmd == GUEST_NESTED)
 		guest_nested(me);
 	else if (cmd == GUEST_SCRIBBLE)
 		scribble(me);
+	else if (cmd == GUEST_READ32)
+		me->result[0] = *word32(me->arg[0]);
+	else if (cmd == GUEST_WRITE32)
+		*word32(me->arg[0]) = me->arg[1];
+	else if (cmd == GUEST_RDMSR)
+		me->result[0] = rdmsr(me->arg[0]);
+	else if (cmd == GUEST_WRMSR)
+		wrmsr(me->arg[0], me->arg[1]);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)
@@ -131,7 +146,10 @@ GUEST void guest_entry(uint64_t index)
 {
 	volatile struct guest_cpu *me = guest_cpu(index);
 
-	wrmsr(X2APIC_SVR, 0x100 | 0xff);
+	if (me->xapic)
+		*word32(GUEST_APIC_VA + 0xf0) = 0x100 | 0xff;
+	else
+		wrmsr(X2APIC_SVR, 0x100 | 0xff);
 	asm volatile("sti");
 	for (;;) {
 		tell_view(me);
@@ -179,11 +197,30 @@ GUEST static void pause_handler(void)
 		park(&CONTROL->vcpu[index]);
 }
 
+/* The host has set bit 0 when taking it back is all that an EOI needs. */
+GUEST static bool pv_eoi(uint64_t gpa)
+{
+	bool granted = false;
+
+	if (gpa)
+		asm volatile("lock btrl $0, %0" : "+m"(*word32(gpa)),
+			     "=@ccc"(granted) : : "memory");
+	return granted;
+}
+
 __attribute__((used))
 GUEST static void wake_handler(void)
 {
-	guest_cpu(rdmsr(X2APIC_ID))->wakes++;
-	wrmsr(X2APIC_EOI, 0);
+	uint64_t stack = (uintptr_t)__builtin_frame_address(0);
+	/* Asking the APIC would be a VM-exit: with it the grant is gone. */
+	volatile struct guest_cpu *me =
+		guest_cpu((stack - GUEST_SHARED_GPA - GUEST_STACK(0)) >> 12);
+
+	if (pv_eoi(me->pv_eoi_gpa))
+		me->pv_eois++;
+	else
+		wrmsr(X2APIC_EOI, 0);
+	me->wakes++;
 }
 
 /* Nine pushes on a frame that starts aligned: 5 + 9 words keep it so. */

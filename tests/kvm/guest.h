@@ -20,6 +20,9 @@
 #define GUEST_FREE_GPA		0x10000	/* up to GUEST_ID2_GPA: of the test */
 #define GUEST_PRIVATE_VA	0x40000000ull
 
+/* The last 2 MiB of what the guest maps: the local APIC, when @xapic is 1. */
+#define GUEST_APIC_VA		0x3fe00000ull
+
 /* Shared by all views. */
 #define GUEST_SHARED_GPA	0x1000000ull
 #define GUEST_SHARED_BYTES	0x100000
@@ -32,7 +35,8 @@
 #define GUEST_CODE		0x8000
 #define GUEST_CODE_BYTES	0x8000
 #define GUEST_CPU(i)		(0x10000 + (i) * 0x2000)
-#define GUEST_STACK_TOP(i)	(0x91000 + (i) * 0x1000)
+#define GUEST_STACK(i)		(0x90000 + (i) * 0x1000)
+#define GUEST_STACK_TOP(i)	(GUEST_STACK(i) + 0x1000)
 #define GUEST_VMX		0xe0000	/* pages for the nested guest */
 
 #define GUEST_MAX_VCPUS		8
@@ -50,8 +54,12 @@ enum guest_cmd {
 	GUEST_OUT,		/* OUT to port arg[0]: exit to user space */
 	GUEST_ONLINE,		/* control page: OFFLINE -> RUNNING */
 	GUEST_SET_CR8,		/* arg[0]: 15 keeps vector 0xF0 away */
-	GUEST_NESTED,		/* VMXON, VMLAUNCH of a guest that loops */
+	GUEST_NESTED,		/* arg[0] SVM: VMRUN, else VMLAUNCH of a guest that loops */
 	GUEST_SCRIBBLE,		/* over the control page while @halt; seed arg[0] */
+	GUEST_READ32,		/* arg[0] address -> result[0] */
+	GUEST_WRITE32,		/* arg[0] address, arg[1] value */
+	GUEST_RDMSR,		/* arg[0] number -> result[0] */
+	GUEST_WRMSR,		/* arg[0] number, arg[1] value */
 };
 
 /**
@@ -65,9 +73,13 @@ enum guest_cmd {
  * @done_seq: the guest sets it to @cmd_seq when it is done
  * @halt: 1 as long as GUEST_HALT or GUEST_SCRIBBLE must last
  * @ignore_pause: 1 makes the guest leave vector 0xF0 unanswered
+ * @xapic: 1 from the start: the local APIC is at GUEST_APIC_VA, no x2APIC
  * @wakes: counts GUEST_WAKE_VECTOR
+ * @pv_eoi_gpa: where MSR_KVM_PV_EOI_EN points, or 0
+ * @pv_eois: counts GUEST_WAKE_VECTOR ended without an EOI, by @pv_eoi_gpa
  * @pause_irqs: counts vector 0xF0
- * @nested: 1 once the nested guest runs, else 2 + the VM-instruction error
+ * @nested: 1 once the nested guest runs, else 2 + the VM-instruction error, on
+ *	AMD 2 + the exit code
  * @log: each change of @view, in order
  */
 struct guest_cpu {
@@ -81,8 +93,10 @@ struct guest_cpu {
 	uint32_t cmd;
 	uint32_t halt;
 	uint32_t ignore_pause;
-	uint32_t pad;
+	uint32_t xapic;
 	uint64_t wakes;
+	uint64_t pv_eoi_gpa;
+	uint64_t pv_eois;
 	uint64_t pause_irqs;
 	uint64_t nested;
 	uint64_t arg[4];
@@ -112,5 +126,6 @@ void guest_irq_pause(void);
 void guest_irq_wake(void);
 void guest_fault(void);
 void guest_nested(volatile struct guest_cpu *me);
+void guest_nested_svm(volatile struct guest_cpu *me);
 
 #endif

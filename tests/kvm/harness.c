@@ -111,8 +111,9 @@ static void write_page_tables(uint8_t *shared)
 	pml4[0] = (GUEST_SHARED_GPA + GUEST_PDPT) | 0x23;
 	pdpt[0] = (GUEST_SHARED_GPA + GUEST_PD) | 0x23;
 	pdpt[1] = GUEST_PRIVATE_PD_GPA | 0x23;
-	for (i = 0; i < 512; i++)
+	for (i = 0; i < 511; i++)
 		pd[i] = i << 21 | 0xe3;
+	pd[511] = 0xfee000f3;		/* GUEST_APIC_VA, uncached */
 }
 
 static void write_guest(struct vm *vm)

@@ -48,7 +48,8 @@ struct vcpu {
 struct vm {
 	int kvm;
 	int fd;
-	bool nested;		/* before the first vCPU: give the guest VMX */
+	bool nested;		/* before the first vCPU: it may nest */
+	bool xapic;		/* before the first vCPU: see GUEST_APIC_VA */
 	struct hypr_control_page *control;
 	uint8_t *shared;
 	uint8_t *ram[KVM_HYPR_MAX_VIEWS];
@@ -79,6 +80,10 @@ void *memory_new(size_t bytes);
 void ram_touch(struct vm *vm, unsigned int view);
 uint64_t *ram_word(struct vm *vm, unsigned int view, uint64_t gpa);
 void vm_control_page_register(struct vm *vm);
+
+/* What the guests of this KVM are given for nested guests of their own. */
+bool vm_has_vmx(struct vm *vm);
+bool vm_has_svm(struct vm *vm);
 
 struct vcpu *vm_vcpu_add(struct vm *vm);
 void vcpu_start(struct vcpu *vcpu);	/* returns when the guest runs */

@@ -85,7 +85,8 @@ static void set_sregs(struct vcpu *vcpu)
 	sregs.cr3 = GUEST_SHARED_GPA + GUEST_PML4;
 	sregs.cr4 = 0x20;		/* PAE */
 	sregs.efer = 0x500;		/* LMA LME */
-	sregs.apic_base = 0xfee00000 | 0xc00 | (vcpu->index ? 0 : 0x100);
+	sregs.apic_base = 0xfee00000 | (vcpu->vm->xapic ? 0x800 : 0xc00) |
+			  (vcpu->index ? 0 : 0x100);
 	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
 }
 
@@ -103,6 +104,28 @@ static void set_registers(struct vcpu *vcpu)
 	set_sregs(vcpu);
 	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
 	OK(try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state));
+}
+
+static bool cpuid_ecx_bit(struct vm *vm, uint32_t function, unsigned int bit)
+{
+	uint32_t i;
+
+	if (!vm->cpuid)
+		get_cpuid(vm);
+	for (i = 0; i < vm->cpuid->nent; i++)
+		if (vm->cpuid->entries[i].function == function)
+			return vm->cpuid->entries[i].ecx >> bit & 1;
+	return false;
+}
+
+bool vm_has_vmx(struct vm *vm)
+{
+	return cpuid_ecx_bit(vm, 1, 5);
+}
+
+bool vm_has_svm(struct vm *vm)
+{
+	return cpuid_ecx_bit(vm, 0x80000001, 2);
 }
 
 /* Without it VMXON faults. */
@@ -135,10 +158,11 @@ struct vcpu *vm_vcpu_add(struct vm *vm)
 	vcpu->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 vcpu->fd, 0);
 	CHECK(vcpu->run != MAP_FAILED);
+	vcpu->guest->xapic = vm->xapic;
 	vcpu->stats_fd = try_ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL);
 	set_cpuid(vcpu);
 	set_registers(vcpu);
-	if (vm->nested)
+	if (vm->nested && vm_has_vmx(vm))
 		allow_vmxon(vcpu);
 	return vcpu;
 }

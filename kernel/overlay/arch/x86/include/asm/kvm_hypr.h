@@ -28,7 +28,7 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  * @vm: everything else, NULL until the capability is enabled
  * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
  *	@vm: the memslots are freed last.
- * @active: the view that VM-wide accessors follow; written under vm->lock
+ * @active: the view of the last swap; written under vm->lock
  */
 struct kvm_hypr_arch {
 	struct kvm_hypr *vm;
@@ -103,8 +103,10 @@ struct kvm_hypr_tdp {
 	_hypr_arch->hflags & HF_SMM_MASK ? KVM_HYPR_VIEW_SMM :		\
 		_hypr_arch->hypr.view;					\
 })
-#define kvm_arch_active_as_id(kvm)	READ_ONCE((kvm)->arch.hypr.active)
+#define kvm_arch_active_as_id(kvm) \
+	((kvm)->arch.hypr.vm ? kvm_hypr_current_view(kvm) : 0)
 
+u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
 int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
 void kvm_hypr_destroy_vm(struct kvm *kvm);

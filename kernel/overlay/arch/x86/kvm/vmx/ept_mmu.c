@@ -553,4 +553,5 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
 							 HYPR_FLUSH_ASID);
 	}
+	hypr_vcpu_pv_switch(vcpu);
 }

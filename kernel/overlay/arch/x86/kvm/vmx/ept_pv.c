@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What KVM keeps for a vCPU in guest memory (kvmclock, steal time, page-ready
+ * events).  It follows the view that the vCPU is in.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "x86.h"
+
+#include "vmx_ept_swap.h"
+
+/**
+ * kvm_hypr_current_view() - the view that VM-wide accessors look at
+ * @kvm: a VM with views
+ *
+ * On a vCPU's own thread that vCPU's view, from which KVM_SET_EPTP may have made
+ * another than the rest of the VM is in; elsewhere that of the last swap.
+ */
+u8 kvm_hypr_current_view(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
+
+	if (vcpu && vcpu->kvm == kvm)
+		return vcpu->arch.hypr.view;
+	return READ_ONCE(kvm->arch.hypr.active);
+}
+EXPORT_SYMBOL_GPL(kvm_hypr_current_view);
+
+/*
+ * Page-ready events of the view that is left must not be told to the one that
+ * is taken: its guest knows nothing of them.  They are dropped, and the view
+ * that is taken is told that all its pages may be ready ("wake all"), because
+ * its own events were dropped the same way when it was left.
+ *
+ * KVM queues "wake all" only when nothing else is done, so what is done is taken
+ * off first, with delivery switched off.  A page may become ready in between:
+ * then once more, at most once for each page that can be under way.
+ */
+static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
+{
+	u64 enabled = vcpu->arch.apf.msr_en_val;
+	struct kvm_async_pf *work;
+	unsigned int queued;
+	int i, idx;
+
+	/* Only the vCPU's own thread changes the queue or looks at the flag. */
+	list_for_each_entry(work, &vcpu->async_pf.queue, queue)
+		work->notpresent_injected = false;
+
+	/* Taking a page off maps it, for which the slots are looked at. */
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	for (i = 0; i <= ASYNC_PF_PER_VCPU; i++) {
+		vcpu->arch.apf.msr_en_val = 0;
+		kvm_check_async_pf_completion(vcpu);
+		vcpu->arch.apf.msr_en_val = enabled;
+
+		queued = vcpu->async_pf.queued;
+		if (kvm_async_pf_wakeup_all(vcpu) ||
+		    vcpu->async_pf.queued != queued)
+			break;
+	}
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
+/**
+ * hypr_vcpu_pv_switch() - paravirtual state in guest memory follows the view
+ * @vcpu: has just taken a view; loaded, its mutex held by this thread
+ *
+ * Requests only, served before the next VM-entry: the guest never runs on a
+ * clock that stood still while its view was left, nor with a "preempted" mark
+ * from then, for which another vCPU would leave a TLB flush to the host.
+ *
+ * PV EOI needs nothing: KVM takes the grant back at each VM-exit.
+ */
+void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.pv_time.active)
+		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+	if (vcpu->arch.st.msr_val & KVM_MSR_ENABLED)
+		kvm_make_request(KVM_REQ_STEAL_UPDATE, vcpu);
+	if (vcpu->arch.apf.msr_en_val & KVM_ASYNC_PF_ENABLED)
+		hypr_vcpu_apf_switch(vcpu);
+}
