@@ -71,12 +71,12 @@ static void cpuinfo_line(const char *key, char *line, size_t size)
 }
 
 /* 'Y', 'N', '0', ...; 0 when there is no such parameter. */
-static char parameter(const char *name)
+static char parameter(const char *module, const char *name)
 {
 	char path[96], value = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", name);
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
@@ -84,6 +84,25 @@ static char parameter(const char *name)
 		value = 0;
 	close(fd);
 	return value;
+}
+
+/* AMD has one feature in place of three: its TLB tags need no counterpart. */
+static bool probe_svm(struct probe *probe, char *line)
+{
+	char value = parameter("kvm_amd", "npt"), detail[96];
+	bool npt;
+
+	cpuinfo_line("flags", line, CPUINFO_LINE_MAX);
+	if (!has_word(line, "svm"))
+		return false;
+	npt = has_word(line, "npt");
+	add(probe, "svm", OK, "the processor has AMD-V", "");
+	snprintf(detail, sizeof(detail), "processor: %s; kvm_amd: %s", npt ? "yes" : "no",
+		 value == 'Y' || value == '1' ? "used" : value ? "switched off" : "not loaded");
+	add(probe, "npt", value == 'Y' || value == '1' ? OK : MISSING, detail,
+	    npt ? "load kvm_amd with this parameter set to 1" :
+		  "a processor with this feature is needed");
+	return true;
 }
 
 static void probe_vmx(struct probe *probe, char *line)
@@ -99,7 +118,7 @@ static void probe_vmx(struct probe *probe, char *line)
 /* A feature of VT-x: the processor's flag, and that kvm_intel uses it. */
 static void probe_feature(struct probe *probe, const char *name, char *line)
 {
-	char value = parameter(name), detail[96];
+	char value = parameter("kvm_intel", name), detail[96];
 
 	cpuinfo_line("vmx flags", line, CPUINFO_LINE_MAX);
 	snprintf(detail, sizeof(detail), "processor: %s; kvm_intel: %s",
@@ -182,7 +201,7 @@ static void probe_rights(struct probe *probe)
 	snprintf(detail, sizeof(detail), "user %u, group %u, CAP_SYS_ADMIN: %s",
 		 (unsigned int)geteuid(), (unsigned int)getegid(), admin ? "yes" : "no");
 	add(probe, "rights", admin ? OK : UNKNOWN, detail,
-	    "only KVM_GET_EPTP and KVM_SET_EPTP need CAP_SYS_ADMIN (or kvm_intel.ept_swap_unprivileged=1); hypr does not use them");
+	    "only KVM_GET_EPTP and KVM_SET_EPTP need CAP_SYS_ADMIN (or kvm.ept_swap_unprivileged=1); hypr does not use them");
 }
 
 int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
@@ -192,9 +211,11 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 	int kvm_fd;
 
 	kvm_fd = probe_device(&probe);
-	probe_vmx(&probe, line);
-	probe_feature(&probe, "ept", line);
-	probe_feature(&probe, "vpid", line);
+	if (!probe_svm(&probe, line)) {
+		probe_vmx(&probe, line);
+		probe_feature(&probe, "ept", line);
+		probe_feature(&probe, "vpid", line);
+	}
 	probe_capability(&probe, kvm_fd);
 	probe_rights(&probe);
 	if (kvm_fd >= 0)
