@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# End to end on NPT: a Linux guest with two vCPUs goes back and forth between two
+# moments, checks its memory at each step, and is put back byte for byte.
+# shellcheck source=tests/rig/common.sh
+. "$(dirname "$0")/common.sh"
+
+rm -rf "$HYPR_RUNTIME_DIR"
+swaps=20
+
+expect 0 "npt" "doctor names NPT" hypr doctor
+expect 0 "engine ept-swap: ready" "doctor finds all that is needed" hypr doctor
+expect_line 0 "vm1 (ept-swap): runs" "run detached" hypr run --name vm1 --detach \
+	--kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 --pin 1,2
+check "the guest comes up with 2 vCPUs" wait_for 60 guest_is_up vm1 2
+expect 0 "view A (2)" "snapshot A" hypr snapshot vm1 A
+usleep 300000
+expect 0 "view B (3)" "snapshot B" hypr snapshot vm1 B
+i=0
+while [ $i -lt $swaps ] && hypr swap vm1 A >$out 2>&1 &&
+      hypr swap --reset vm1 B >$out 2>&1; do
+	i=$((i + 1))
+done
+result $((i != swaps)) "$((2 * swaps)) swaps in a row" "only $i times two"
+expect 0 "B -> A" "leave B" hypr swap vm1 A
+expect 0 "view B reset" "reset B" hypr reset vm1 B
+expect 0 " 0 differ" "B is its moment, byte for byte" hypr verify vm1 B
+expect 0 "A -> boot" "back to the boot view" hypr swap vm1 boot
+usleep 300000
+check "the guest complained of nothing" guest_is_sane vm1
+expect 0 "stopped" "stop" hypr stop vm1
+check "nothing is left of it" wait_for 10 nothing_left
+finish
