@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # End to end on NPT: a Linux guest with two vCPUs goes back and forth between two
-# moments, checks its memory at each step, and is put back byte for byte.
+# moments, checks its memory at each step, and is put back byte for byte.  It is
+# the stock guest: a parked one writes CR8 with an interrupt window open, at which
+# QEMU 7.2 aborts (tcg_handle_interrupt: assertion failed).
 # shellcheck source=tests/rig/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -12,8 +14,8 @@ swaps=20
 expect 0 "npt" "doctor names NPT" hypr doctor
 expect 0 "engine ept-swap: ready" "doctor finds all that is needed" hypr doctor
 expect_line 0 "vm1 (ept-swap): runs" "run detached" hypr run --name vm1 --detach \
-	--kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 --pin 1,2
-check "the guest comes up with 2 vCPUs" wait_for 60 guest_is_up vm1 2
+	--kernel /demo/vmlinuz-stock --initrd /demo/initrd --mem 16M --vcpus 2 --pin 1,2
+check "the guest comes up" wait_for 60 grep -q "^epoch: 2 vCPUs" "$HYPR_RUNTIME_DIR/vm1.log"
 expect 0 "view A (2)" "snapshot A" hypr snapshot vm1 A
 usleep 300000
 expect 0 "view B (3)" "snapshot B" hypr snapshot vm1 B

@@ -103,8 +103,11 @@ struct kvm_hypr_tdp {
 	_hypr_arch->hflags & HF_SMM_MASK ? KVM_HYPR_VIEW_SMM :		\
 		_hypr_arch->hypr.view;					\
 })
-#define kvm_arch_active_as_id(kvm) \
-	((kvm)->arch.hypr.vm ? kvm_hypr_current_view(kvm) : 0)
+#define kvm_arch_active_as_id(kvm) ({					\
+	struct kvm *__kvm = (kvm);					\
+									\
+	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
+})
 
 u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
