@@ -13,6 +13,7 @@
  *	epoch.steps=0		end after so many steps, 0 for never
  *	epoch.workers=0		workers, 0 for one on each CPU
  *	epoch.verbose=0		a line on the console every so many steps
+ *	epoch.port=1		0: report by epoch.verbose alone, not by the port
  *	epoch.corrupt=WHAT	for tests: break page, table, chain, counter,
  *				register or clock of worker 0 ...
  *	epoch.corrupt_step=1	... before it checks this step
@@ -43,6 +44,7 @@ struct options {
 	uint64_t steps;
 	uint64_t workers;
 	uint64_t verbose;
+	uint64_t port;
 	uint64_t corrupt_step;
 	char corrupt[16];
 	int selftest;
@@ -51,6 +53,7 @@ struct options {
 static struct options options = {
 	.mib = 4,
 	.pages_per_step = 32,
+	.port = 1,
 	.corrupt_step = 1,
 };
 
@@ -159,6 +162,7 @@ static void option_take(const char *word)
 		{ "steps=", &options.steps },
 		{ "workers=", &options.workers },
 		{ "verbose=", &options.verbose },
+		{ "port=", &options.port },
 		{ "corrupt_step=", &options.corrupt_step },
 	};
 	const char *key = after(word, "epoch."), *value;
@@ -333,7 +337,7 @@ static void report_line(const struct epoch_record *record)
 
 static void report(const struct epoch_record *record)
 {
-	if (!options.selftest)
+	if (!options.selftest && options.port)
 		report_words(record);
 	if (options.selftest ||
 	    (options.verbose && record->epoch % options.verbose == 0))
