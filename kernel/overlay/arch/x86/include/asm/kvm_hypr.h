@@ -103,8 +103,8 @@ struct kvm_hypr_tdp {
 	_hypr_arch->hflags & HF_SMM_MASK ? KVM_HYPR_VIEW_SMM :		\
 		_hypr_arch->hypr.view;					\
 })
-#define kvm_arch_active_as_id(kvm) ({					\
-	struct kvm *__kvm = (kvm);					\
+#define kvm_arch_active_as_id(k) ({					\
+	struct kvm *__kvm = (k);					\
 									\
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
