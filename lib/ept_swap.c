@@ -59,8 +59,13 @@ static int ept_swap_swap(struct hypr_vm *vm, unsigned int view, bool flush,
 		.flags = flush ? KVM_EPT_SWAP_FLUSH : 0,
 		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
 	};
+	int ret;
 
-	if (ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg) < 0)
+	/* A signal can end the build of a view that the kernel had evicted. */
+	do
+		ret = ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
 		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view);
 	swap->old_view = arg.old_view;
 	swap->generation = arg.generation;

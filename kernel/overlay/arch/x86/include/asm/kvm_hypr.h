@@ -17,6 +17,10 @@ struct kvm_enable_cap;
 struct kvm_hypr;
 struct kvm_vcpu;
 
+/* One of the requests of <asm/kvm_host.h>. */
+#define KVM_REQ_HYPR_VIEW \
+	KVM_ARCH_REQ_FLAGS(50, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
+
 #ifdef CONFIG_KVM_HYPR_EPT_SWAP
 
 /* Memslot generations rely on the number being a power of two. */

@@ -344,14 +344,16 @@ void hypr_host_make_room(struct kvm *self, u32 keep)
 	}
 }
 
-static bool hypr_view_is_evicted(struct kvm_hypr *h, u32 view)
+/* Prepared at some time, and not discarded since?  @evicted: it lost its tables. */
+static bool hypr_view_is_cached(struct kvm_hypr *h, u32 view, bool *evicted)
 {
-	bool evicted;
+	bool prepared;
 
 	mutex_lock(&h->lock);
-	evicted = h->lru.evicted & BIT(view);
+	prepared = test_bit(view, h->prepared);
+	*evicted = h->lru.evicted & BIT(view);
 	mutex_unlock(&h->lock);
-	return evicted;
+	return prepared || *evicted;
 }
 
 /**
@@ -369,15 +371,18 @@ int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view)
 {
 	struct kvm_hypr_prepare arg = { .view = view };
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	bool evicted;
 	int r = 0;
 
-	if (!hypr_view_is_evicted(h, view))
+	if (!hypr_view_is_cached(h, view, &evicted))
 		return -ENODATA;
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
 
-	/* If it is no longer: prepared, or discarded, by another thread. */
-	if (hypr_view_is_evicted(h, view)) {
+	/* Another thread may have prepared it meanwhile, or discarded it. */
+	if (!hypr_view_is_cached(h, view, &evicted)) {
+		r = -ENODATA;
+	} else if (evicted) {
 		r = hypr_view_prepare_locked(kvm, &arg);
 		h->rebuilds += !r;
 	}
