@@ -408,6 +408,10 @@ build_target()
 				"s,$root/build-rig/,$dir/,g" {} +
 			rm -f "$dir"/.hypr.* "$dir"/vmlinuz*
 		fi
+		# Objects of files that the option does without; the folder may
+		# have been copied with them.
+		sed -n 's/\.c$/.o/p' "$src_dir/overlay-files" |
+			(cd "$dir" && xargs -r rm -f)
 	fi
 	if [ "$target" != host ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
 		dir=$root/build-$target-stock

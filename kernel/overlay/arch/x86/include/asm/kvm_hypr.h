@@ -107,6 +107,7 @@ struct kvm_hypr_tdp {
 	_hypr_arch->hflags & HF_SMM_MASK ? KVM_HYPR_VIEW_SMM :		\
 		_hypr_arch->hypr.view;					\
 })
+#define kvm_hypr_role_as_id(role)	((role).smm)
 #define kvm_arch_active_as_id(k) ({					\
 	struct kvm *__kvm = (k);					\
 									\
@@ -132,6 +133,7 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
+#define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
 
 struct kvm_hypr_vm_stat {
 };
