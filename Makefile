@@ -106,7 +106,7 @@ shell: setup
 
 clean:
 	rm -rf build-host build-guest build-guest-stock build-rig build-rig-off \
-		build-debug build-kcsan build-rig-stock
+		build-debug build-kcsan build-rig-tlb build-rig-stock
 	find out -mindepth 1 -maxdepth 1 ! -name src ! -name .kernel.lock \
 		-exec rm -rf {} +
 

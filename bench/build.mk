@@ -21,6 +21,22 @@ $(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
 
 RIG_FILES += $(BENCH_DEMO):/bin/hypr-demo
 
+# hypr-bench-swap: swaps and plain KVM with the tiny guest of the ioctl tests.
+BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/stats.c \
+		  bench/memslot_replace.c
+BENCH_SWAP_OBJ := $(BENCH_SWAP_SRC:%.c=out/obj/%.o)
+BENCH_SWAP := out/bin/hypr-bench-swap
+BENCH_SWAP_GUEST := $(patsubst %,out/obj/tests/kvm/%.o,tap harness harness_vcpu \
+		  guest guest_vmx guest_svm)
+
+$(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^ -ljansson
+
+-include $(BENCH_SWAP_OBJ:.o=.d)
+
+RIG_FILES += $(BENCH_SWAP):/bin/hypr-bench-swap
+
 # How the demo judges, under the sanitizers.
 BENCH_TEST := out/tests/unit/demo_test
 BENCH_TEST_SRC := tests/unit/demo_test.c bench/demo_result.c bench/timeline.c \

@@ -29,6 +29,8 @@ Environment:
               (default: /usr/src/linux-source-6.12.tar.xz)
   HYPR_OFF=1  build the rig kernel without CONFIG_KVM_HYPR_EPT_SWAP, in
               build-rig-off/
+  HYPR_TLB=1  build the rig kernel with CONFIG_KVM_HYPR_DEBUG_TLB, in
+              build-rig-tlb/
   HYPR_STOCK=1
               build the guest or rig kernel from the source as it is, no
               overlay and no hooks: build-guest-stock/ (a guest that cannot
@@ -277,6 +279,9 @@ fragment_print()
 		sed -n 's/^\(CONFIG_KVM_HYPR_[A-Z0-9_]*\)=.*/# \1 is not set/p' \
 			"$root/kernel/$target.config"
 	fi
+	if [ "$target" = rig ] && [ "${HYPR_TLB:-0}" = 1 ]; then
+		echo 'CONFIG_KVM_HYPR_DEBUG_TLB=y'
+	fi
 }
 
 # Keep the last word on each option, and drop those a stock tree cannot have.
@@ -370,7 +375,7 @@ target_stamp()
 		echo "$pristine $cc"
 		gcc --version | head -n 1
 		cat "$fragment" "${BASH_SOURCE[0]}"
-		if [ "$tree" != "$pristine" ]; then
+		if [ "$tree" = "$src_dir/linux-$version" ]; then
 			input_files | xargs -r sha256sum
 		fi
 	} | sha256sum | cut -c 1-32
@@ -384,7 +389,7 @@ config_stamp()
 	{
 		echo "$pristine"
 		cat "$fragment"
-		if [ "$tree" != "$pristine" ]; then
+		if [ "$tree" = "$src_dir/linux-$version" ]; then
 			LC_ALL=C sort "$tree.files" | grep '/Kconfig[^/]*$' |
 				(cd "$tree" && xargs -r cat) || true
 		fi
@@ -394,11 +399,15 @@ config_stamp()
 build_target()
 {
 	local target=$1 dir=$root/build-$1 fragment stamp config image
-	local name=$1 stock=
+	local name=$1 stock= variant=
 
-	if [ "$target" = rig ] && [ "${HYPR_OFF:-0}" = 1 ]; then
-		dir=$root/build-rig-off
-		name=rig-off
+	if [ "$target" = rig ]; then
+		if [ "${HYPR_OFF:-0}" = 1 ]; then variant=off; fi
+		if [ "${HYPR_TLB:-0}" = 1 ]; then variant=tlb; fi
+	fi
+	if [ -n "$variant" ]; then
+		dir=$root/build-rig-$variant
+		name=rig-$variant
 		# Kbuild then compiles only what the option concerns, provided
 		# that objtool, on which all depends, need not be built again:
 		# the notes on how it was built hold the folder's full path.
@@ -411,7 +420,7 @@ build_target()
 		# Objects of files that the option does without; the folder may
 		# have been copied with them.
 		sed -n 's/\.c$/.o/p' "$src_dir/overlay-files" |
-			(cd "$dir" && xargs -r rm -f)
+			(mkdir -p "$dir" && cd "$dir" && xargs -r rm -f)
 	fi
 	if [ "$target" != host ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
 		dir=$root/build-$target-stock

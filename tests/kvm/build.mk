@@ -43,7 +43,7 @@ KUNIT_CFLAGS := $(CFLAGS) -Itests/unit -MMD -MP \
 KUNIT_CXXFLAGS := $(filter-out -std=gnu11,$(KUNIT_CFLAGS)) -std=c++11
 
 UNIT_TESTS += out/tests/unit/kernel_eptp_test out/tests/unit/abi_test \
-	out/tests/unit/kernel_lru_test
+	out/tests/unit/kernel_lru_test out/tests/unit/kernel_tlb_test
 
 $(KUNIT_OBJ)/%.o: tests/unit/%.c tests/kvm/build.mk
 	@mkdir -p $(@D)
@@ -54,10 +54,11 @@ $(KUNIT_OBJ)/%.o: tests/unit/%.cc tests/kvm/build.mk
 	$(CXX) $(KUNIT_CXXFLAGS) -c -o $@ $<
 
 out/tests/unit/kernel_eptp_test: $(KUNIT_OBJ)/kernel_eptp_test.o
+out/tests/unit/kernel_tlb_test: $(KUNIT_OBJ)/kernel_tlb_test.o
 out/tests/unit/abi_test: $(KUNIT_OBJ)/abi_test.o $(KUNIT_OBJ)/abi_cxx.o
 out/tests/unit/kernel_lru_test: $(KUNIT_OBJ)/kernel_lru_test.o
 out/tests/unit/kernel_eptp_test out/tests/unit/abi_test \
-		out/tests/unit/kernel_lru_test:
+		out/tests/unit/kernel_lru_test out/tests/unit/kernel_tlb_test:
 	@mkdir -p $(@D)
 	$(CC) $(KUNIT_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
 

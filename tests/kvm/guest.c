@@ -88,6 +88,46 @@ GUEST static void scribble(volatile struct guest_cpu *me)
 	}
 }
 
+/* The host that lets it out again and again has set @halt. */
+GUEST static void go_out(volatile struct guest_cpu *me)
+{
+	do {
+		asm volatile("outb %b0, %w1" : : "a"(0),
+			     "d"((uint16_t)me->arg[0]));
+	} while (me->halt);
+}
+
+/* The shortest loop that tells in which view the vCPU is. */
+GUEST static void show_view(volatile struct guest_cpu *me)
+{
+	while (me->halt) {
+		me->view = *word(GUEST_ID_GPA);
+		me->beats++;
+	}
+}
+
+static inline uint64_t tsc(void)
+{
+	uint32_t lo, hi;
+
+	asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* CPUID always exits, and KVM answers it in the kernel. */
+GUEST static void time_cpuid(volatile struct guest_cpu *me)
+{
+	uint64_t n = me->arg[0], start = tsc();
+	uint32_t a, b, c, d;
+
+	for (; n; n--) {
+		a = 0;
+		c = 0;
+		asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	}
+	me->result[0] = tsc() - start;
+}
+
 GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 {
 	uint32_t cmd = me->cmd;
@@ -103,7 +143,7 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 	else if (cmd == GUEST_HALT)
 		halt_until_woken(me);
 	else if (cmd == GUEST_OUT)
-		asm volatile("outb %b0, %w1" : : "a"(0), "d"((uint16_t)me->arg[0]));
+		go_out(me);
 	else if (cmd == GUEST_ONLINE)
 		CONTROL->vcpu[index].state = HYPR_VCPU_RUNNING;
 	else if (cmd == GUEST_SET_CR8)
@@ -122,6 +162,10 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		me->result[0] = rdmsr(me->arg[0]);
 	else if (cmd == GUEST_WRMSR)
 		wrmsr(me->arg[0], me->arg[1]);
+	else if (cmd == GUEST_SHOW)
+		show_view(me);
+	else if (cmd == GUEST_CPUID)
+		time_cpuid(me);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)

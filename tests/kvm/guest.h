@@ -51,7 +51,7 @@ enum guest_cmd {
 	GUEST_FILL,		/* a word in each page of [arg[0], arg[1]), seed arg[2] */
 	GUEST_VERIFY,		/* the same -> result[0] mismatches, result[1] first */
 	GUEST_HALT,		/* until GUEST_WAKE_VECTOR finds @halt cleared */
-	GUEST_OUT,		/* OUT to port arg[0]: exit to user space */
+	GUEST_OUT,		/* OUT to port arg[0], again until @halt is 0 */
 	GUEST_ONLINE,		/* control page: OFFLINE -> RUNNING */
 	GUEST_SET_CR8,		/* arg[0]: 15 keeps vector 0xF0 away */
 	GUEST_NESTED,		/* arg[0] SVM: VMRUN, else VMLAUNCH of a guest that loops */
@@ -60,6 +60,8 @@ enum guest_cmd {
 	GUEST_WRITE32,		/* arg[0] address, arg[1] value */
 	GUEST_RDMSR,		/* arg[0] number -> result[0] */
 	GUEST_WRMSR,		/* arg[0] number, arg[1] value */
+	GUEST_SHOW,		/* nothing but @view and @beats, until @halt is 0 */
+	GUEST_CPUID,		/* arg[0] CPUIDs -> result[0] TSC cycles */
 };
 
 /**

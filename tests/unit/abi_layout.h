@@ -68,6 +68,10 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_cache, reserved),				\
 	ABI_SIZE(kvm_hypr_pin), ABI_AT(kvm_hypr_pin, view),		\
 	ABI_AT(kvm_hypr_pin, flags), ABI_AT(kvm_hypr_pin, reserved),	\
+	ABI_SIZE(kvm_hypr_mark_edited),					\
+	ABI_AT(kvm_hypr_mark_edited, view),				\
+	ABI_AT(kvm_hypr_mark_edited, flags),				\
+	ABI_AT(kvm_hypr_mark_edited, reserved),				\
 	ABI_SIZE(hypr_control_vcpu), ABI_AT(hypr_control_vcpu, state),	\
 	ABI_AT(hypr_control_vcpu, reserved0),				\
 	ABI_AT(hypr_control_vcpu, pauses),				\
@@ -91,6 +95,7 @@ struct abi_entry {
 	ABI_VALUE(KVM_HYPR_CACHE_GET), ABI_VALUE(KVM_HYPR_PIN_UNPIN),	\
 	ABI_VALUE(KVM_HYPR_PREPARE_RANGE),				\
 	ABI_VALUE(KVM_EPT_SWAP_EXPECT), ABI_VALUE(KVM_EPT_SWAP_VCPUS),	\
+	ABI_VALUE(KVM_HYPR_MARK_EDITED),				\
 	ABI_VALUE(KVM_EPT_SWAP_PAUSE), ABI_VALUE(KVM_EPT_SWAP_RESUME),	\
 	ABI_VALUE(KVM_EPT_SWAP_FORCE), ABI_VALUE(KVM_EPT_SWAP_FLUSH),	\
 	ABI_VALUE(HYPR_CONTROL_GPA), ABI_VALUE(HYPR_CONTROL_SIZE),	\

@@ -45,6 +45,7 @@ static void test_ioctl_numbers(void **state)
 	assert_int_equal(KVM_HYPR_SET_CACHE, 0xc080aef7);
 	assert_int_equal(KVM_HYPR_PIN_VIEW, 0x4020aef8);
 	assert_int_equal(KVM_HYPR_GET_STATS, 0x8520aefa);
+	assert_int_equal(KVM_HYPR_MARK_EDITED, 0x4020aef9);
 }
 
 static void test_flags(void **state)
@@ -97,8 +98,11 @@ static void test_no_holes(void **state)
 	struct kvm_hypr_stats stats;
 	struct kvm_hypr_cache cache;
 	struct kvm_hypr_pin pin;
+	struct kvm_hypr_mark_edited mark;
 
 	(void)state;
+	assert_int_equal(sizeof(mark), sizeof(mark.view) + sizeof(mark.flags) +
+			 sizeof(mark.reserved));
 	assert_int_equal(sizeof(eptp), sizeof(eptp.eptp) +
 			 sizeof(eptp.generation) + sizeof(eptp.view) +
 			 sizeof(eptp.flags) + sizeof(eptp.reserved));

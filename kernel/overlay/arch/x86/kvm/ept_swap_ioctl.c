@@ -108,6 +108,17 @@ static long hypr_ioctl_discard(struct kvm *kvm, void __user *argp)
 	return hypr_view_discard(kvm, arg.view);
 }
 
+static long hypr_ioctl_mark_edited(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_mark_edited arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_view_mark_edited(kvm, arg.view);
+}
+
 static long hypr_ioctl_control(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_control arg;
@@ -183,6 +194,7 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_GET_STATS:
 	case KVM_HYPR_SET_CACHE:
 	case KVM_HYPR_PIN_VIEW:
+	case KVM_HYPR_MARK_EDITED:
 		break;
 	default:
 		return -ENOTTY;
@@ -206,6 +218,8 @@ long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_cache(kvm, argp);
 	case KVM_HYPR_PIN_VIEW:
 		return hypr_ioctl_pin(kvm, argp);
+	case KVM_HYPR_MARK_EDITED:
+		return hypr_ioctl_mark_edited(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

@@ -412,6 +412,29 @@ HYPR_ABI_AT(kvm_hypr_pin, flags, 4);
 HYPR_ABI_AT(kvm_hypr_pin, reserved, 8);
 HYPR_ABI_SIZE(kvm_hypr_pin, 32);
 
+/**
+ * struct kvm_hypr_mark_edited - KVM_HYPR_MARK_EDITED (VM)
+ * @view: in: the view of which user space changed bytes in place
+ * @flags: in: must be 0
+ *
+ * Called after the change and before a vCPU runs in the view again: a vCPU may
+ * hold translations that it made from what the guest's page tables said before.
+ * Each vCPU flushes them when it takes the view next, at whichever swap or
+ * KVM_SET_EPTP that is; a vCPU that is in the view flushes before it goes on.
+ * Unlike KVM_EPT_SWAP_FLUSH it needs not be known which swap comes first.  Not
+ * needed when pages were exchanged (madvise, mmap, memory slots): KVM sees that.
+ */
+struct kvm_hypr_mark_edited {
+	__u32 view;
+	__u32 flags;
+	__u64 reserved[3];
+};
+
+HYPR_ABI_AT(kvm_hypr_mark_edited, view, 0);
+HYPR_ABI_AT(kvm_hypr_mark_edited, flags, 4);
+HYPR_ABI_AT(kvm_hypr_mark_edited, reserved, 8);
+HYPR_ABI_SIZE(kvm_hypr_mark_edited, 32);
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -422,6 +445,7 @@ HYPR_ABI_SIZE(kvm_hypr_pin, 32);
 				_IOW(KVM_HYPR_IO, 0xf6, struct kvm_hypr_control)
 #define KVM_HYPR_SET_CACHE	_IOWR(KVM_HYPR_IO, 0xf7, struct kvm_hypr_cache)
 #define KVM_HYPR_PIN_VIEW	_IOW(KVM_HYPR_IO, 0xf8, struct kvm_hypr_pin)
+#define KVM_HYPR_MARK_EDITED	_IOW(KVM_HYPR_IO, 0xf9, struct kvm_hypr_mark_edited)
 #define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
 
 /*

@@ -46,15 +46,16 @@ struct kvm_hypr_arch {
  *	thread that holds vcpu->mutex, and by nobody else: a fault that looked
  *	up a slot of one view must not install it under the root of another.
  * @next: the view to take before the next VM-entry; written under vm->lock
- * @flush: with @next: the TLB may hold stale translations of that view
  * @round: the swap in which this vCPU was last seen at the barrier
  * @flushes: for statistics; written by the thread that holds vcpu->mutex
+ * @stale: views of which the TLB may hold stale translations: flush before
+ *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
  */
 struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
-	bool flush;
 	u32 round;
+	unsigned long stale;
 	u64 flushes;
 };
 
@@ -114,6 +115,14 @@ struct kvm_hypr_tdp {
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
 
+/* Has a swap asked for this vCPU?  Before it may touch the guest's memory. */
+#define kvm_hypr_vcpu_poll(v) ({					\
+	struct kvm_vcpu *_hypr_vcpu = (v);				\
+									\
+	if (kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu))		\
+		kvm_hypr_vcpu_sync(_hypr_vcpu);				\
+})
+
 u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
 int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
@@ -121,6 +130,7 @@ void kvm_hypr_destroy_vm(struct kvm *kvm);
 void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu);
 void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
 void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
+void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
 long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			 unsigned long arg);
@@ -156,7 +166,11 @@ static inline void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
 {
 }
 
-static inline void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
+static inline void kvm_hypr_vcpu_poll(struct kvm_vcpu *vcpu)
+{
+}
+
+static inline void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu)
 {
 }
 
@@ -173,5 +187,44 @@ static inline long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu,
 }
 
 #endif /* CONFIG_KVM_HYPR_EPT_SWAP */
+
+#ifdef CONFIG_KVM_HYPR_DEBUG_TLB
+
+bool kvm_hypr_tlb_flush(u64 eptp);
+void kvm_hypr_tlb_root_created(u64 *spt);
+void kvm_hypr_tlb_spte_lost(u64 *sptep);
+void kvm_hypr_tlb_spte_changed(u64 *sptep, u64 old_spte, u64 new_spte);
+void kvm_hypr_tlb_view_edited(struct kvm *kvm, u32 view);
+void kvm_hypr_tlb_check(struct kvm_vcpu *vcpu);
+
+#else /* CONFIG_KVM_HYPR_DEBUG_TLB */
+
+static inline bool kvm_hypr_tlb_flush(u64 eptp)
+{
+	return false;
+}
+
+static inline void kvm_hypr_tlb_root_created(u64 *spt)
+{
+}
+
+static inline void kvm_hypr_tlb_spte_lost(u64 *sptep)
+{
+}
+
+static inline void kvm_hypr_tlb_spte_changed(u64 *sptep, u64 old_spte,
+					     u64 new_spte)
+{
+}
+
+static inline void kvm_hypr_tlb_view_edited(struct kvm *kvm, u32 view)
+{
+}
+
+static inline void kvm_hypr_tlb_check(struct kvm_vcpu *vcpu)
+{
+}
+
+#endif /* CONFIG_KVM_HYPR_DEBUG_TLB */
 
 #endif /* _ASM_X86_KVM_HYPR_H */

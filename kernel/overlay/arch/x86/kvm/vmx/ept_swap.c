@@ -306,7 +306,7 @@ static void hypr_release(struct kvm_hypr *h)
 static void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 {
 	u8 next = READ_ONCE(vcpu->arch.hypr.next);
-	bool flush = xchg(&vcpu->arch.hypr.flush, false);
+	bool flush = hypr_vcpu_must_flush(vcpu, next);
 
 	if (next != vcpu->arch.hypr.view || flush)
 		hypr_vcpu_mmu_switch(vcpu, next, flush);
@@ -415,8 +415,6 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			all &= vcpu->arch.hypr.next == swap->view;
 			continue;
 		}
-		if (swap->flags & KVM_EPT_SWAP_FLUSH)
-			WRITE_ONCE(vcpu->arch.hypr.flush, true);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
 	hypr_cache_touch(h, kvm->arch.hypr.active);
@@ -540,6 +538,10 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_target(kvm, swap->view);
 	if (r)
 		return r;
+
+	/* True whether or not the swap comes about. */
+	if (swap->flags & KVM_EPT_SWAP_FLUSH)
+		hypr_view_edited(kvm, swap->view);
 
 	if (swap->flags & KVM_EPT_SWAP_PAUSE)
 		r = hypr_pause(kvm, swap);

@@ -110,6 +110,11 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
 void hypr_stat_prepare(struct kvm *kvm, int r);
 void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 
+/* ept_edit.c */
+bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
+void hypr_view_edited(struct kvm *kvm, u32 view);
+int hypr_view_mark_edited(struct kvm *kvm, u32 view);
+
 /* ept_pause.c */
 int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
 void hypr_control_release(struct kvm_hypr *h);

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hypr-bench-swap: the price of a swap and of plain KVM, as a table and as JSON.
+ * bench/swap-run boots it on the HYPR kernel and, with --plain, on the unpatched
+ * one, and puts the two side by side; tests/bench_bars holds them to the bars.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "memslot_replace.h"
+#include "swap_bench.h"
+
+#define MEM_BYTES	(16u << 20)
+
+static void usage(void)
+{
+	puts("usage: hypr-bench-swap [--rounds N] [--plain] [--json FILE]\n"
+	     "\n"
+	     "  --rounds N   swaps measured for each figure (default 200)\n"
+	     "  --plain      only what KVM without views can do\n"
+	     "  --json FILE  the figures in that file too\n"
+	     "\n"
+	     "Cycles are those of the TSC: on the emulated PC, instructions.");
+}
+
+/* A row of the table, and the same under @key. */
+static void put(json_t *root, const char *key, const char *text,
+		struct samples *samples)
+{
+	struct summary s;
+
+	samples_summarize(samples, &s);
+	printf("%-52s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 "\n", text, s.median,
+	       s.p99, s.max);
+	json_object_set_new(root, key, json_pack("{sI sI sI sI}",
+			    "median", (json_int_t)s.median,
+			    "p99", (json_int_t)s.p99,
+			    "max", (json_int_t)s.max,
+			    "samples", (json_int_t)samples->nr));
+	samples_fini(samples);
+}
+
+static void measure_plain(json_t *root, unsigned int rounds)
+{
+	struct samples samples = { 0 };
+	char key[32], text[80];
+	int n;
+
+	bench_exit(rounds, &samples);
+	put(root, "exit", "exit and re-entry in the kernel (CPUID)", &samples);
+	bench_round_trip(rounds, &samples);
+	put(root, "round_trip", "KVM_RUN through user space (OUT)", &samples);
+	for (n = 1; n <= BENCH_MAX_VCPUS; n++) {
+		snprintf(key, sizeof(key), "pool_%d", n);
+		snprintf(text, sizeof(text),
+			 "pool of VMs, kicked by a signal, %d vCPU", n);
+		bench_pool(n, rounds, &samples);
+		put(root, key, text, &samples);
+	}
+}
+
+static void measure_swaps(json_t *root, unsigned int rounds)
+{
+	struct swap_times times = { 0 };
+	char key[32], text[80];
+	int n;
+
+	for (n = 1; n <= BENCH_MAX_VCPUS; n++) {
+		bench_swap_cached(n, rounds, &times);
+		snprintf(key, sizeof(key), "swap_%d", n);
+		snprintf(text, sizeof(text),
+			 "swap until seen, root cached, %d vCPU", n);
+		put(root, key, text, &times.seen);
+		snprintf(key, sizeof(key), "swap_call_%d", n);
+		put(root, key, "  of that, the ioctl", &times.call);
+	}
+	/* 14 views a VM. */
+	bench_swap_first((rounds + 49) / 50, &times);
+	put(root, "swap_first", "swap until seen, root never loaded, 1 vCPU",
+	    &times.seen);
+	put(root, "swap_first_call", "  of that, the ioctl", &times.call);
+}
+
+static int measure_memslot(json_t *root)
+{
+	struct memslot_replace result = { 0 };
+	int ret = memslot_replace_measure(MEM_BYTES, 3, &result);
+
+	if (ret) {
+		fprintf(stderr, "hypr-bench-swap: replacing memory: %s\n",
+			strerror(-ret));
+		return ret;
+	}
+	printf("%-52s %9" PRIu64 "\n", "replace the memslot, touch 16 MiB again",
+	       result.total);
+	json_object_set_new(root, "memslot_replace",
+			    json_integer((json_int_t)result.total));
+	return 0;
+}
+
+static int measure(unsigned int rounds, int plain, const char *path)
+{
+	json_t *root = json_object();
+	struct utsname uts;
+	int ret;
+
+	if (!root)
+		return -ENOMEM;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	uname(&uts);
+	json_object_set_new(root, "kernel", json_string(uts.release));
+	printf("%-52s %9s %9s %9s\n", uts.release, "median", "p99", "max");
+	measure_plain(root, rounds);
+	ret = measure_memslot(root);
+	if (!ret && !plain)
+		measure_swaps(root, rounds);
+	if (!ret && path && json_dump_file(root, path, JSON_INDENT(2))) {
+		fprintf(stderr, "hypr-bench-swap: cannot write %s\n", path);
+		ret = -EIO;
+	}
+	json_decref(root);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "plain", no_argument, NULL, 'p' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *path = NULL;
+	unsigned long rounds = 200;
+	int c, plain = 0;
+	char *end;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			rounds = strtoul(optarg, &end, 10);
+			if (*end || !rounds || rounds > 1000000) {
+				fprintf(stderr, "hypr-bench-swap: --rounds: a number from 1 to 1000000\n");
+				return 2;
+			}
+			break;
+		case 'p':
+			plain = 1;
+			break;
+		case 'j':
+			path = optarg;
+			break;
+		case 'h':
+			usage();
+			return 0;
+		default:
+			usage();
+			return 2;
+		}
+	}
+	return measure(rounds, plain, path) ? 1 : 0;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPR views: which vCPU must flush its TLB before it uses which view again.
+ *
+ * Whoever changes the tables of a view asks all vCPUs for an INVEPT of all
+ * contexts, as KVM does for any of its roots; nothing is to be remembered.  What
+ * is remembered here are the changes that no table shows: bytes that user space
+ * writes into an inactive view (page tables of the guest among them), and events
+ * for which KVM flushes the current root alone.  docs/spec/tlb.md has the rules.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitops.h>
+#include <linux/export.h>
+
+#include "mmu.h"
+
+#include "vmx_ept_swap.h"
+
+/**
+ * kvm_hypr_tlb_stale() - what a vCPU's translations rest on has changed
+ * @vcpu: the vCPU, loaded
+ *
+ * For events that KVM answers with KVM_REQ_TLB_FLUSH_CURRENT: entries that are
+ * tagged by the root of another view are as stale as those of the current one.
+ */
+void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu)
+{
+	/* Only this vCPU's thread clears bits, so none is lost here. */
+	WRITE_ONCE(vcpu->arch.hypr.stale, ~0ul);
+}
+EXPORT_SYMBOL_GPL(kvm_hypr_tlb_stale);
+
+/*
+ * Hyper-V flushes the roots that KVM told it of, the last one of each vCPU:
+ * entries of a view that was left before a change may outlive it.
+ */
+static bool hypr_remote_flush_is_partial(void)
+{
+#if IS_ENABLED(CONFIG_HYPERV)
+	return kvm_x86_ops.flush_remote_tlbs;
+#else
+	return false;
+#endif
+}
+
+/**
+ * hypr_vcpu_must_flush() - may @vcpu hold stale translations of @view?
+ * @vcpu: loaded, its mutex held by this thread
+ * @view: the view that it is about to take, or to go on in
+ *
+ * Forgets what it knows: the caller flushes.
+ */
+bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
+{
+	if (test_bit(view, &vcpu->arch.hypr.stale)) {
+		clear_bit(view, &vcpu->arch.hypr.stale);
+		return true;
+	}
+	if (view == vcpu->arch.hypr.view)
+		return false;
+
+	/* "Current" was the view that is left now, and may come back. */
+	return kvm_test_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu) ||
+	       hypr_remote_flush_is_partial();
+}
+
+/**
+ * hypr_view_edited() - bytes of a view were changed behind the guest's back
+ * @kvm: the VM
+ * @view: the view
+ *
+ * Each vCPU flushes when it takes the view next, be that the next swap or a
+ * later one, and those that are in it flush before they go on.  A vCPU that is
+ * created later flushes when it is first loaded, as any does.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_view_edited(struct kvm *kvm, u32 view)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
+	write_lock(&kvm->mmu_lock);
+	kvm_hypr_tlb_view_edited(kvm, view);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		set_bit(view, &vcpu->arch.hypr.stale);
+	if (hypr_view_in_use(kvm, view))
+		kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);
+	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * hypr_view_mark_edited() - KVM_HYPR_MARK_EDITED
+ * @kvm: the VM
+ * @view: the view
+ *
+ * Return: 0; -ENOENT no such view.
+ */
+int hypr_view_mark_edited(struct kvm *kvm, u32 view)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	if (!hypr_view_exists(kvm, view))
+		return -ENOENT;
+
+	mutex_lock(&h->lock);
+	hypr_view_edited(kvm, view);
+	mutex_unlock(&h->lock);
+
+	hypr_dbg("mark edited %u\n", view);
+	return 0;
+}
