@@ -27,6 +27,8 @@ help:
 ##                one VM that swaps between its moments 1,000 times
 ## make check     the same for all tests; ends with the counts
 ##
+## make bench     the price of a swap, and of what there is without views, as a table
+##                and as out/bench-swap.json
 ## make soak      the long runs: hours (tests/soak.list)
 ## make kcsan     the ioctl tests on a kernel that looks for data races
 ##
@@ -86,6 +88,12 @@ demo: setup
 
 check: setup
 	@tests/run
+
+.PHONY: bench
+bench: setup
+	@$(MAKE_QUIET) rig
+	@rig/run --show --cpus 4 --timeout 900 --log out/logs/bench.log -- \
+		'hypr-bench-swap --json /tmp/bench-swap.json && put-file /tmp/bench-swap.json'
 
 .PHONY: soak kcsan
 soak: setup

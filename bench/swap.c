@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * hypr-bench-swap: the price of a swap and of plain KVM, as a table and as JSON.
- * bench/swap-run boots it on the HYPR kernel and, with --plain, on the unpatched
- * one, and puts the two side by side; tests/bench_bars holds them to the bars.
+ * `make bench` boots it on the HYPR kernel; with --plain it runs on an unpatched
+ * one too.
  */
 #include <errno.h>
 #include <getopt.h>
