@@ -85,4 +85,5 @@ static struct kunit_suite tlb_suite = {
 	.name = "hypr_tlb",
 	.test_cases = tlb_cases,
 };
+
 kunit_test_suite(tlb_suite);
