@@ -67,7 +67,10 @@ u64 hypr_tlb_flushed(const struct hypr_tlb_cpu *cpu, u64 root)
 			break;
 		}
 	}
-	return gen > cpu->all ? gen : cpu->all;
+	/* A flush of all contexts is one of this root, too. */
+	if (gen < cpu->all)
+		gen = cpu->all;
+	return gen;
 }
 
 /**
