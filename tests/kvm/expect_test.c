@@ -11,20 +11,6 @@
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)
 
-static struct vm *prepared_vm(int nr_vcpus)
-{
-	struct vm *vm;
-
-	need_cpus(nr_vcpus);
-	vm = vm_new();
-	vm_views_add(vm, 2);
-	while (vm->nr_vcpus < nr_vcpus)
-		vm_vcpu_add(vm);
-	OK(try_prepare(vm, A));
-	OK(try_prepare(vm, B));
-	return vm;
-}
-
 static struct kvm_hypr_swap swap_from(unsigned int from, unsigned int to)
 {
 	return (struct kvm_hypr_swap) {
@@ -66,7 +52,7 @@ static void check_expected(struct vm *vm, unsigned long request)
 
 static void test_commit(void)
 {
-	struct vm *vm = prepared_vm(2);
+	struct vm *vm = vm_new_prepared(2);
 
 	vcpus_start(vm, 2);
 	check_expected(vm, KVM_COMMIT_EPT_SWAP);
@@ -74,7 +60,7 @@ static void test_commit(void)
 
 static void test_swap_all(void)
 {
-	struct vm *vm = prepared_vm(2);
+	struct vm *vm = vm_new_prepared(2);
 
 	vcpus_start(vm, 2);
 	check_expected(vm, KVM_EPT_SWAP_ALL);
@@ -83,7 +69,7 @@ static void test_swap_all(void)
 static void test_without_flag(void)
 {
 	struct kvm_hypr_swap swap = { .view = A, .expected_view = B };
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 
 	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap), -EINVAL);
 	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap), -EINVAL);
@@ -95,7 +81,7 @@ static void test_without_flag(void)
 static void test_nothing_is_touched(void)
 {
 	struct kvm_hypr_swap swap = swap_from(B, A);
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 
 	vm_control_page_register(vm);
 	vcpus_start(vm, 1);
@@ -122,7 +108,7 @@ static void test_nothing_is_touched(void)
 static void test_before_target(void)
 {
 	struct kvm_hypr_swap swap = swap_from(B, B + 1);
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 
 	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap), -ESTALE);
 	swap = swap_from(0, B + 1);
@@ -133,7 +119,7 @@ static void test_before_target(void)
 static void test_one_vcpu_elsewhere(void)
 {
 	struct kvm_hypr_swap swap;
-	struct vm *vm = prepared_vm(2);
+	struct vm *vm = vm_new_prepared(2);
 
 	swap = swap_from(0, A);
 	swap.flags |= KVM_EPT_SWAP_VCPUS;
@@ -194,7 +180,7 @@ static void *chain_thread(void *arg)
 /* No step is done twice: what the vCPU saw is the one chain of all. */
 static void test_two_askers(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct chain chain[2] = { { vm, 2, 0, 0 }, { vm, 3, 0, 0 } };
 	pthread_t threads[2];
 	struct guest_cpu *guest;

@@ -75,6 +75,8 @@ int try_set_slot(struct vm *vm, unsigned int view, unsigned int n,
 /* Memory with the view's number in it, the control page, the shared memory. */
 void vm_view_add(struct vm *vm, unsigned int view);
 void vm_views_add(struct vm *vm, unsigned int nr);	/* boot, 2, 3, ... */
+/* A VM with the boot view and two others, prepared, and vCPUs that do not run. */
+struct vm *vm_new_prepared(int nr_vcpus);
 void *memory_new(size_t bytes);
 /* Give each page of a view's own memory a page of the host, writable. */
 void ram_touch(struct vm *vm, unsigned int view);

@@ -376,3 +376,17 @@ void check_all_in_view(struct vm *vm, unsigned int view)
 		if (vm->vcpu[i].started)
 			CHECK_EQ(vcpu_view(&vm->vcpu[i]), view);
 }
+
+struct vm *vm_new_prepared(int nr_vcpus)
+{
+	struct vm *vm;
+
+	need_cpus(nr_vcpus);
+	vm = vm_new();
+	vm_views_add(vm, 2);
+	while (vm->nr_vcpus < nr_vcpus)
+		vm_vcpu_add(vm);
+	OK(try_prepare(vm, KVM_HYPR_VIEW_FIRST));
+	OK(try_prepare(vm, KVM_HYPR_VIEW_FIRST + 1));
+	return vm;
+}

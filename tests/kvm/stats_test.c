@@ -25,20 +25,6 @@ static struct kvm_hypr_stats get_stats(struct vm *vm)
 	return stats;
 }
 
-static struct vm *prepared_vm(int nr_vcpus)
-{
-	struct vm *vm;
-
-	need_cpus(nr_vcpus);
-	vm = vm_new();
-	vm_views_add(vm, 2);
-	while (vm->nr_vcpus < nr_vcpus)
-		vm_vcpu_add(vm);
-	OK(try_prepare(vm, A));
-	OK(try_prepare(vm, B));
-	return vm;
-}
-
 /* What must hold for any distribution. */
 static void check_dist(const struct kvm_hypr_dist *dist)
 {
@@ -79,7 +65,7 @@ static void test_nothing_yet(void)
 
 static void test_swaps(void)
 {
-	struct vm *vm = prepared_vm(2);
+	struct vm *vm = vm_new_prepared(2);
 	struct kvm_hypr_stats stats;
 	uint64_t sum = 0, min = ~0ull, max = 0;
 	unsigned int i;
@@ -110,7 +96,7 @@ static void test_swaps(void)
 
 static void test_pauses(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct kvm_hypr_stats stats;
 	struct kvm_hypr_swap swap = {
@@ -154,7 +140,7 @@ static void test_pauses(void)
 
 static void test_failures(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct kvm_hypr_swap stale = {
 		.view = A,
 		.flags = KVM_EPT_SWAP_EXPECT,
@@ -189,7 +175,7 @@ static void test_failures(void)
 
 static void test_prepares_and_discards(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct kvm_hypr_prepare part = {
 		.view = A,
 		.flags = KVM_HYPR_PREPARE_RANGE,
@@ -212,7 +198,7 @@ static void test_prepares_and_discards(void)
 static void test_fault_tail(void)
 {
 	struct kvm_hypr_prepare part = { .flags = KVM_HYPR_PREPARE_RANGE };
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct kvm_hypr_stats stats;
 
@@ -266,7 +252,7 @@ static void test_fault_tail(void)
 
 static void test_flushes(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	uint64_t before;
 
 	vcpus_start(vm, 1);
@@ -309,7 +295,7 @@ static void check_same_dist(struct vm *vm, const char *name,
 
 static void test_binary_stats(void)
 {
-	struct vm *vm = prepared_vm(1);
+	struct vm *vm = vm_new_prepared(1);
 	struct kvm_hypr_stats stats;
 	unsigned int i;
 
