@@ -92,8 +92,9 @@ check: setup
 .PHONY: bench
 bench: setup
 	@$(MAKE_QUIET) rig
-	@rig/run --show --cpus 4 --timeout 900 --log out/logs/bench.log -- \
-		'hypr-bench-swap --json /tmp/bench-swap.json && put-file /tmp/bench-swap.json'
+	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
+	@bench/swap-run
+	@tests/bench_bars out/bench-swap.json
 
 .PHONY: soak kcsan
 soak: setup

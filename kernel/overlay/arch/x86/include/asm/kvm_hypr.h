@@ -48,6 +48,7 @@ struct kvm_hypr_arch {
  * @next: the view to take before the next VM-entry; written under vm->lock
  * @round: the swap in which this vCPU was last seen at the barrier
  * @flushes: for statistics; written by the thread that holds vcpu->mutex
+ * @node: in kvm_hypr.vcpus, once a swap has met this vCPU
  * @stale: views of which the TLB may hold stale translations: flush before
  *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
  */
@@ -55,6 +56,7 @@ struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
 	u32 round;
+	struct list_head node;
 	unsigned long stale;
 	u64 flushes;
 };

@@ -13,6 +13,7 @@
 #include "mmu/mmu_internal.h"
 #include "mmu/tdp_iter.h"
 #include "mmu/tdp_mmu.h"
+#include "smm.h"
 #include "x86.h"
 
 #include "ept_trace.h"
@@ -521,6 +522,24 @@ u32 hypr_tables_resident(struct kvm *kvm)
 	return resident;
 }
 
+/*
+ * Another view changes one byte of the MMU's role and nothing that KVM derives
+ * from it: kvm_init_mmu() would compute the same permission bitmaps again, which
+ * takes longer than all the rest of a swap on the vCPU's side.
+ */
+static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
+
+	if (vcpu->arch.mmu == mmu && mmu->cpu_role.ext.valid &&
+	    mmu->root_role.direct && !is_smm(vcpu)) {
+		mmu->cpu_role.base.smm = vcpu->arch.hypr.view;
+		mmu->root_role.smm = vcpu->arch.hypr.view;
+	} else {
+		kvm_init_mmu(vcpu);
+	}
+}
+
 /**
  * hypr_vcpu_mmu_switch() - make a vCPU use another view
  * @vcpu: a loaded vCPU whose mutex the caller's thread holds
@@ -544,7 +563,7 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 		kvm_leave_nested(vcpu);
 
 	vcpu->arch.hypr.view = view;
-	kvm_init_mmu(vcpu);
+	hypr_vcpu_role_switch(vcpu);
 	kvm_mmu_new_pgd(vcpu, 0);
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	if (flush || !hypr_root_tags_tlb()) {

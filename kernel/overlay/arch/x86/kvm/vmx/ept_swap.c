@@ -13,6 +13,7 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <trace/events/ipi.h>
 
 #include <asm/msr.h>
 #include <asm/tsc.h>
@@ -83,6 +84,7 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 	mutex_init(&h->lock);
 	mutex_init(&h->build_lock);
 	init_waitqueue_head(&h->wq);
+	INIT_LIST_HEAD(&h->vcpus);
 	return h;
 }
 
@@ -202,6 +204,25 @@ void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
 }
 
 /*
+ * vCPUs only come, and vcpu_idx counts them: take in those that came since the
+ * last time.  A vCPU that comes later takes the active view in
+ * kvm_hypr_vcpu_postcreate().
+ */
+static void hypr_vcpus_update(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
+		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
+		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
+		h->nr_vcpus++;
+	}
+}
+
+/*
  * True if @vcpu cannot touch guest memory before it has passed the barrier:
  * outside KVM_RUN, halted or not started (it comes by before VM-entry), or at
  * the barrier now.
@@ -224,8 +245,9 @@ static bool hypr_swap_takes(const struct kvm_hypr_swap *swap,
 	       (swap->vcpu_mask & BIT_ULL(vcpu->vcpu_id));
 }
 
+/* The deadline is set by the first vCPU that is waited for longer than a spin. */
 static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
-			  ktime_t deadline)
+			  u64 timeout_ns, ktime_t *deadline)
 {
 	unsigned int spins = 0;
 
@@ -236,24 +258,35 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		if (ktime_after(ktime_get(), deadline))
+		if (!*deadline)
+			*deadline = ktime_add_ns(ktime_get(), timeout_ns);
+		if (ktime_after(ktime_get(), *deadline))
 			return -EAGAIN;
 		usleep_range(10, 20);
 	}
 	return 0;
 }
 
-static void hypr_request_some(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+/*
+ * Make the request, and have a vCPU that is in the guest come out.  It need not
+ * be waited for here, as kvm_make_all_cpus_request() does: a vCPU is held only
+ * when it has come to the barrier, and that is behind its exit.
+ */
+static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 {
-	DECLARE_BITMAP(taken, KVM_MAX_VCPUS) = { 0 };
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	int cpu;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (hypr_swap_takes(swap, vcpu))
-			__set_bit(i, taken);
-	}
-	kvm_make_vcpus_request_mask(kvm, KVM_REQ_HYPR_VIEW, taken);
+	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+	/* Has the barrier between the request and the look at the mode. */
+	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE)
+		return;
+
+	/* If it moves to another CPU meanwhile, then it has come out. */
+	preempt_disable();
+	cpu = READ_ONCE(vcpu->cpu);
+	if (cpu >= 0 && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+	preempt_enable();
 }
 
 /*
@@ -266,8 +299,8 @@ static void hypr_request_some(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 static int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	ktime_t deadline = ktime_add_ns(ktime_get(), swap->timeout_ns);
 	struct kvm_vcpu *vcpu;
+	ktime_t deadline = 0;
 	unsigned long i;
 	int r = 0;
 
@@ -280,15 +313,17 @@ static int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
-	if (likely(!(swap->flags & KVM_EPT_SWAP_VCPUS)))
-		kvm_make_all_cpus_request(kvm, KVM_REQ_HYPR_VIEW);
-	else
-		hypr_request_some(kvm, swap);
+	hypr_for_each_vcpu(i, vcpu, kvm) {
+		if (hypr_swap_takes(swap, vcpu))
+			hypr_vcpu_request(vcpu);
+	}
+	/* The requests before the looks at where the vCPUs are. */
+	smp_mb();
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(i, vcpu, kvm) {
 		if (!hypr_swap_takes(swap, vcpu))
 			continue;
-		r = hypr_wait_held(h, vcpu, deadline);
+		r = hypr_wait_held(h, vcpu, swap->timeout_ns, &deadline);
 		if (r)
 			break;
 	}
@@ -377,7 +412,7 @@ static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	unsigned long i;
 
 	swap->forced = 0;
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	hypr_for_each_vcpu(i, vcpu, kvm)
 		swap->forced += hypr_swap_takes(swap, vcpu) &&
 				!hypr_vcpu_is_quiescent(vcpu);
 
@@ -390,7 +425,7 @@ static int hypr_check_modes(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(i, vcpu, kvm) {
 		if (hypr_swap_takes(swap, vcpu) &&
 		    (is_smm(vcpu) || is_guest_mode(vcpu)))
 			return -EBUSY;
@@ -409,7 +444,7 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	lockdep_assert_held(&h->lock);
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(i, vcpu, kvm) {
 		faults += READ_ONCE(vcpu->stat.pf_taken);
 		if (!hypr_swap_takes(swap, vcpu)) {
 			all &= vcpu->arch.hypr.next == swap->view;
@@ -500,7 +535,7 @@ static int hypr_check_expected(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		return -ESTALE;
 
 	/* KVM_SET_EPTP and masks may have taken vCPUs elsewhere. */
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(i, vcpu, kvm) {
 		if (!hypr_swap_takes(swap, vcpu) ||
 		    vcpu->arch.hypr.next == swap->expected_view)
 			continue;
@@ -565,6 +600,7 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	int r;
 
 	mutex_lock(&h->lock);
+	hypr_vcpus_update(kvm);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
 	if (r != -ENODATA)

@@ -60,6 +60,8 @@ enum hypr_flush_reason {
  * @faults_before: the same at the last swap that was counted
  * @lru: which views keep their tables; under @lock
  * @evictions: views that lost their tables to the cache; under @lock
+ * @vcpus: the VM's vCPUs in order, as far as swaps have met them; under @lock
+ * @nr_vcpus: how many
  * @build_lock: serialises users of @builder, and all that drops tables: while
  *	it is held, no view is evicted
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -80,12 +82,26 @@ struct kvm_hypr {
 	u64 faults_before;
 	struct hypr_lru lru;
 	u64 evictions;
+	struct list_head vcpus;
+	unsigned int nr_vcpus;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
 	struct hypr_use budget;
 	u64 rebuilds;
 };
+
+/*
+ * As kvm_for_each_vcpu(), in a swap, with kvm_hypr.lock held: a swap goes through
+ * the vCPUs half a dozen times, and a step in KVM's XArray takes longer than what
+ * is done there.
+ */
+#define hypr_for_each_vcpu(i, vcpu, kvm)				\
+	for ((i) = 0, (vcpu) =						\
+	     list_first_entry(&(kvm)->arch.hypr.vm->vcpus,		\
+			      struct kvm_vcpu, arch.hypr.node);		\
+	     (i) < (kvm)->arch.hypr.vm->nr_vcpus;			\
+	     (i)++, (vcpu) = list_next_entry(vcpu, arch.hypr.node))
 
 /* Beyond every GFN that a memslot can have. */
 #define HYPR_GFN_END	((gfn_t)(~0ull >> PAGE_SHIFT))
