@@ -19,8 +19,6 @@ TRACE_DEFINE_ENUM(HYPR_EVICT_VM_BUDGET);
 TRACE_DEFINE_ENUM(HYPR_EVICT_HOST_BUDGET);
 TRACE_DEFINE_ENUM(HYPR_EVICT_SHRINKER);
 TRACE_DEFINE_ENUM(HYPR_FLUSH_ASKED);
-TRACE_DEFINE_ENUM(HYPR_FLUSH_EDITED);
-TRACE_DEFINE_ENUM(HYPR_FLUSH_TABLES);
 TRACE_DEFINE_ENUM(HYPR_FLUSH_ASID);
 
 /* KVM_PREPARE_EPT_SWAP ended. */
@@ -166,8 +164,6 @@ TRACE_EVENT(kvm_hypr_flush,
 		      __entry->vcpu, __entry->view,
 		      __print_symbolic(__entry->reason,
 				       { HYPR_FLUSH_ASKED, "asked" },
-				       { HYPR_FLUSH_EDITED, "edited" },
-				       { HYPR_FLUSH_TABLES, "tables" },
 				       { HYPR_FLUSH_ASID, "asid" }))
 );
 

@@ -37,9 +37,7 @@ enum hypr_evict_reason {
 
 /* Why a vCPU that takes a view flushes its TLB; told by the tracepoint. */
 enum hypr_flush_reason {
-	HYPR_FLUSH_ASKED,	/* KVM_EPT_SWAP_FLUSH */
-	HYPR_FLUSH_EDITED,	/* bytes of the view were marked as edited */
-	HYPR_FLUSH_TABLES,	/* the view's tables changed */
+	HYPR_FLUSH_ASKED,	/* KVM_EPT_SWAP_FLUSH, KVM_HYPR_MARK_EDITED */
 	HYPR_FLUSH_ASID,	/* NPT: entries are not tagged by root */
 };
 
@@ -110,6 +108,13 @@ static inline bool hypr_view_is_valid(u32 view)
 {
 	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
 }
+
+/* ept_barrier.c */
+void hypr_vcpus_update(struct kvm *kvm);
+bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
+int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
+void hypr_release(struct kvm_hypr *h);
+void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 
 /* ept_swap.c */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);

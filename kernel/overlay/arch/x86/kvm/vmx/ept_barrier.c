@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The barrier of a swap: bring the vCPUs out of the guest, hold them between two
+ * views, and let each take its new one on its way back.  docs/flow.md tells it
+ * step by step.
+ */
+
+#include <linux/delay.h>
+#include <linux/sched/signal.h>
+#include <trace/events/ipi.h>
+
+#include "x86.h"
+
+#include "vmx_ept_swap.h"
+
+/* Poll this often before sleeping: a swap takes a few thousand cycles. */
+#define HYPR_HOLD_SPINS		4000
+
+/*
+ * vCPUs only come, and vcpu_idx counts them: take in those that came since the
+ * last time.  A vCPU that comes later takes the active view in
+ * kvm_hypr_vcpu_postcreate().
+ */
+void hypr_vcpus_update(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
+		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
+		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
+		h->nr_vcpus++;
+	}
+}
+
+/*
+ * True if @vcpu cannot touch guest memory before it has passed the barrier:
+ * outside KVM_RUN, halted or not started (it comes by before VM-entry), or at
+ * the barrier now.
+ */
+static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
+{
+	/* Pairs with the release in hypr_barrier_is_open(). */
+	return smp_load_acquire(&vcpu->arch.hypr.round) == round ||
+	       !READ_ONCE(vcpu->wants_to_run) ||
+	       READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE;
+}
+
+/* Is @vcpu one of those that this call swaps? */
+bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu)
+{
+	if (likely(!(swap->flags & KVM_EPT_SWAP_VCPUS)))
+		return true;
+	return vcpu->vcpu_id < BITS_PER_TYPE(swap->vcpu_mask) &&
+	       (swap->vcpu_mask & BIT_ULL(vcpu->vcpu_id));
+}
+
+/* The deadline is set by the first vCPU that is waited for longer than a spin. */
+static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
+			  u64 timeout_ns, ktime_t *deadline)
+{
+	unsigned int spins = 0;
+
+	while (!hypr_vcpu_is_held(vcpu, h->round)) {
+		if (spins++ < HYPR_HOLD_SPINS && !need_resched()) {
+			cpu_relax();
+			continue;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (!*deadline)
+			*deadline = ktime_add_ns(ktime_get(), timeout_ns);
+		if (ktime_after(ktime_get(), *deadline))
+			return -EAGAIN;
+		usleep_range(10, 20);
+	}
+	return 0;
+}
+
+/*
+ * Make the request, and have a vCPU that is in the guest come out.  It need not
+ * be waited for here, as kvm_make_all_cpus_request() does: a vCPU is held only
+ * when it has come to the barrier, and that is behind its exit.
+ */
+static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
+{
+	int cpu;
+
+	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+	/* Has the barrier between the request and the look at the mode. */
+	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE)
+		return;
+
+	/* If it moves to another CPU meanwhile, then it has come out. */
+	preempt_disable();
+	cpu = READ_ONCE(vcpu->cpu);
+	if (cpu >= 0 && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+	preempt_enable();
+}
+
+/*
+ * Bring the vCPUs out of the guest and to the barrier.  An exit handler may
+ * take long (a page of guest memory comes from a slow disk, say): hence the
+ * deadline.
+ *
+ * Return: 0, -EAGAIN, -EINTR; the caller calls hypr_release() in any case.
+ */
+int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+	ktime_t deadline = 0;
+	unsigned long i;
+	int r = 0;
+
+	/* Odd: the barrier is closed, and the round is a new one, in one store. */
+	WRITE_ONCE(h->round, h->round + HYPR_ROUND_CLOSED);
+	/*
+	 * A vCPU that enters KVM_RUN after it was seen outside must find the
+	 * request.  Pairs with the barrier in srcu_read_lock() at the head of
+	 * kvm_arch_vcpu_ioctl_run(), and with that between the store to
+	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
+	 */
+	smp_mb();
+	hypr_for_each_vcpu(i, vcpu, kvm) {
+		if (hypr_swap_takes(swap, vcpu))
+			hypr_vcpu_request(vcpu);
+	}
+	/* The requests before the looks at where the vCPUs are. */
+	smp_mb();
+
+	hypr_for_each_vcpu(i, vcpu, kvm) {
+		if (!hypr_swap_takes(swap, vcpu))
+			continue;
+		r = hypr_wait_held(h, vcpu, swap->timeout_ns, &deadline);
+		if (r)
+			break;
+	}
+	return r;
+}
+
+void hypr_release(struct kvm_hypr *h)
+{
+	/* The new views are visible before the vCPUs go on to read them. */
+	smp_store_release(&h->round, h->round + HYPR_ROUND_CLOSED);
+	if (wq_has_sleeper(&h->wq))
+		wake_up_all(&h->wq);
+}
+
+/* On a thread that holds vcpu->mutex, with @vcpu loaded. */
+void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
+{
+	u8 next = READ_ONCE(vcpu->arch.hypr.next);
+	bool flush = hypr_vcpu_must_flush(vcpu, next);
+
+	if (next != vcpu->arch.hypr.view || flush)
+		hypr_vcpu_mmu_switch(vcpu, next, flush);
+}
+
+/*
+ * One look at the barrier.  The round is published anew each time: a swap may
+ * follow so closely on the one before that this vCPU never saw the barrier open
+ * in between, and then it is held for the later one.
+ *
+ * Which round it is and whether the barrier is closed are one word.  Were they
+ * two, a vCPU could find the barrier closed by the next round, publish the last
+ * one and go to sleep: nobody would wake it before that swap's deadline.
+ */
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+{
+	/* Pairs with the release in hypr_release(). */
+	u32 round = smp_load_acquire(&h->round);
+
+	if (vcpu->arch.hypr.round != round) {
+		/* All that this vCPU did in the old view is done. */
+		smp_store_release(&vcpu->arch.hypr.round, round);
+	}
+	return !(round & HYPR_ROUND_CLOSED);
+}
+
+/**
+ * kvm_hypr_vcpu_sync() - the barrier: wait for a swap to end, take the view
+ * @vcpu: loaded, its mutex held by this thread
+ *
+ * Services KVM_REQ_HYPR_VIEW.  The wait is bounded by the deadline of the swap.
+ */
+void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	unsigned int spins = 0;
+
+	while (!hypr_barrier_is_open(vcpu, h)) {
+		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
+			cpu_relax();
+		else
+			wait_event(h->wq, hypr_barrier_is_open(vcpu, h));
+	}
+	hypr_vcpu_take_view(vcpu);
+}
+
+/**
+ * kvm_hypr_vcpu_ioctl_begin() - take the view before a vCPU ioctl
+ * @vcpu: its mutex is held, it is not loaded
+ *
+ * So that KVM_SET_SREGS and others that look at guest memory look at that of
+ * the view which the vCPU is in.
+ */
+void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
+{
+	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
+		return;
+
+	vcpu_load(vcpu);
+	if (kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu))
+		kvm_hypr_vcpu_sync(vcpu);
+	vcpu_put(vcpu);
+}
