@@ -36,6 +36,17 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
+UNIT_VMO_ABI := out/tests/unit/vmo_abi_test
+UNIT_TESTS += $(UNIT_VMO_ABI)
+
+$(UNIT_OBJ)/%.o: tests/unit/%.cc tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 -O1 -Wall -Wextra -Werror -Iinclude -MMD -MP -c -o $@ $<
+
+$(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
+
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
