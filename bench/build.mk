@@ -15,7 +15,7 @@ out/obj/bench/%.o: bench/%.c bench/build.mk
 
 $(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
 	@mkdir -p $(@D)
-	$(CC) -static -pthread -o $@ $^ -ljansson
+	$(CC) -static -pthread -o $@ $^ $(LIB_LIBS)
 
 -include $(BENCH_DEMO_OBJ:.o=.d)
 

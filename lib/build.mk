@@ -7,8 +7,8 @@ LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/
 LIB_SRC := $(wildcard lib/*.c)
 LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
 LIB_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -fPIC -pthread
-# The JSON library that Debian has as a static one too.
-LIB_LIBS := -ljansson -pthread
+# Libraries that Debian has as static ones too.
+LIB_LIBS := -ljansson -lsodium -lxxhash -lzstd -pthread
 
 LIB_STATIC := out/lib/libhypr.a
 LIB_SHARED := out/lib/libhypr.so.$(LIB_VERSION)
@@ -43,8 +43,9 @@ $(LIB_PC): lib/hypr.pc.in include/hypr/hypr.h lib/build.mk
 
 .PHONY: install-lib
 install-lib: lib
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr
-	install -m 644 include/hypr/hypr.h $(DESTDIR)$(PREFIX)/include/hypr/
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr/abi
+	install -m 644 include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
+	install -m 644 include/hypr/abi/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
 	install -m 644 $(LIB_STATIC) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB_SHARED) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(PREFIX)/lib/libhypr.so.0

@@ -36,6 +36,14 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
+# VMO files, with a kit of their own.
+UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open)
+UNIT_TESTS += $(UNIT_VMO)
+
+$(UNIT_VMO): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
+
 UNIT_VMO_ABI := out/tests/unit/vmo_abi_test
 UNIT_TESTS += $(UNIT_VMO_ABI)
 

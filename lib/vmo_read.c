@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Memory of a VMO: copied out, or mapped. */
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "vmo.h"
+
+#define MAPPINGS_MAX	16384	/* of the 65530 that a process has by default */
+
+struct hypr_vmo *hypr_vmo_layer(struct hypr_vmo *vmo, uint32_t layer)
+{
+	while (layer--)
+		vmo = vmo->parent;
+	return vmo;
+}
+
+static uint64_t segment_end(const struct hypr_vmo_segment *segment)
+{
+	return segment->gpa + segment->pages * HYPR_VMO_PAGE_BYTES;
+}
+
+int hypr_vmo_read(struct hypr_vmo *vmo, uint64_t gpa, void *buf, uint64_t bytes)
+{
+	struct hypr_vmo_segment segment;
+	uint64_t skip, part;
+	uint8_t *to = buf;
+	int ret;
+
+	if (gpa > vmo->header.mem_bytes || bytes > vmo->header.mem_bytes - gpa)
+		return hypr_fail(-EINVAL, "%s: no memory at 0x%llx-0x%llx", vmo->file.name,
+				 (unsigned long long)gpa, (unsigned long long)(gpa + bytes));
+	while (bytes) {
+		skip = gpa % HYPR_VMO_PAGE_BYTES;
+		ret = hypr_vmo_segment(vmo, gpa - skip, &segment);
+		if (ret)
+			return ret;
+		part = segment_end(&segment) - gpa;
+		if (part > bytes)
+			part = bytes;
+		if (segment.flags & HYPR_VMO_RUN_ZERO)
+			memset(to, 0, part);
+		else
+			ret = hypr_vmo_file_read(&hypr_vmo_layer(vmo, segment.layer)->file,
+						 segment.offset + skip, to, part);
+		if (ret)
+			return ret;
+		gpa += part;
+		to += part;
+		bytes -= part;
+	}
+	return 0;
+}
+
+/* ---- mapping --------------------------------------------------------------- */
+
+/* What is one mapping: permissions may differ in it, files and offsets not. */
+static int next_mapping(const struct hypr_vmo *vmo, uint64_t gpa,
+			struct hypr_vmo_segment *mapping)
+{
+	struct hypr_vmo_segment more;
+	uint64_t end;
+	int ret;
+
+	ret = hypr_vmo_segment(vmo, gpa, mapping);
+	if (ret)
+		return ret;
+	for (;;) {
+		end = segment_end(mapping);
+		if (end == vmo->header.mem_bytes)
+			return 0;
+		ret = hypr_vmo_segment(vmo, end, &more);
+		if (ret)
+			return ret;
+		if (more.fd != mapping->fd ||
+		    (more.fd >= 0 && more.offset != mapping->offset + (end - mapping->gpa)))
+			return 0;
+		mapping->pages += more.pages;
+	}
+}
+
+/* How many pieces of at least @pages there are, up to MAPPINGS_MAX and one more. */
+static int count_mappings(const struct hypr_vmo *vmo, uint64_t pages, unsigned int *nr)
+{
+	struct hypr_vmo_segment mapping;
+	uint64_t gpa;
+	int ret;
+
+	*nr = 0;
+	for (gpa = 0; gpa < vmo->header.mem_bytes; gpa = segment_end(&mapping)) {
+		ret = next_mapping(vmo, gpa, &mapping);
+		if (ret)
+			return ret;
+		*nr += mapping.fd >= 0 && mapping.pages >= pages;
+		if (*nr > MAPPINGS_MAX)
+			return 0;
+	}
+	return 0;
+}
+
+/* Beyond the end of a file a mapping would be made all the same. */
+static int check_mappable(const struct hypr_vmo *vmo)
+{
+	struct stat st;
+
+	for (; vmo; vmo = vmo->parent) {
+		if (vmo->file.chunk)
+			return hypr_fail(-EOPNOTSUPP, "%s: packed; it can be mapped after hypr vmo unpack",
+					 vmo->file.name);
+		if (fstat(vmo->file.fd, &st) < 0)
+			return hypr_fail_sys(-errno, "%s", vmo->file.name);
+		if ((uint64_t)st.st_size < vmo->file.disk_bytes)
+			return hypr_fail(-EBADMSG, "%s: truncated to %llu bytes while it was open",
+					 vmo->file.name, (unsigned long long)st.st_size);
+	}
+	return 0;
+}
+
+static int map_at(void *mem, uint64_t bytes, int prot, int flags, int fd, uint64_t offset)
+{
+	return mmap(mem, bytes, prot, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | flags, fd,
+		    (off_t)offset) == MAP_FAILED ? -errno : 0;
+}
+
+static int map_data(struct hypr_vmo *vmo, uint8_t *mem, uint64_t least_pages)
+{
+	struct hypr_vmo_segment mapping;
+	uint64_t gpa, bytes;
+	int ret;
+
+	for (gpa = 0; gpa < vmo->header.mem_bytes; gpa = segment_end(&mapping)) {
+		ret = next_mapping(vmo, gpa, &mapping);
+		if (ret)
+			return ret;
+		bytes = mapping.pages * HYPR_VMO_PAGE_BYTES;
+		if (mapping.fd < 0)
+			continue;
+		if (mapping.pages < least_pages) {
+			ret = hypr_vmo_read(vmo, gpa, mem + gpa, bytes);
+			if (ret)
+				return ret;
+			continue;
+		}
+		ret = map_at(mem + gpa, bytes, PROT_READ | PROT_WRITE, 0, mapping.fd,
+			     mapping.offset);
+		if (ret)
+			return hypr_fail_sys(ret, "%s: mapping 0x%llx bytes at GPA 0x%llx",
+					     vmo->file.name, (unsigned long long)bytes,
+					     (unsigned long long)gpa);
+	}
+	return 0;
+}
+
+int hypr_vmo_map(struct hypr_vmo *vmo, void *mem)
+{
+	uint64_t least_pages = 1, mem_bytes = vmo->header.mem_bytes;
+	unsigned int nr;
+	int ret;
+
+	ret = check_mappable(vmo);
+	if (!ret)
+		ret = count_mappings(vmo, least_pages, &nr);
+	while (!ret && nr > MAPPINGS_MAX) {
+		least_pages *= 2;
+		ret = count_mappings(vmo, least_pages, &nr);
+	}
+	if (ret)
+		goto reserve;
+	ret = map_at(mem, mem_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS, -1, 0);
+	if (ret) {
+		hypr_fail_sys(ret, "%s: %llu bytes of memory", vmo->file.name,
+			      (unsigned long long)mem_bytes);
+		goto reserve;
+	}
+	ret = map_data(vmo, mem, least_pages);
+	if (!ret)
+		return 0;
+reserve:
+	map_at(mem, mem_bytes, PROT_NONE, MAP_ANONYMOUS, -1, 0);
+	return ret;
+}

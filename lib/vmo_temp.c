@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A file that is complete once it has its name.  It is written without one
+ * (O_TMPFILE), so that whoever kills the writer leaves nothing; to replace a
+ * file, or where the file system knows no O_TMPFILE, it has a temporary name and
+ * a lock.  A file of such a name whose lock nobody holds belongs to nobody.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmo.h"
+
+#define SUFFIX		".hypr-tmp"
+#define TRIES		100
+
+static int split(struct hypr_vmo_temp *temp, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	char *folder;
+
+	if (!*base || !strcmp(base, ".") || !strcmp(base, "..") ||
+	    strlen(base) > HYPR_VMO_NAME_MAX_BYTES)
+		return hypr_fail(-EINVAL, "%.80s: no name for a file", path);
+	strcpy(temp->base, base);
+	folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	if (!folder)
+		return hypr_fail(-ENOMEM, "%.80s: no memory", path);
+	temp->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	return temp->dir < 0 ? hypr_fail_sys(-errno, "%.80s: its folder", path) : 0;
+}
+
+/* ---- names of temporary files ---------------------------------------------- */
+
+/* A name may be as long as a file's can be: the temporary one keeps its start. */
+static void make_name(struct hypr_vmo_temp *temp)
+{
+	uint32_t number = 0;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		number = (uint32_t)getpid();
+	snprintf(temp->name, sizeof(temp->name), ".%.200s.%08x" SUFFIX, temp->base, number);
+}
+
+static bool is_temp_name(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(SUFFIX);
+
+	return name[0] == '.' && len > suffix && !strcmp(name + len - suffix, SUFFIX);
+}
+
+static void remove_if_stale(int dir, const char *name)
+{
+	struct stat st, here;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	/* The name must still be that of the file whose lock was free. */
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !flock(fd, LOCK_EX | LOCK_NB) &&
+	    !fstatat(dir, name, &here, AT_SYMLINK_NOFOLLOW) && here.st_ino == st.st_ino &&
+	    here.st_dev == st.st_dev)
+		unlinkat(dir, name, 0);
+	close(fd);
+}
+
+static void remove_stale(int dir)
+{
+	struct dirent *entry;
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(list))) {
+		if (is_temp_name(entry->d_name))
+			remove_if_stale(dir, entry->d_name);
+	}
+	closedir(list);
+}
+
+/* Another writer may take a file for stale before it is locked: then once more. */
+static int create_named(struct hypr_vmo_temp *temp)
+{
+	struct stat st;
+	int tries;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		make_name(temp);
+		temp->fd = openat(temp->dir, temp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+				  0600);
+		if (temp->fd < 0 && errno == EEXIST)
+			continue;
+		if (temp->fd < 0)
+			break;
+		if (!flock(temp->fd, LOCK_EX | LOCK_NB) && !fstat(temp->fd, &st) && st.st_nlink)
+			return 0;
+		close(temp->fd);
+		temp->fd = -1;
+		errno = EAGAIN;
+	}
+	temp->name[0] = '\0';
+	return -errno;
+}
+
+static int link_to(const struct hypr_vmo_temp *temp, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", temp->fd);
+	if (!linkat(AT_FDCWD, path, temp->dir, name, AT_SYMLINK_FOLLOW))
+		return 0;
+	if (errno == EEXIST)
+		return -EEXIST;
+	/* Without /proc; needs rights. */
+	return linkat(temp->fd, "", temp->dir, name, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int link_temp(struct hypr_vmo_temp *temp)
+{
+	int tries, ret = -EEXIST;
+
+	for (tries = 0; ret == -EEXIST && tries < TRIES; tries++) {
+		make_name(temp);
+		ret = link_to(temp, temp->name);
+	}
+	if (ret)
+		temp->name[0] = '\0';
+	return ret;
+}
+
+/* ---- from creation to its name --------------------------------------------- */
+
+int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags)
+{
+	struct stat st;
+	int ret;
+
+	memset(temp, 0, sizeof(*temp));
+	temp->fd = temp->dir = -1;
+	temp->replace = flags & HYPR_VMO_REPLACE;
+	if (flags & ~HYPR_VMO_REPLACE)
+		return hypr_fail(-EINVAL, "%.80s: unknown flags 0x%x", path, flags);
+	ret = split(temp, path);
+	if (ret)
+		return ret;
+	if (!temp->replace && !fstatat(temp->dir, temp->base, &st, AT_SYMLINK_NOFOLLOW)) {
+		ret = hypr_fail(-EEXIST, "%.80s: it is there already", path);
+		goto destroy;
+	}
+	remove_stale(temp->dir);
+	temp->fd = openat(temp->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (temp->fd >= 0) {
+		/* For the moment in which it has a temporary name. */
+		flock(temp->fd, LOCK_EX | LOCK_NB);
+		return 0;
+	}
+	ret = create_named(temp);
+	if (!ret)
+		return 0;
+	hypr_fail_sys(ret, "%.80s: a file in its folder", path);
+destroy:
+	hypr_vmo_temp_destroy(temp);
+	return ret;
+}
+
+static int give_name(struct hypr_vmo_temp *temp)
+{
+	int ret;
+
+	if (!temp->replace && !temp->name[0])
+		return link_to(temp, temp->base);
+	if (!temp->name[0]) {
+		ret = link_temp(temp);
+		if (ret)
+			return ret;
+	}
+	if (!temp->replace && linkat(temp->dir, temp->name, temp->dir, temp->base, 0) < 0)
+		return -errno;
+	if (!temp->replace)
+		unlinkat(temp->dir, temp->name, 0);
+	else if (renameat(temp->dir, temp->name, temp->dir, temp->base) < 0)
+		return -errno;
+	temp->name[0] = '\0';
+	return 0;
+}
+
+int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp)
+{
+	int ret;
+
+	if (fsync(temp->fd) < 0)
+		return hypr_fail_sys(-errno, "%.80s: writing it to the disk", temp->base);
+	ret = give_name(temp);
+	if (ret)
+		return hypr_fail_sys(ret, "%.80s: giving the file its name", temp->base);
+	/* Some file systems sync no folders; there is nothing better to do there. */
+	if (fsync(temp->dir) < 0 && errno != EINVAL)
+		return hypr_fail_sys(-errno, "%.80s: writing its folder to the disk", temp->base);
+	return 0;
+}
+
+void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp)
+{
+	if (temp->name[0])
+		unlinkat(temp->dir, temp->name, 0);
+	temp->name[0] = '\0';
+	if (temp->fd >= 0)
+		close(temp->fd);
+	if (temp->dir >= 0)
+		close(temp->dir);
+	temp->fd = temp->dir = -1;
+}
+
+int hypr_vmo_write(int fd, uint64_t offset, const void *data, uint64_t bytes)
+{
+	const uint8_t *from = data;
+	ssize_t n;
+
+	while (bytes) {
+		n = pwrite(fd, from, bytes, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		from += n;
+		offset += (uint64_t)n;
+		bytes -= (uint64_t)n;
+	}
+	return 0;
+}

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* VMO files written and read back: what comes back, and what a writer refuses. */
+#include "vmo_kit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void assert_memory(struct hypr_vmo *vmo, const uint8_t *mem)
+{
+	uint8_t *read = malloc(KIT_BYTES), *map;
+
+	assert_int_equal(hypr_vmo_read(vmo, 0, read, KIT_BYTES), 0);
+	assert_memory_equal(read, mem, KIT_BYTES);
+	free(read);
+	map = mmap(NULL, KIT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(hypr_vmo_map(vmo, map), 0);
+	assert_memory_equal(map, mem, KIT_BYTES);
+	/* Private: the file does not change. */
+	memset(map, 0xee, KIT_BYTES);
+	read = malloc(KIT_BYTES);
+	assert_int_equal(hypr_vmo_read(vmo, 0, read, KIT_BYTES), 0);
+	assert_memory_equal(read, mem, KIT_BYTES);
+	free(read);
+	munmap(map, KIT_BYTES);
+}
+
+static void test_memory_and_sections_come_back(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_info info;
+	struct hypr_vmo *vmo;
+	const void *data;
+	uint32_t version;
+	struct stat st;
+	size_t bytes;
+
+	(void)ctx;
+	kit_write("a.vmo", mem, NULL);
+	assert_int_equal(stat(kit_path("a.vmo"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	vmo = kit_open("a.vmo");
+	assert_memory(vmo, mem);
+	assert_int_equal(hypr_vmo_section(vmo, HYPR_VMO_VCPU, 1, &data, &bytes, &version), 0);
+	assert_int_equal(bytes, 500);
+	assert_int_equal(version, 7);
+	assert_int_equal(((const uint8_t *)data)[499], 0x11);
+	assert_int_equal(hypr_vmo_section(vmo, 1000, 3, &data, &bytes, NULL), 0);
+	assert_memory_equal(data, "of another time", bytes);
+	assert_int_equal(hypr_vmo_section(vmo, HYPR_VMO_PIT, 0, &data, &bytes, NULL), -ENOENT);
+	assert_int_equal(hypr_vmo_section(vmo, HYPR_VMO_DATA, 0, &data, &bytes, NULL), -EINVAL);
+
+	hypr_vmo_info(vmo, &info);
+	assert_int_equal(info.nr_vcpus, 2);
+	assert_int_equal(info.layers, 1);
+	assert_int_equal(info.mem_bytes, KIT_BYTES);
+	assert_int_equal(info.created_ns, 1700000000000000000u);
+	assert_int_equal(info.file_bytes, st.st_size);
+	assert_int_equal(info.pages_stored, 14);
+	assert_int_equal(info.pages_zero, KIT_PAGES - 14);
+	assert_false(info.packed);
+	assert_false(info.has_signature);
+	hypr_vmo_close(vmo);
+	free(mem);
+}
+
+static void test_zero_pages_take_no_space(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo_info info;
+	struct hypr_vmo *vmo;
+	uint8_t *mem = calloc(KIT_PAGES, PAGE);
+
+	(void)ctx;
+	params.mem_bytes = 16ull << 30;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, KIT_BYTES, NULL, 1000, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	vmo = kit_open("a.vmo");
+	hypr_vmo_info(vmo, &info);
+	assert_int_equal(info.pages_stored, 0);
+	assert_int_equal(info.pages_zero, 4 << 20);
+	assert_int_equal(info.nr_runs, 1);
+	assert_true(info.file_bytes < 2 * PAGE);
+	hypr_vmo_close(vmo);
+	free(mem);
+}
+
+/* Permissions are kept page by page; what is never added is zero, and RWX. */
+static void test_permissions_and_gaps(void **ctx)
+{
+	static const uint32_t flags[] = {
+		HYPR_VMO_RUN_R, HYPR_VMO_RUN_R | HYPR_VMO_RUN_W,
+		HYPR_VMO_RUN_R | HYPR_VMO_RUN_X, RWX,
+	};
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_segment segment;
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo *vmo;
+	unsigned int i;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(hypr_vmo_writer_pages(w, (8 * i + 1) * PAGE,
+						       mem + (8 * i + 1) * PAGE, 1, flags[i]), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	vmo = kit_open("a.vmo");
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(hypr_vmo_segment(vmo, (8 * i + 1) * PAGE, &segment), 0);
+		assert_int_equal(segment.flags, flags[i]);
+		assert_int_equal(segment.pages, 1);
+		assert_int_equal(segment.offset, (1 + i) * PAGE);
+		assert_int_equal(hypr_vmo_segment(vmo, (8 * i + 2) * PAGE, &segment), 0);
+		assert_int_equal(segment.flags, RWX | HYPR_VMO_RUN_ZERO);
+		assert_int_equal(segment.fd, -1);
+	}
+	assert_int_equal(hypr_vmo_segment(vmo, KIT_BYTES, &segment), -EINVAL);
+	assert_int_equal(hypr_vmo_segment(vmo, 1, &segment), -EINVAL);
+	hypr_vmo_close(vmo);
+	free(mem);
+}
+
+static void test_read_any_range(void **ctx)
+{
+	static const struct { uint64_t gpa, bytes; } ranges[] = {
+		{ 0, 0 }, { 0, 1 }, { PAGE - 1, 2 }, { 3 * PAGE - 5, 5000 }, { 5 * PAGE + 7, 100 },
+		{ KIT_BYTES - 1, 1 }, { KIT_BYTES, 0 }, { 1, KIT_BYTES - 2 },
+	};
+	uint8_t *mem = kit_memory(), *read = malloc(KIT_BYTES);
+	struct hypr_vmo *vmo;
+	size_t i;
+
+	(void)ctx;
+	kit_write("a.vmo", mem, NULL);
+	vmo = kit_open("a.vmo");
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		assert_int_equal(hypr_vmo_read(vmo, ranges[i].gpa, read, ranges[i].bytes), 0);
+		assert_int_equal(memcmp(read, mem + ranges[i].gpa, ranges[i].bytes), 0);
+	}
+	assert_int_equal(hypr_vmo_read(vmo, KIT_BYTES, read, 1), -EINVAL);
+	assert_int_equal(hypr_vmo_read(vmo, 1, read, KIT_BYTES), -EINVAL);
+	assert_int_equal(hypr_vmo_read(vmo, 4, read, UINT64_MAX - 2), -EINVAL);
+	hypr_vmo_close(vmo);
+	free(read);
+	free(mem);
+}
+
+/* Seeded memories, sizes, pieces and permissions. */
+static void round_trip(uint64_t *state)
+{
+	uint64_t pages = 1 + kit_random(state) % 600, done = 0, part;
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = calloc(pages, PAGE), *read = malloc(pages * PAGE);
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo *vmo;
+	uint64_t i;
+
+	params.mem_bytes = pages * PAGE;
+	params.flags = HYPR_VMO_REPLACE;
+	for (i = 0; i < pages; i++) {
+		if (kit_random(state) % 3)
+			kit_fill(mem + i * PAGE, kit_random(state));
+	}
+	assert_int_equal(hypr_vmo_writer_create(kit_path("r.vmo"), &params, &w), 0);
+	while (done < pages) {
+		part = 1 + kit_random(state) % (pages - done);
+		assert_int_equal(hypr_vmo_writer_pages(w, done * PAGE, mem + done * PAGE, part,
+						       HYPR_VMO_RUN_R | (kit_random(state) & 6)),
+				 0);
+		done += part;
+	}
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	vmo = kit_open("r.vmo");
+	assert_int_equal(hypr_vmo_read(vmo, 0, read, pages * PAGE), 0);
+	assert_int_equal(memcmp(read, mem, pages * PAGE), 0);
+	hypr_vmo_close(vmo);
+	free(read);
+	free(mem);
+}
+
+static void test_round_trips(void **ctx)
+{
+	uint64_t state = kit_seed();
+	int i;
+
+	(void)ctx;
+	for (i = 0; i < 60; i++)
+		round_trip(&state);
+}
+
+static void test_writer_refuses(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo_range bad = { PAGE, KIT_PAGES };
+
+	(void)ctx;
+	params.mem_bytes = PAGE + 1;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EINVAL);
+	params.mem_bytes = 0;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EINVAL);
+	params = kit_params(NULL);
+	params.nr_vcpus = HYPR_VMO_VCPUS_MAX + 1;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EINVAL);
+	params = kit_params(NULL);
+	params.size = 8;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EINVAL);
+	params = kit_params(NULL);
+	params.flags = 8;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EINVAL);
+	params = kit_params(NULL);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("."), &params, &w), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("no/a.vmo"), &params, &w), -ENOENT);
+
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 8 * PAGE, mem, 2, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_RUNS, 0, 1, 0, "", 0), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, 0, 1, 0, "", 0), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_VCPU, 2, 1, 0, "", 0), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_PIT, 1, 1, 0, "", 0), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_PIT, 0, 1, 2, "", 0), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_PIT, 0, 1, 0, mem,
+						 HYPR_VMO_OPAQUE_MAX_BYTES + 1), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_WORKING_SET, 0, 1, 0, &bad,
+						 sizeof(bad)), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_PIT, 0, 1, 0, "", 0), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_PIT, 0, 1, 0, "", 0), -EEXIST);
+	/* A wrong call is no failed write: it can go on. */
+	assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, 1, RWX), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_pages(w, 10 * PAGE + 1, mem, 1, RWX), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_pages(w, 10 * PAGE, mem, 1, HYPR_VMO_RUN_W), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_pages(w, 10 * PAGE, mem, 1, 0xff), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_pages(w, 10 * PAGE, mem, KIT_PAGES - 9, RWX), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_pages(w, 12 * PAGE, mem, 1, RWX), -EINVAL);
+	assert_int_equal(hypr_vmo_writer_section(w, HYPR_VMO_RTC, 0, 1, 0, "", 0), -EINVAL);
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_close(kit_open("a.vmo"));
+	free(mem);
+}
+
+static void test_too_many_sections(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+	unsigned int i;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	for (i = 0; i < HYPR_VMO_SECTIONS_MAX - 4; i++)
+		assert_int_equal(hypr_vmo_writer_section(w, 1000, i, 1,
+							 HYPR_VMO_SECTION_OPTIONAL, &i,
+							 sizeof(i)), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, i, 1, HYPR_VMO_SECTION_OPTIONAL, &i,
+						 sizeof(i)), -E2BIG);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_close(kit_open("a.vmo"));
+}
+
+/* ---- what stands under which name ------------------------------------------ */
+
+static void test_nothing_before_the_commit(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX), 0);
+	assert_int_equal(access(kit_path("a.vmo"), F_OK), -1);
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_writer_destroy(NULL);
+	assert_int_equal(kit_count(), 0);
+	free(mem);
+}
+
+static void test_a_file_that_is_there_stays(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w, *late;
+	struct hypr_vmo *vmo;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &late), 0);
+	kit_write("a.vmo", mem, NULL);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), -EEXIST);
+	assert_int_equal(hypr_vmo_writer_commit(late, NULL), -EEXIST);
+	hypr_vmo_writer_destroy(late);
+	vmo = kit_open("a.vmo");
+	assert_memory(vmo, mem);
+
+	/* Replaced at once; who has the old one open keeps it. */
+	params.flags = HYPR_VMO_REPLACE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	assert_memory(vmo, mem);
+	hypr_vmo_close(vmo);
+	memset(mem, 0, KIT_BYTES);
+	vmo = kit_open("a.vmo");
+	assert_memory(vmo, mem);
+	hypr_vmo_close(vmo);
+	assert_int_equal(kit_count(), 1);
+	free(mem);
+}
+
+/* A limit on the length of files stands for a full disk: it comes at any place. */
+static int write_limited(rlim_t limit, const uint8_t *mem)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct rlimit old, now;
+	struct hypr_vmo_writer *w;
+	int ret;
+
+	getrlimit(RLIMIT_FSIZE, &old);
+	now = old;
+	now.rlim_cur = limit;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	setrlimit(RLIMIT_FSIZE, &now);
+	ret = hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX);
+	if (ret)
+		assert_int_equal(hypr_vmo_writer_commit(w, NULL), -EINVAL);
+	else
+		ret = hypr_vmo_writer_commit(w, NULL);
+	setrlimit(RLIMIT_FSIZE, &old);
+	hypr_vmo_writer_destroy(w);
+	return ret;
+}
+
+static void test_no_space_leaves_nothing(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	struct stat st;
+	rlim_t limit;
+
+	(void)ctx;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(write_limited(1 << 20, mem), 0);
+	assert_int_equal(stat(kit_path("a.vmo"), &st), 0);
+	unlink(kit_path("a.vmo"));
+	for (limit = 0; limit < (rlim_t)st.st_size; limit += 331) {
+		assert_int_equal(write_limited(limit, mem), -EFBIG);
+		assert_int_equal(kit_count(), 0);
+	}
+	signal(SIGXFSZ, SIG_DFL);
+	free(mem);
+}
+
+/* Killed at any moment: no file of the final name that is not whole, no litter. */
+static void write_for_ever(const uint8_t *mem)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+
+	params.flags = HYPR_VMO_REPLACE;
+	for (;;) {
+		if (hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w) ||
+		    hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX) ||
+		    hypr_vmo_writer_commit(w, NULL))
+			_exit(1);
+		hypr_vmo_writer_destroy(w);
+	}
+}
+
+static void test_kill_leaves_whole_files_only(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint64_t state = kit_seed();
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w;
+	int i, status;
+	pid_t pid;
+
+	(void)ctx;
+	for (i = 0; i < 200; i++) {
+		pid = fork();
+		if (!pid)
+			write_for_ever(mem);
+		usleep((useconds_t)(kit_random(&state) % 8000));
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		if (!access(kit_path("a.vmo"), F_OK)) {
+			struct hypr_vmo *vmo = kit_open("a.vmo");
+
+			assert_memory(vmo, mem);
+			hypr_vmo_close(vmo);
+		}
+	}
+	/* What may be left of the instant of a replacement goes with the next one. */
+	params.flags = HYPR_VMO_REPLACE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	assert_int_equal(kit_count(), 1);
+	free(mem);
+}
+
+static void test_litter_goes_and_what_is_in_use_stays(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	int fd;
+
+	(void)ctx;
+	fd = open(kit_path(".x.vmo.00000001.hypr-tmp"), O_CREAT | O_RDWR, 0600);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	close(open(kit_path(".x.vmo.00000002.hypr-tmp"), O_CREAT | O_RDWR, 0600));
+	close(open(kit_path("not.hypr-tmp"), O_CREAT | O_RDWR, 0600));
+	kit_write("a.vmo", mem, NULL);
+	assert_int_equal(access(kit_path(".x.vmo.00000001.hypr-tmp"), F_OK), 0);
+	assert_int_equal(access(kit_path(".x.vmo.00000002.hypr-tmp"), F_OK), -1);
+	assert_int_equal(access(kit_path("not.hypr-tmp"), F_OK), 0);
+	close(fd);
+	free(mem);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_memory_and_sections_come_back),
+		T(test_zero_pages_take_no_space),
+		T(test_permissions_and_gaps),
+		T(test_read_any_range),
+		T(test_round_trips),
+		T(test_writer_refuses),
+		T(test_too_many_sections),
+		T(test_nothing_before_the_commit),
+		T(test_a_file_that_is_there_stays),
+		T(test_no_space_leaves_nothing),
+		T(test_kill_leaves_whole_files_only),
+		T(test_litter_goes_and_what_is_in_use_stays),
+	};
+
+	return cmocka_run_group_tests_name("vmo_write", tests, NULL, NULL) ? 1 : 0;
+}
