@@ -14,7 +14,8 @@ static int refused(const struct cli_args *args, const char *verb, const char *vm
 	const char *error = cli_str(answer, "error");
 	int err = (int)-cli_int(answer, "errno");
 
-	if (err == -ENOENT)
+	/* A file may not be there either. */
+	if (err == -ENOENT && !strncmp(error, "no view", strlen("no view")))
 		return cli_fail(args, EXIT_NO_VIEW, verb, "%s: %s (hypr views %s lists them)",
 				vm, error, vm);
 	return cli_fail(args, cli_code(err), verb, "%s: %s", vm, error);

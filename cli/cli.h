@@ -50,7 +50,8 @@ struct cli_args {
  * struct cli_command - one command
  * @args: its arguments, for the usage line
  * @summary: one line
- * @nr_args: how many it takes, exactly
+ * @nr_args: how many it takes
+ * @nr_optional: and how many more it may take
  * @run: Return: an exit code
  */
 struct cli_command {
@@ -59,11 +60,12 @@ struct cli_command {
 	const char *summary;
 	const struct cli_option *options;
 	int nr_args;
+	int nr_optional;
 	int (*run)(const struct cli_args *args);
 };
 
-extern const struct cli_command cmd_doctor, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
-	cmd_resume, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views;
+extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
+	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views;
 
 /* parse.c: nothing here prints */
 
@@ -118,6 +120,15 @@ const char *cli_str(const json_t *object, const char *key);
  */
 int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	     json_t **answer);
+
+/* path.c */
+
+/**
+ * cli_path() - a file's name as the VM's process can use it
+ * @path: out: absolute, to be freed; the folder is there, the file need not be
+ * Return: EXIT_OK, or an exit code after having said what is wrong.
+ */
+int cli_path(const struct cli_args *args, const char *verb, const char *file, char **path);
 
 /* tty.c */
 

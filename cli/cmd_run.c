@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hypr run: a VM, in this process.  In the foreground its serial line is on
+ * hypr run, hypr resurrect: a VM, in this process, from a kernel or from a VMO.  In the foreground its serial line is on
  * stdin and stdout; detached, it goes into a log file, and the command returns
  * when the VM runs.  KVM ties a VM to the process that made it, so detaching
  * forks before anything is made, and the child tells the parent how it went.
@@ -19,24 +19,42 @@
 #include "cli.h"
 #include "hypr/hypr.h"
 
+/* The first are both commands', the others of one each. */
 enum {
-	NAME, KERNEL, INITRD, CMDLINE, MEM, VCPUS, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH,
-	LOG,
+	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG,
+	KERNEL, INITRD, CMDLINE, MEM, VCPUS,
+	TIME = KERNEL, PREFAULT,
 };
 
+#define OPTIONS_OF_BOTH								\
+	[NAME] = { "name", 'n', "NAME", "name of the VM (needed)" },		\
+	[PIN] = { "pin", 'p', "LIST",						\
+		  "host CPUs for the vCPUs in turn, as 1,2 or 1-3" },		\
+	[ENGINE] = { "engine", 'e', "ENGINE",					\
+		     "ept-swap; nothing else is taken instead" },		\
+	[FORCED] = { "forced", 0, NULL, "never ask the guest to park" },	\
+	[PAUSE_TIMEOUT] = { "pause-timeout", 0, "MS",				\
+			    "for the guest to park (2000)" },			\
+	[DETACH] = { "detach", 'd', NULL,					\
+		     "return when it runs; console into a log file" },		\
+	[LOG] = { "log", 'l', "FILE",						\
+		  "log of a detached VM (NAME.log beside its socket)" }
+
 static const struct cli_option options[] = {
-	[NAME] = { "name", 'n', "NAME", "name of the VM (needed)" },
+	OPTIONS_OF_BOTH,
 	[KERNEL] = { "kernel", 'k', "FILE", "bzImage to boot (needed)" },
 	[INITRD] = { "initrd", 'i', "FILE", "initial file system" },
 	[CMDLINE] = { "cmdline", 'c', "WORDS", "kernel command line (console=ttyS0)" },
 	[MEM] = { "mem", 'm', "SIZE", "memory (16M)" },
 	[VCPUS] = { "vcpus", 'v', "N", "vCPUs, 1 to 64 (1)" },
-	[PIN] = { "pin", 'p', "LIST", "host CPUs for the vCPUs in turn, as 1,2 or 1-3" },
-	[ENGINE] = { "engine", 'e', "ENGINE", "ept-swap; nothing else is taken instead" },
-	[FORCED] = { "forced", 0, NULL, "never ask the guest to park" },
-	[PAUSE_TIMEOUT] = { "pause-timeout", 0, "MS", "for the guest to park (2000)" },
-	[DETACH] = { "detach", 'd', NULL, "return when it runs; console into a log file" },
-	[LOG] = { "log", 'l', "FILE", "log of a detached VM (NAME.log beside its socket)" },
+	{ 0 },
+};
+
+static const struct cli_option resurrect_options[] = {
+	OPTIONS_OF_BOTH,
+	[TIME] = { "time", 't', "HOW", "the guest's clock: freeze (default) or continue" },
+	[PREFAULT] = { "prefault", 0, "WHAT",
+		       "tables built before it runs: all (default) or none" },
 	{ 0 },
 };
 
@@ -49,6 +67,7 @@ struct outcome {
 
 struct setup {
 	struct hypr_vm_config config;
+	const char *verb;
 	int pin[HYPR_VCPUS_MAX];
 	bool detach;
 	char log[512];
@@ -65,21 +84,15 @@ static int read_numbers(const struct cli_args *args, struct setup *setup)
 	const char *const *option = args->option;
 	int nr;
 
-	if (option[MEM] && cli_parse_size(option[MEM], &config->mem_bytes))
-		return cli_fail(args, EXIT_USAGE, "run", "--mem %.40s is no size (16M, 1G, ...)",
-				option[MEM]);
-	if (option[VCPUS] && cli_parse_uint(option[VCPUS], HYPR_VCPUS_MAX, &config->vcpus))
-		return cli_fail(args, EXIT_USAGE, "run", "--vcpus %.40s is not 1 to %d",
-				option[VCPUS], HYPR_VCPUS_MAX);
 	if (option[PAUSE_TIMEOUT] &&
 	    cli_parse_uint(option[PAUSE_TIMEOUT], 600000, &config->pause_timeout_ms))
-		return cli_fail(args, EXIT_USAGE, "run",
+		return cli_fail(args, EXIT_USAGE, setup->verb,
 				"--pause-timeout %.40s is no number of milliseconds up to 600000",
 				option[PAUSE_TIMEOUT]);
 	if (option[PIN]) {
 		nr = cli_parse_list(option[PIN], setup->pin, HYPR_VCPUS_MAX);
 		if (nr < 0)
-			return cli_fail(args, EXIT_USAGE, "run",
+			return cli_fail(args, EXIT_USAGE, setup->verb,
 					"--pin %.40s is no list of host CPUs (1,2 or 1-3)",
 					option[PIN]);
 		config->pin = setup->pin;
@@ -98,12 +111,12 @@ static int choose_log(const struct cli_args *args, struct setup *setup)
 	} else {
 		ret = hypr_runtime_dir(dir, sizeof(dir));
 		if (ret)
-			return cli_fail(args, EXIT_FAILED, "run", "%s", hypr_error());
+			return cli_fail(args, EXIT_FAILED, setup->verb, "%s", hypr_error());
 		len = snprintf(setup->log, sizeof(setup->log), "%s/%s.log", dir,
 			       setup->config.name);
 	}
 	if (len < 0 || (size_t)len >= sizeof(setup->log))
-		return cli_fail(args, EXIT_USAGE, "run", "the log's name is too long");
+		return cli_fail(args, EXIT_USAGE, setup->verb, "the log's name is too long");
 	return EXIT_OK;
 }
 
@@ -114,17 +127,12 @@ static int read_options(const struct cli_args *args, struct setup *setup)
 
 	*config = (struct hypr_vm_config)HYPR_VM_CONFIG_INIT;
 	if (!option[NAME])
-		return cli_fail(args, EXIT_USAGE, "run", "--name is missing");
-	if (!option[KERNEL])
-		return cli_fail(args, EXIT_USAGE, "run", "--kernel is missing");
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--name is missing");
 	if (hypr_name_check(option[NAME]))
-		return cli_fail(args, EXIT_USAGE, "run", "%s", hypr_error());
+		return cli_fail(args, EXIT_USAGE, setup->verb, "%s", hypr_error());
 	if (option[LOG] && !option[DETACH])
-		return cli_fail(args, EXIT_USAGE, "run", "--log goes with --detach only");
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--log goes with --detach only");
 	config->name = option[NAME];
-	config->kernel = option[KERNEL];
-	config->initrd = option[INITRD];
-	config->cmdline = option[CMDLINE];
 	config->engine = option[ENGINE];
 	config->flags = option[FORCED] ? HYPR_VM_FORCED : 0;
 	setup->detach = option[DETACH] != NULL;
@@ -133,8 +141,44 @@ static int read_options(const struct cli_args *args, struct setup *setup)
 	return read_numbers(args, setup);
 }
 
+static int read_boot_options(const struct cli_args *args, struct setup *setup)
+{
+	struct hypr_vm_config *config = &setup->config;
+	const char *const *option = args->option;
+
+	if (!option[KERNEL])
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--kernel is missing");
+	if (option[MEM] && cli_parse_size(option[MEM], &config->mem_bytes))
+		return cli_fail(args, EXIT_USAGE, setup->verb,
+				"--mem %.40s is no size (16M, 1G, ...)", option[MEM]);
+	if (option[VCPUS] && cli_parse_uint(option[VCPUS], HYPR_VCPUS_MAX, &config->vcpus))
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--vcpus %.40s is not 1 to %d",
+				option[VCPUS], HYPR_VCPUS_MAX);
+	config->kernel = option[KERNEL];
+	config->initrd = option[INITRD];
+	config->cmdline = option[CMDLINE];
+	return EXIT_OK;
+}
+
+static int read_load_options(const struct cli_args *args, struct setup *setup)
+{
+	const char *time = args->option[TIME], *prefault = args->option[PREFAULT];
+	struct hypr_vm_config *config = &setup->config;
+
+	if (time && !strcmp(time, "continue"))
+		config->load_flags |= HYPR_LOAD_TIME_CONTINUE;
+	else if (time && strcmp(time, "freeze"))
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--time is freeze or continue");
+	if (prefault && !strcmp(prefault, "none"))
+		config->load_flags |= HYPR_LOAD_PREFAULT_NONE;
+	else if (prefault && strcmp(prefault, "all"))
+		return cli_fail(args, EXIT_USAGE, setup->verb, "--prefault is all or none");
+	config->vmo = args->arg[0];
+	return EXIT_OK;
+}
+
 /* Before anything is built: is there a VM of this name? */
-static int check_name_free(const struct cli_args *args, const char *name)
+static int check_name_free(const struct cli_args *args, const char *verb, const char *name)
 {
 	char *answer = NULL;
 	int ret = hypr_client_call(name, "{\"op\":\"info\"}", &answer);
@@ -142,7 +186,7 @@ static int check_name_free(const struct cli_args *args, const char *name)
 	free(answer);
 	if (ret)
 		return EXIT_OK;
-	return cli_fail(args, EXIT_EXISTS, "run",
+	return cli_fail(args, EXIT_EXISTS, verb,
 			"%s: a VM of this name runs already (hypr stop %s ends it)", name, name);
 }
 
@@ -256,7 +300,7 @@ static int run_foreground(const struct cli_args *args, struct setup *setup)
 	code = start_vm(setup, &vm, &server, error);
 	if (code) {
 		cli_tty_stop();
-		return cli_fail(args, code, "run", "%s", error);
+		return cli_fail(args, code, setup->verb, "%s", error);
 	}
 	say(args, setup, "runs", "state",
 	    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid());
@@ -265,7 +309,7 @@ static int run_foreground(const struct cli_args *args, struct setup *setup)
 	hypr_server_stop(server);
 	cli_tty_stop();
 	if (code)
-		cli_fail(args, code, "run", "%s: %s", setup->config.name, info.end_reason);
+		cli_fail(args, code, setup->verb, "%s: %s", setup->config.name, info.end_reason);
 	else
 		say(args, setup, "ended: ", "end_reason", info.end_reason, getpid());
 	hypr_vm_destroy(vm);
@@ -354,11 +398,11 @@ static int detach(const struct cli_args *args, struct setup *setup)
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return cli_fail(args, EXIT_FAILED, "run", "pipe: %s", strerror(errno));
+		return cli_fail(args, EXIT_FAILED, setup->verb, "pipe: %s", strerror(errno));
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0)
-		return cli_fail(args, EXIT_FAILED, "run", "fork: %s", strerror(errno));
+		return cli_fail(args, EXIT_FAILED, setup->verb, "fork: %s", strerror(errno));
 	if (pid == 0) {
 		close(fds[0]);
 		_exit(run_detached(setup, fds[1]));
@@ -370,28 +414,35 @@ static int detach(const struct cli_args *args, struct setup *setup)
 	close(fds[0]);
 	if (n != sizeof(outcome)) {
 		waitpid(pid, &status, 0);
-		return cli_fail(args, EXIT_FAILED, "run", "%s: its process died",
+		return cli_fail(args, EXIT_FAILED, setup->verb, "%s: its process died",
 				setup->config.name);
 	}
 	if (outcome.code) {
 		waitpid(pid, &status, 0);
-		return cli_fail(args, outcome.code, "run", "%s", outcome.error);
+		return cli_fail(args, outcome.code, setup->verb, "%s", outcome.error);
 	}
 	say(args, setup, "runs, console in ", "log", setup->log, outcome.pid);
 	return EXIT_OK;
 }
 
+static int go(const struct cli_args *args, struct setup *setup)
+{
+	int code = check_name_free(args, setup->verb, setup->config.name);
+
+	if (code)
+		return code;
+	return setup->detach ? detach(args, setup) : run_foreground(args, setup);
+}
+
 static int run(const struct cli_args *args)
 {
-	struct setup setup = { 0 };
+	struct setup setup = { .verb = "run" };
 	int code;
 
 	code = read_options(args, &setup);
 	if (!code)
-		code = check_name_free(args, setup.config.name);
-	if (code)
-		return code;
-	return setup.detach ? detach(args, &setup) : run_foreground(args, &setup);
+		code = read_boot_options(args, &setup);
+	return code ? code : go(args, &setup);
 }
 
 const struct cli_command cmd_run = {
@@ -401,4 +452,24 @@ const struct cli_command cmd_run = {
 	.options = options,
 	.nr_args = 0,
 	.run = run,
+};
+
+static int resurrect(const struct cli_args *args)
+{
+	struct setup setup = { .verb = "resurrect" };
+	int code;
+
+	code = read_options(args, &setup);
+	if (!code)
+		code = read_load_options(args, &setup);
+	return code ? code : go(args, &setup);
+}
+
+const struct cli_command cmd_resurrect = {
+	.name = "resurrect",
+	.args = "FILE",
+	.summary = "run a VM from a VMO",
+	.options = resurrect_options,
+	.nr_args = 1,
+	.run = resurrect,
 };

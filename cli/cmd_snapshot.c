@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* hypr snapshot: keep this moment of a VM, and make a view on it. */
+/* hypr snapshot: keep this moment of a VM, as a view, as a file, or as both. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli.h"
 
-static int run(const struct cli_args *args)
+enum { OUTPUT, PARENT, REPLACE };
+
+static const struct cli_option options[] = {
+	[OUTPUT] = { "output", 'o', "FILE", "write it to a VMO" },
+	[PARENT] = { "parent", 'p', "FILE", "only what differs from this VMO, in the same folder" },
+	[REPLACE] = { "replace", 0, NULL, "FILE may be there already" },
+	{ 0 },
+};
+
+static int snapshot(const struct cli_args *args)
 {
 	json_t *answer;
 	int code;
@@ -25,10 +35,64 @@ static int run(const struct cli_args *args)
 	return EXIT_OK;
 }
 
+/* The view's moment; without a view, this one. */
+static int save(const struct cli_args *args, const char *file, const char *parent)
+{
+	json_t *request = json_pack("{s:s, s:s, s:b}", "op", "save", "file", file, "replace",
+				    args->option[REPLACE] != NULL);
+	json_t *answer;
+	int code;
+
+	if (parent)
+		json_object_set_new(request, "parent", json_string(parent));
+	if (args->nr > 1)
+		json_object_set_new(request, "view", json_string(args->arg[1]));
+	code = cli_call(args, "snapshot", args->arg[0], request, &answer);
+	if (code)
+		return code;
+	if (!args->json) {
+		cli_begin(answer);
+		printf("%s: %lld pages, %lld zero, %lld as in the parent, %lld bytes; pause %s %lld cycles, copy %lld, written in %lld ms\n",
+		       cli_str(answer, "file"), cli_int(answer, "pages_stored"),
+		       cli_int(answer, "pages_zero"), cli_int(answer, "pages_parent"),
+		       cli_int(answer, "file_bytes"), cli_str(answer, "pause"),
+		       cli_int(answer, "pause_cycles"), cli_int(answer, "copy_cycles"),
+		       cli_int(answer, "write_ns") / 1000000);
+	}
+	json_decref(answer);
+	return EXIT_OK;
+}
+
+static int run(const struct cli_args *args)
+{
+	char *file = NULL, *parent = NULL;
+	int code = EXIT_OK;
+
+	if (args->nr < 2 && !args->option[OUTPUT])
+		return cli_fail(args, EXIT_USAGE, "snapshot",
+				"where to: a view's name, or --output FILE, or both");
+	if (!args->option[OUTPUT] && (args->option[PARENT] || args->option[REPLACE]))
+		return cli_fail(args, EXIT_USAGE, "snapshot",
+				"--parent and --replace go with --output only");
+	if (args->option[OUTPUT])
+		code = cli_path(args, "snapshot", args->option[OUTPUT], &file);
+	if (!code && args->option[PARENT])
+		code = cli_path(args, "snapshot", args->option[PARENT], &parent);
+	if (!code && args->nr > 1)
+		code = snapshot(args);
+	if (!code && file)
+		code = save(args, file, parent);
+	free(file);
+	free(parent);
+	return code;
+}
+
 const struct cli_command cmd_snapshot = {
 	.name = "snapshot",
-	.args = "NAME VIEW",
-	.summary = "keep this moment, and make a view on it",
-	.nr_args = 2,
+	.args = "NAME [VIEW]",
+	.summary = "keep this moment: as a view, as a file, or both",
+	.options = options,
+	.nr_args = 1,
+	.nr_optional = 1,
 	.run = run,
 };

@@ -11,7 +11,7 @@
 #include "hypr/hypr.h"
 
 static const struct cli_command *const commands[] = {
-	&cmd_run, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_views, &cmd_swap,
+	&cmd_run, &cmd_resurrect, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_load, &cmd_views, &cmd_swap,
 	&cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop, &cmd_doctor,
 };
 

@@ -103,7 +103,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
 	}
 	args->nr = argc - optind;
 	args->arg = argv + optind;
-	if (args->help || args->nr == command->nr_args)
+	if (args->help || (args->nr >= command->nr_args &&
+			   args->nr <= command->nr_args + command->nr_optional))
 		return 0;
 	snprintf(error, CLI_ERROR_MAX, "%s arguments; usage: hypr %s%s%s",
 		 args->nr < command->nr_args ? "too few" : "too many", command->name,

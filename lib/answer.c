@@ -5,6 +5,7 @@
  * (a number) and "error" (words).  Field names are those of hypr.h.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -37,6 +38,52 @@ static json_t *serve_pause(struct hypr_vm *vm, int *ret)
 	return json_pack("{s:s, s:I}",
 			 "pause", hypr_pause_name(r.pause),
 			 "pause_cycles", (json_int_t)r.pause_cycles);
+}
+
+static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
+{
+	const struct hypr_save_params params = {
+		.size = sizeof(params),
+		.flags = request->flags,
+		.path = request->file,
+		.parent = request->parent[0] ? request->parent : NULL,
+	};
+	const char *view = request->view[0] ? request->view : NULL;
+	char root[2 * sizeof(((struct hypr_save_result *)0)->root) + 1];
+	struct hypr_save_result r;
+	size_t i;
+
+	*ret = hypr_view_save(vm, view, &params, &r);
+	for (i = 0; i < sizeof(r.root); i++)
+		snprintf(root + 2 * i, 3, "%02x", r.root[i]);
+	return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "file", request->file,
+			 "view", view,
+			 "root", root,
+			 "pause", hypr_pause_name(r.pause),
+			 "pause_cycles", (json_int_t)r.pause_cycles,
+			 "copy_cycles", (json_int_t)r.copy_cycles,
+			 "write_ns", (json_int_t)r.write_ns,
+			 "file_bytes", (json_int_t)r.file_bytes,
+			 "pages_stored", (json_int_t)r.pages_stored,
+			 "pages_zero", (json_int_t)r.pages_zero,
+			 "pages_parent", (json_int_t)r.pages_parent);
+}
+
+static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
+{
+	struct hypr_snapshot_result r;
+
+	*ret = hypr_view_load(vm, request->view, request->file, request->flags, &r);
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}",
+			 "view", request->view,
+			 "file", request->file,
+			 "number", (int)r.view,
+			 "prepare_cycles", (json_int_t)r.prepare_cycles,
+			 "total_cycles", (json_int_t)r.total_cycles,
+			 "pages_total", (json_int_t)r.pages_total,
+			 "pages_stored", (json_int_t)r.pages_stored,
+			 "pages_mapped", (json_int_t)r.pages_mapped);
 }
 
 static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
@@ -157,6 +204,10 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 		return json_object();
 	case HYPR_OP_SNAPSHOT:
 		return serve_snapshot(vm, request->view, ret);
+	case HYPR_OP_SAVE:
+		return serve_save(vm, request, ret);
+	case HYPR_OP_LOAD:
+		return serve_load(vm, request, ret);
 	case HYPR_OP_VIEWS:
 		return serve_views(vm);
 	case HYPR_OP_SWAP:

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+#include "cpu.h"
 #include "internal.h"
 
 #define ENTRIES_MAX		256
@@ -40,6 +41,7 @@
 #define LEAF_B_LEVEL_SMT	(1u << 8)
 #define LEAF_B_LEVEL_CORE	(2u << 8)
 
+/* @head first: vm->cpuid points to it, and is freed by it. */
 struct cpuid {
 	struct kvm_cpuid2 head;
 	struct kvm_cpuid_entry2 entry[ENTRIES_MAX];
@@ -189,32 +191,64 @@ static void set_id(struct cpuid *cpuid, uint32_t id)
 	}
 }
 
-int hypr_cpuid_set(struct hypr_vm *vm)
+/* What a guest of this VM is given; the ID is that of vCPU 0. */
+static int host_cpuid(struct hypr_vm *vm, struct cpuid *cpuid)
+{
+	cpuid->head.nent = ENTRIES_MAX;
+	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
+		return hypr_fail_sys(-errno, "KVM_GET_SUPPORTED_CPUID");
+	filter(vm, cpuid);
+	topology_add(vm, cpuid);
+	tsc_frequency_add(cpuid, vm->tsc_khz);
+	set_id(cpuid, 0);
+	return 0;
+}
+
+static int take_saved(struct cpuid *cpuid, const struct kvm_cpuid_entry2 *saved,
+		      size_t nr_saved, const char *what)
+{
+	int ret;
+
+	if (nr_saved > ENTRIES_MAX)
+		return hypr_fail(-EBADMSG, "%s: section CPU: %zu entries of CPUID", what,
+				 nr_saved);
+	ret = hypr_cpu_check(saved, nr_saved, cpuid->entry, cpuid->head.nent, what);
+	if (ret)
+		return ret;
+	memcpy(cpuid->entry, saved, nr_saved * sizeof(*saved));
+	cpuid->head.nent = (uint32_t)nr_saved;
+	return 0;
+}
+
+/**
+ * hypr_cpuid_set() - give the vCPUs their CPUID
+ * @saved, @nr_saved: what the guest saw before, or NULL for a guest that boots
+ * @what: whose they are, for messages
+ *
+ * Sets vm->cpuid.  Needs vm->tsc_khz.
+ * Return: 0; -EOPNOTSUPP this host lacks something, by name; -EBADMSG.
+ */
+int hypr_cpuid_set(struct hypr_vm *vm, const struct kvm_cpuid_entry2 *saved, size_t nr_saved,
+		   const char *what)
 {
 	struct cpuid *cpuid;
 	unsigned int i;
-	int khz, ret = 0;
+	int ret;
 
 	cpuid = calloc(1, sizeof(*cpuid));
 	if (!cpuid)
 		return hypr_fail(-ENOMEM, "no memory for CPUID");
-	cpuid->head.nent = ENTRIES_MAX;
-	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
-		ret = hypr_fail_sys(-errno, "KVM_GET_SUPPORTED_CPUID");
-		goto free_cpuid;
-	}
-	filter(vm, cpuid);
-	topology_add(vm, cpuid);
-	khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
-	tsc_frequency_add(cpuid, khz > 0 ? (uint64_t)khz : 0);
-	for (i = 0; i < vm->nr_vcpus; i++) {
+	ret = host_cpuid(vm, cpuid);
+	if (!ret && saved)
+		ret = take_saved(cpuid, saved, nr_saved, what);
+	for (i = vm->nr_vcpus; !ret && i-- > 0;) {
 		set_id(cpuid, i);
-		if (ioctl(vm->vcpu[i].fd, KVM_SET_CPUID2, cpuid) < 0) {
+		if (ioctl(vm->vcpu[i].fd, KVM_SET_CPUID2, cpuid) < 0)
 			ret = hypr_fail_sys(-errno, "vCPU %u: KVM_SET_CPUID2", i);
-			goto free_cpuid;
-		}
 	}
-free_cpuid:
-	free(cpuid);
+	if (ret)
+		free(cpuid);
+	else
+		vm->cpuid = &cpuid->head;
 	return ret;
 }

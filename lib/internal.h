@@ -21,7 +21,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "hypr/abi/vmo_state.h"
 #include "hypr/hypr.h"
+#include "hypr/vmo.h"
 #include "console.h"
 #include "error.h"
 #include "rtc.h"
@@ -81,11 +83,13 @@ struct hypr_vcpu_state {
 /**
  * struct hypr_state - all of a VM that is not memory
  * @host_tsc: host TSC when the guest's clock was stopped
+ * @stopped_ns: Unix time then
  * @boot_id: of the guest that was saved, as the control page had it
  */
 struct hypr_state {
 	bool valid;
 	uint64_t host_tsc;
+	uint64_t stopped_ns;
 	uint64_t boot_id[2];
 	struct kvm_irqchip chip[3];	/* PIC master, PIC slave, I/O APIC */
 	struct kvm_pit_state2 pit;
@@ -94,9 +98,14 @@ struct hypr_state {
 	struct hypr_vcpu_state vcpu[];	/* hypr_vm.nr_vcpus */
 };
 
-/* Frozen memory, and the state that belongs to it. */
+/*
+ * Frozen memory, and the state that belongs to it: of this process (@fd), or from
+ * a file (@vmo).
+ */
 struct hypr_moment {
-	int fd;				/* sealed memfd, holes for zero pages */
+	int fd;				/* sealed memfd, holes for zero pages; or -1 */
+	struct hypr_vmo *vmo;		/* or NULL */
+	char *path;			/* of @vmo */
 	const uint8_t *mem;		/* mapped read-only */
 	uint64_t pages_stored;
 	struct hypr_state *state;
@@ -136,6 +145,8 @@ struct hypr_vm {
 	size_t xsave_bytes;
 	bool has_xsave2;
 	bool has_deadline;
+	uint64_t tsc_khz;		/* of the guest */
+	struct kvm_cpuid2 *cpuid;	/* of vCPU 0 */
 	unsigned int nr_msrs;
 	uint32_t *msr_index;
 	struct hypr_control_page *control;
@@ -151,6 +162,7 @@ struct hypr_vm {
 	int paused_how;					/* op_lock, HYPR_PAUSE_* */
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */
+	struct hypr_vmo *vmo;		/* it begins in; until it is loaded */
 
 	pthread_mutex_t run_lock;
 	pthread_cond_t go_cond;		/* to the vCPU threads: hold, job or ended changed */
@@ -169,8 +181,9 @@ static inline uint64_t hypr_tsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-/* time.c: deadlines on the monotonic clock */
+/* time.c: deadlines on the monotonic clock; the time of day */
 uint64_t hypr_now_ns(void);
+uint64_t hypr_unix_ns(void);
 int hypr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns);
 int hypr_cond_init(pthread_cond_t *cond);
 
@@ -185,7 +198,8 @@ int hypr_vm_check_alive(struct hypr_vm *vm);
 int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);
 
 /* cpuid.c */
-int hypr_cpuid_set(struct hypr_vm *vm);
+int hypr_cpuid_set(struct hypr_vm *vm, const struct kvm_cpuid_entry2 *saved, size_t nr_saved,
+		   const char *what);
 
 /* msr.c: which MSRs belong to a state */
 int hypr_msr_list_init(struct hypr_vm *vm);
@@ -215,14 +229,34 @@ int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 
 /* moment.c */
 struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view);
+int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
+		     struct hypr_moment **momentp);
+int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+		     unsigned int flags, struct hypr_moment **momentp);
+int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_t **memp);
 void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment);
 
 /* view.c */
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name);
 struct hypr_view *hypr_view_lookup(struct hypr_vm *vm, const char *name);
-int hypr_view_create_boot(struct hypr_vm *vm);
+int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment);
 void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view);
 int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages);
+
+/* vmo_state.c: vCPUs and devices as sections of a file */
+int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
+			 struct hypr_vmo_writer *writer);
+int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+			unsigned int flags, struct hypr_state *state);
+int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
+		      const struct kvm_cpuid_entry2 **entry, size_t *nr);
+int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,
+			const struct hypr_vmo_clock **clock);
+
+/* resurrect.c: a VM that begins in a file */
+int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *config);
+int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags);
+int hypr_vm_resurrect_go(struct hypr_vm *vm);
 
 /* reset.c: op_lock held, the view not running */
 int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,

@@ -8,13 +8,16 @@
 
 #include "hypr/hypr.h"
 
-#define HYPR_LINE_MAX	4096	/* of a request, newline included */
+#define HYPR_PATH_MAX	4096	/* of a file, the final NUL included */
+#define HYPR_LINE_MAX	(3 * HYPR_PATH_MAX) /* of a request, newline included */
 
 enum hypr_op {
 	HYPR_OP_INFO,
 	HYPR_OP_PAUSE,
 	HYPR_OP_RESUME,
 	HYPR_OP_SNAPSHOT,
+	HYPR_OP_SAVE,
+	HYPR_OP_LOAD,
 	HYPR_OP_VIEWS,
 	HYPR_OP_SWAP,
 	HYPR_OP_RESET,
@@ -27,7 +30,9 @@ enum hypr_op {
 struct hypr_request {
 	enum hypr_op op;
 	char view[64];		/* "" unless the operation has one */
-	unsigned int flags;	/* HYPR_SWAP_* */
+	char file[HYPR_PATH_MAX];	/* the same; absolute */
+	char parent[HYPR_PATH_MAX];
+	unsigned int flags;	/* HYPR_SWAP_*, HYPR_SAVE_*, HYPR_LOAD_* */
 };
 
 /**

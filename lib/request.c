@@ -9,33 +9,39 @@
 #include "error.h"
 #include "protocol.h"
 
-struct op {
-	const char *name;
-	bool has_view;
-	unsigned int flags;	/* HYPR_SWAP_* that it may have */
-};
+#define KEY_VIEW	1u
+#define KEY_FILE	2u
+#define KEY_PARENT	4u
 
-static const struct op ops[HYPR_OPS] = {
-	[HYPR_OP_INFO] = { "info", false, 0 },
-	[HYPR_OP_PAUSE] = { "pause", false, 0 },
-	[HYPR_OP_RESUME] = { "resume", false, 0 },
-	[HYPR_OP_SNAPSHOT] = { "snapshot", true, 0 },
-	[HYPR_OP_VIEWS] = { "views", false, 0 },
-	[HYPR_OP_SWAP] = { "swap", true,
-			   HYPR_SWAP_RESET | HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE },
-	[HYPR_OP_RESET] = { "reset", true, 0 },
-	[HYPR_OP_VERIFY] = { "verify", true, 0 },
-	[HYPR_OP_REMOVE] = { "remove", true, 0 },
-	[HYPR_OP_STOP] = { "stop", false, 0 },
+static const struct op {
+	const char *name;
+	unsigned int needs;	/* KEY_* */
+	unsigned int may_have;
+} ops[HYPR_OPS] = {
+	[HYPR_OP_INFO] = { "info", 0, 0 },
+	[HYPR_OP_PAUSE] = { "pause", 0, 0 },
+	[HYPR_OP_RESUME] = { "resume", 0, 0 },
+	[HYPR_OP_SNAPSHOT] = { "snapshot", KEY_VIEW, 0 },
+	[HYPR_OP_SAVE] = { "save", KEY_FILE, KEY_VIEW | KEY_PARENT },
+	[HYPR_OP_LOAD] = { "load", KEY_VIEW | KEY_FILE, 0 },
+	[HYPR_OP_VIEWS] = { "views", 0, 0 },
+	[HYPR_OP_SWAP] = { "swap", KEY_VIEW, 0 },
+	[HYPR_OP_RESET] = { "reset", KEY_VIEW, 0 },
+	[HYPR_OP_VERIFY] = { "verify", KEY_VIEW, 0 },
+	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
+	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };
 
 static const struct {
 	const char *name;
+	enum hypr_op op;
 	unsigned int flag;
 } flags[] = {
-	{ "reset", HYPR_SWAP_RESET },
-	{ "force", HYPR_SWAP_FORCE },
-	{ "cooperative", HYPR_SWAP_COOPERATIVE },
+	{ "reset", HYPR_OP_SWAP, HYPR_SWAP_RESET },
+	{ "force", HYPR_OP_SWAP, HYPR_SWAP_FORCE },
+	{ "cooperative", HYPR_OP_SWAP, HYPR_SWAP_COOPERATIVE },
+	{ "replace", HYPR_OP_SAVE, HYPR_SAVE_REPLACE },
+	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
 };
 
 static int parse_op(const json_t *root, struct hypr_request *request)
@@ -54,16 +60,26 @@ static int parse_op(const json_t *root, struct hypr_request *request)
 	return hypr_fail(-EINVAL, "request: no operation '%.40s'", json_string_value(value));
 }
 
-static int parse_view(const json_t *value, struct hypr_request *request)
+static int parse_text(const json_t *value, const char *key, char *text, size_t size)
 {
 	int len;
 
 	if (!json_is_string(value))
-		return hypr_fail(-EINVAL, "request: \"view\" is not a string");
-	len = snprintf(request->view, sizeof(request->view), "%s", json_string_value(value));
-	if (len <= 0 || (size_t)len >= sizeof(request->view))
-		return hypr_fail(-EINVAL, "request: \"view\" is no name");
+		return hypr_fail(-EINVAL, "request: \"%s\" is not a string", key);
+	len = snprintf(text, size, "%s", json_string_value(value));
+	if (len <= 0 || (size_t)len >= size)
+		return hypr_fail(-EINVAL, "request: \"%s\" is no name", key);
 	return 0;
+}
+
+/* The VM's process may stand in another folder than who asks. */
+static int parse_path(const json_t *value, const char *key, char *path)
+{
+	int ret = parse_text(value, key, path, HYPR_PATH_MAX);
+
+	if (!ret && path[0] != '/')
+		ret = hypr_fail(-EINVAL, "request: \"%s\" does not begin with /", key);
+	return ret;
 }
 
 static int parse_flag(const char *key, const json_t *value, struct hypr_request *request)
@@ -71,7 +87,7 @@ static int parse_flag(const char *key, const json_t *value, struct hypr_request 
 	size_t i;
 
 	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		if (strcmp(key, flags[i].name) || !(ops[request->op].flags & flags[i].flag))
+		if (strcmp(key, flags[i].name) || request->op != flags[i].op)
 			continue;
 		if (!json_is_boolean(value))
 			return hypr_fail(-EINVAL, "request: \"%s\" is not true or false", key);
@@ -80,6 +96,19 @@ static int parse_flag(const char *key, const json_t *value, struct hypr_request 
 		return 0;
 	}
 	return hypr_fail(-EINVAL, "request: %s takes no \"%.40s\"", ops[request->op].name, key);
+}
+
+static int parse_key(const char *key, const json_t *value, struct hypr_request *request)
+{
+	unsigned int keys = ops[request->op].needs | ops[request->op].may_have;
+
+	if ((keys & KEY_VIEW) && !strcmp(key, "view"))
+		return parse_text(value, key, request->view, sizeof(request->view));
+	if ((keys & KEY_FILE) && !strcmp(key, "file"))
+		return parse_path(value, key, request->file);
+	if ((keys & KEY_PARENT) && !strcmp(key, "parent"))
+		return parse_path(value, key, request->parent);
+	return parse_flag(key, value, request);
 }
 
 static int parse_object(json_t *root, struct hypr_request *request)
@@ -96,15 +125,14 @@ static int parse_object(json_t *root, struct hypr_request *request)
 	json_object_foreach(root, key, value) {
 		if (!strcmp(key, "op"))
 			continue;
-		if (op->has_view && !strcmp(key, "view"))
-			ret = parse_view(value, request);
-		else
-			ret = parse_flag(key, value, request);
+		ret = parse_key(key, value, request);
 		if (ret)
 			return ret;
 	}
-	if (op->has_view && !request->view[0])
+	if ((op->needs & KEY_VIEW) && !request->view[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
+	if ((op->needs & KEY_FILE) && !request->file[0])
+		return hypr_fail(-EINVAL, "request: %s needs a \"file\"", op->name);
 	return 0;
 }
 

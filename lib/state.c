@@ -92,6 +92,7 @@ void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hyp
 	}
 	to->valid = from->valid;
 	to->host_tsc = from->host_tsc;
+	to->stopped_ns = from->stopped_ns;
 	memcpy(to->boot_id, from->boot_id, sizeof(to->boot_id));
 	memcpy(to->chip, from->chip, sizeof(to->chip));
 	to->pit = from->pit;
@@ -349,6 +350,7 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 
 	state->valid = false;
 	state->host_tsc = hypr_tsc();
+	state->stopped_ns = hypr_unix_ns();
 	ret = hypr_vcpus_do(vm, vcpu_save, state);
 	if (ret)
 		return hypr_fail_sys(ret, "saving the vCPUs' state");
@@ -377,6 +379,8 @@ int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
 	ret = hypr_vcpus_do(vm, vcpu_load, &load);
 	if (ret)
 		return hypr_fail_sys(ret, "loading the vCPUs' state");
+	/* A guest from a file is of another boot than the one that ran here. */
+	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	return 0;
 }
 

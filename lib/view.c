@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Views: making one, finding one, giving one up.  The boot view has plain
- * memory and no moment; every other view is a private mapping of a moment.
+ * Views: making one, finding one, giving one up.  The boot view of a guest that
+ * boots has plain memory and no moment; every other view is a private mapping of a
+ * moment.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,12 +79,14 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 	free(view);
 }
 
-static int view_map(struct hypr_vm *vm, struct hypr_view *view, int flags, int fd)
+static int view_map(struct hypr_vm *vm, struct hypr_view *view)
 {
 	void *mem;
 
+	if (view->moment)
+		return hypr_moment_map(vm, view->moment, &view->mem);
 	mem = mmap(NULL, vm->mem_bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_NORESERVE | flags, fd, 0);
+		   MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED)
 		return hypr_fail_sys(-errno, "view '%s': %llu MiB of memory", view->name,
 				     (unsigned long long)vm->mem_bytes >> 20);
@@ -91,15 +94,25 @@ static int view_map(struct hypr_vm *vm, struct hypr_view *view, int flags, int f
 	return 0;
 }
 
-int hypr_view_create_boot(struct hypr_vm *vm)
+/**
+ * hypr_view_create_boot() - the view that a VM starts in
+ * @moment: what it starts from; NULL for empty memory.  Is taken over, also after
+ *	an error
+ */
+int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 {
 	struct hypr_view *view;
 	int ret;
 
 	view = view_alloc(vm, KVM_HYPR_VIEW_BOOT, HYPR_VIEW_BOOT_NAME);
-	if (!view)
+	if (!view) {
+		hypr_moment_destroy(vm, moment);
 		return -ENOMEM;
-	ret = view_map(vm, view, MAP_ANONYMOUS, -1);
+	}
+	view->moment = moment;
+	if (moment)
+		hypr_state_copy(vm, view->state, moment->state);
+	ret = view_map(vm, view);
 	if (!ret)
 		ret = hypr_mem_slots_add(vm, view);
 	if (ret) {
@@ -131,7 +144,7 @@ static struct hypr_view *view_create(struct hypr_vm *vm, const char *name,
 	}
 	view->moment = moment;
 	hypr_state_copy(vm, view->state, moment->state);
-	*err = view_map(vm, view, 0, moment->fd);
+	*err = view_map(vm, view);
 	if (*err)
 		goto free_view;
 	*err = hypr_mem_slots_add(vm, view);
@@ -162,7 +175,7 @@ void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view)
 	view_free(vm, view);
 }
 
-static int snapshot_check(struct hypr_vm *vm, const char *name)
+static int new_view_check(struct hypr_vm *vm, const char *name)
 {
 	unsigned int i, used = 0;
 	int ret;
@@ -182,34 +195,17 @@ static int snapshot_check(struct hypr_vm *vm, const char *name)
 static int snapshot_locked(struct hypr_vm *vm, const char *name,
 			   struct hypr_snapshot_result *result)
 {
-	struct hypr_pause_result pause = { .pause = vm->paused_how };
 	struct hypr_moment *moment;
 	struct hypr_view *view;
 	uint64_t start;
 	int ret;
 
-	ret = snapshot_check(vm, name);
+	ret = new_view_check(vm, name);
 	if (ret)
 		return ret;
-	if (!vm->paused) {
-		ret = hypr_vm_halt(vm, 0, &pause);
-		if (ret)
-			return ret;
-	}
-	result->pause = pause.pause;
-	result->pause_cycles = pause.pause_cycles;
-
-	start = hypr_tsc();
-	moment = hypr_moment_create(vm, vm->active);
-	result->copy_cycles = hypr_tsc() - start;
-	ret = vm->paused ? 0 : hypr_vm_go(vm);
-	if (!moment)
-		return -ENOMEM;
-	if (ret) {
-		hypr_moment_destroy(vm, moment);
+	ret = hypr_moment_take(vm, result, &moment);
+	if (ret)
 		return ret;
-	}
-
 	start = hypr_tsc();
 	view = view_create(vm, name, moment, &result->pages_mapped, &ret);
 	result->prepare_cycles = hypr_tsc() - start;
@@ -235,6 +231,54 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *name,
 	ret = hypr_vm_check_alive(vm);
 	if (!ret)
 		ret = snapshot_locked(vm, name, result);
+	pthread_mutex_unlock(&vm->op_lock);
+	result->total_cycles = hypr_tsc() - start;
+	return ret;
+}
+
+static int load_locked(struct hypr_vm *vm, const char *name, const char *path,
+		       unsigned int flags, struct hypr_snapshot_result *result)
+{
+	struct hypr_moment *moment;
+	struct hypr_view *view;
+	struct hypr_vmo *vmo;
+	uint64_t start;
+	int ret;
+
+	ret = new_view_check(vm, name);
+	if (!ret)
+		ret = hypr_vmo_open(path, &vmo);
+	if (!ret)
+		ret = hypr_moment_load(vm, vmo, path, flags, &moment);
+	if (ret)
+		return ret;
+	start = hypr_tsc();
+	view = view_create(vm, name, moment, &result->pages_mapped, &ret);
+	result->prepare_cycles = hypr_tsc() - start;
+	if (!view)
+		return ret;
+	result->view = view->number;
+	result->pages_total = vm->mem_bytes / HYPR_PAGE_BYTES;
+	result->pages_stored = moment->pages_stored;
+	return 0;
+}
+
+int hypr_view_load(struct hypr_vm *vm, const char *name, const char *path, unsigned int flags,
+		   struct hypr_snapshot_result *result)
+{
+	struct hypr_snapshot_result unused;
+	uint64_t start = hypr_tsc();
+	int ret;
+
+	if (!result)
+		result = &unused;
+	memset(result, 0, sizeof(*result));
+	if (flags & ~HYPR_LOAD_TIME_CONTINUE)
+		return hypr_fail(-EINVAL, "load: unknown flags 0x%x", flags);
+	pthread_mutex_lock(&vm->op_lock);
+	ret = hypr_vm_check_alive(vm);
+	if (!ret)
+		ret = load_locked(vm, name, path, flags, result);
 	pthread_mutex_unlock(&vm->op_lock);
 	result->total_cycles = hypr_tsc() - start;
 	return ret;

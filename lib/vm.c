@@ -21,7 +21,7 @@
 #define TSS_GPA			0xfffbd000ull
 
 /* The first version of struct hypr_vm_config ends with its reserved field. */
-#define CONFIG_SIZE_MIN	sizeof(struct hypr_vm_config)
+#define CONFIG_SIZE_MIN	offsetof(struct hypr_vm_config, vmo)
 
 /* ---- the configuration --------------------------------------------------- */
 
@@ -61,13 +61,20 @@ static int config_check_pins(const struct hypr_vm_config *config)
 	return 0;
 }
 
+/* Size and number of vCPUs are the file's. */
+static int config_check_vmo(const struct hypr_vm_config *config)
+{
+	if (config->kernel || config->initrd || config->cmdline)
+		return hypr_fail(-EINVAL, "a VM that begins in a VMO boots no kernel");
+	if (config->load_flags & ~(HYPR_LOAD_TIME_CONTINUE | HYPR_LOAD_PREFAULT_NONE))
+		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->load_flags);
+	return config_check_pins(config);
+}
+
 static int config_check(const struct hypr_vm_config *config)
 {
 	int ret;
 
-	if (config->size < CONFIG_SIZE_MIN)
-		return hypr_fail(-EINVAL, "struct hypr_vm_config of %u bytes is not known",
-				 config->size);
 	if ((config->flags & ~HYPR_VM_FORCED) || config->reserved)
 		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->flags);
 	ret = hypr_name_check(config->name);
@@ -76,6 +83,10 @@ static int config_check(const struct hypr_vm_config *config)
 	if (!hypr_engine_find(config->engine))
 		return hypr_fail(-EINVAL, "no engine '%.20s'; there is %s", config->engine,
 				 HYPR_ENGINE_EPT_SWAP);
+	if (config->vmo)
+		return config_check_vmo(config);
+	if (config->load_flags)
+		return hypr_fail(-EINVAL, "flags 0x%x go with a VMO", config->load_flags);
 	if (!config->kernel)
 		return hypr_fail(-EINVAL, "no kernel given");
 	if (!config->vcpus || config->vcpus > HYPR_VCPUS_MAX)
@@ -90,6 +101,7 @@ static int config_check(const struct hypr_vm_config *config)
 static int config_copy(struct hypr_vm *vm, const struct hypr_vm_config *config)
 {
 	unsigned int i;
+	int ret;
 
 	snprintf(vm->name, sizeof(vm->name), "%s", config->name);
 	vm->engine = hypr_engine_find(config->engine);
@@ -103,6 +115,11 @@ static int config_copy(struct hypr_vm *vm, const struct hypr_vm_config *config)
 	vm->console_in = config->console_in;
 	vm->console_out = config->console_out;
 
+	if (config->vmo) {
+		ret = hypr_vm_resurrect_open(vm, config);
+		if (ret)
+			return ret;
+	}
 	vm->vcpu = calloc(vm->nr_vcpus, sizeof(*vm->vcpu));
 	if (config->nr_pin)
 		vm->pin = calloc(config->nr_pin, sizeof(*vm->pin));
@@ -217,8 +234,29 @@ static int tsc_offset_check(struct hypr_vm *vm)
 	return 0;
 }
 
-static int vcpus_create(struct hypr_vm *vm)
+/* That of the host, or that which the guest is used to. */
+static int tsc_khz_set(struct hypr_vm *vm)
 {
+	int khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
+	unsigned int i;
+
+	if (!vm->tsc_khz)
+		vm->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+	if (khz > 0 && vm->tsc_khz == (uint64_t)khz)
+		return 0;
+	for (i = 0; i < vm->nr_vcpus && vm->tsc_khz; i++) {
+		if (ioctl(vm->vcpu[i].fd, KVM_SET_TSC_KHZ, (unsigned long)vm->tsc_khz) < 0)
+			return hypr_fail(-EOPNOTSUPP,
+					 "the guest's TSC runs at %llu kHz, this host's at %d, and KVM does not scale it",
+					 (unsigned long long)vm->tsc_khz, khz);
+	}
+	return 0;
+}
+
+static int vcpus_create(struct hypr_vm *vm, const char *vmo)
+{
+	const struct kvm_cpuid_entry2 *cpu = NULL;
+	size_t nr_cpu = 0;
 	int bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	unsigned int i;
 	int ret;
@@ -234,14 +272,20 @@ static int vcpus_create(struct hypr_vm *vm)
 	ret = tsc_offset_check(vm);
 	if (ret)
 		return ret;
-	ret = hypr_cpuid_set(vm);
+	ret = tsc_khz_set(vm);
+	if (!ret && vmo)
+		ret = hypr_vmo_cpu_read(vm->vmo, vmo, &cpu, &nr_cpu);
+	if (!ret)
+		ret = hypr_cpuid_set(vm, cpu, nr_cpu, vmo);
 	if (ret)
 		return ret;
 	return hypr_msr_list_init(vm);
 }
 
-static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config)
+static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, const char *vmo,
+		    unsigned int load_flags)
 {
+	struct hypr_moment *moment = NULL;
 	int ret;
 
 	ret = kvm_open(vm);
@@ -257,27 +301,40 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config)
 	if (ret)
 		return ret;
 	/* The number of MSRs, part of a view's state, is known after this. */
-	ret = vcpus_create(vm);
+	ret = vcpus_create(vm, vmo);
 	if (ret)
 		return ret;
 	ret = hypr_mem_control_create(vm);
 	if (ret)
 		return ret;
-	ret = hypr_view_create_boot(vm);
+	if (vmo) {
+		ret = hypr_moment_load(vm, vm->vmo, vmo, load_flags, &moment);
+		vm->vmo = NULL;
+		if (ret)
+			return ret;
+	}
+	ret = hypr_view_create_boot(vm, moment);
 	if (ret)
 		return ret;
 	ret = vm->engine->control(vm);
 	if (ret)
 		return ret;
-	return hypr_vm_load(vm, config);
+	return vmo ? hypr_vm_resurrect_load(vm, load_flags) : hypr_vm_load(vm, config);
 }
 
 int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 {
+	struct hypr_vm_config given = { 0 };
 	struct hypr_vm *vm;
 	int ret;
 
 	*vmp = NULL;
+	if (config->size < CONFIG_SIZE_MIN)
+		return hypr_fail(-EINVAL, "struct hypr_vm_config of %u bytes is not known",
+				 config->size);
+	/* What the caller does not know is zero. */
+	memcpy(&given, config, config->size < sizeof(given) ? config->size : sizeof(given));
+	config = &given;
 	ret = config_check(config);
 	if (ret)
 		return ret;
@@ -295,7 +352,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 
 	ret = config_copy(vm, config);
 	if (!ret)
-		ret = vm_build(vm, config);
+		ret = vm_build(vm, config, config->vmo, config->load_flags);
 	if (ret) {
 		hypr_vm_destroy(vm);
 		return ret;
@@ -308,6 +365,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 
 int hypr_vm_start(struct hypr_vm *vm)
 {
+	bool resurrect;
 	unsigned int i;
 	int ret = 0;
 
@@ -322,10 +380,20 @@ int hypr_vm_start(struct hypr_vm *vm)
 		goto unlock;
 	}
 	vm->started = true;
-	for (i = 0; i < vm->nr_vcpus && !ret; i++)
+	resurrect = vm->active->state->valid;
+	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
+		/* Not a step before its state is loaded. */
+		vm->vcpu[i].hold = resurrect;
+		vm->vcpu[i].run->immediate_exit = resurrect;
 		ret = hypr_vcpu_start(&vm->vcpu[i]);
-	if (ret)
+	}
+	if (ret) {
 		hypr_vm_end(vm, true, "not all vCPUs could be started");
+	} else if (resurrect) {
+		ret = hypr_vm_resurrect_go(vm);
+		if (ret)
+			hypr_vm_end(vm, true, "its state cannot be loaded");
+	}
 unlock:
 	pthread_mutex_unlock(&vm->op_lock);
 	return ret;
@@ -433,6 +501,8 @@ void hypr_vm_destroy(struct hypr_vm *vm)
 		close(vm->vm_fd);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
+	hypr_vmo_close(vm->vmo);
+	free(vm->cpuid);
 	free(vm->msr_index);
 	free(vm->vcpu);
 	free(vm->pin);

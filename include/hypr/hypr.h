@@ -108,7 +108,16 @@ struct hypr_vm_config {
 	void *report_arg;
 	uint32_t pause_timeout_ms;	/* for the guest to park; 0 is 2000 */
 	uint32_t reserved;		/* 0 */
+	const char *vmo;		/* path of a VMO to begin in: no kernel then, and
+					 * memory and vCPUs are the file's; or NULL */
+	uint32_t load_flags;		/* HYPR_LOAD_*, with @vmo */
+	uint32_t reserved1;		/* 0 */
 };
+
+/* How a VMO is taken up. */
+#define HYPR_LOAD_TIME_CONTINUE	(1u << 0) /* the guest's clock jumps to now; else it
+					   * goes on from where it was stopped */
+#define HYPR_LOAD_PREFAULT_NONE	(1u << 1) /* build no tables before the guest runs */
 
 #define HYPR_VM_CONFIG_INIT {					\
 	.size = sizeof(struct hypr_vm_config),			\
@@ -130,7 +139,9 @@ struct hypr_vm_config {
  * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started;
  * -E2BIG: the command line is longer than the kernel takes;
  * -ENOSPC: kernel and initrd do not fit into the memory;
- * -EOPNOTSUPP: this host cannot do it with the engine asked for;
+ * -EOPNOTSUPP: this host cannot do it with the engine asked for, or lacks what
+ *	the VMO's guest needs, or does not know the VMO's version;
+ * -EBADMSG: the VMO is damaged; see also hypr_vmo_open();
  * -ENOMEM, or what KVM returned.
  */
 int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp);
@@ -248,6 +259,67 @@ struct hypr_snapshot_result {
 int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
 		       struct hypr_snapshot_result *result);
 
+/**
+ * hypr_view_load() - a further view, from a file
+ * @view: name of the new view
+ * @path: the VMO
+ * @flags: HYPR_LOAD_TIME_CONTINUE
+ * @result: out, or NULL; nothing is paused, and copy_cycles is 0
+ *
+ * The file is mapped, not copied, and the view's tables are built while the VM
+ * runs.  The file must stay as it is for as long as the view is there.
+ *
+ * Return: 0; -EINVAL bad name or flag; -EEXIST name in use; -ENOSPC all views in
+ * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM;
+ * -ESHUTDOWN; as for hypr_vmo_open() and hypr_vmo_map().
+ */
+int hypr_view_load(struct hypr_vm *vm, const char *view, const char *path, unsigned int flags,
+		   struct hypr_snapshot_result *result);
+
+/* hypr_save_params.flags */
+#define HYPR_SAVE_REPLACE	(1u << 0)	/* a file that is there already */
+
+/**
+ * struct hypr_save_params - a file to write
+ * @size: sizeof(struct hypr_save_params); fields are only ever appended
+ * @path: its name
+ * @parent: a VMO in the same folder: write only what differs from it; or NULL
+ */
+struct hypr_save_params {
+	uint32_t size;
+	uint32_t flags;			/* HYPR_SAVE_* */
+	const char *path;
+	const char *parent;
+};
+
+struct hypr_save_result {
+	int pause;			/* HYPR_PAUSE_*; NONE for the moment of a view */
+	uint32_t reserved;
+	uint64_t pause_cycles;		/* request until every vCPU had stopped */
+	uint64_t copy_cycles;		/* copying the memory, the VM stopped */
+	uint64_t write_ns;		/* writing the file, the VM running */
+	uint64_t file_bytes;
+	uint64_t pages_stored;		/* in the file */
+	uint64_t pages_zero;
+	uint64_t pages_parent;		/* as in the parent */
+	uint8_t root[32];		/* the file's identity */
+};
+
+/**
+ * hypr_view_save() - keep a state as a VMO
+ * @view: the view whose moment is kept; NULL: this moment of the active view
+ * @result: out, or NULL
+ *
+ * Nothing is under the file's name before all of it is on the disk; after an
+ * error nothing is left of it, and the VM runs on.
+ *
+ * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
+ * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
+ * as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
+ */
+int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
+		   struct hypr_save_result *result);
+
 /* hypr_view_swap() flags */
 #define HYPR_SWAP_RESET		(1u << 0) /* put the view back to its moment first */
 #define HYPR_SWAP_FORCE		(1u << 1) /* do not ask the guest to park */
@@ -345,7 +417,7 @@ struct hypr_view_info {
 	uint32_t view;			/* number: KVM's address space id */
 	uint8_t active;
 	uint8_t prepared;
-	uint8_t has_moment;		/* 0 for the boot view only */
+	uint8_t has_moment;		/* 0 for the boot view of a guest that booted */
 	uint8_t reserved;
 	uint64_t swaps;			/* times it was swapped to */
 	uint64_t resets;

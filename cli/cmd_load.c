@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* hypr load: a VMO as a further view of a VM that runs. */
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "hypr/hypr.h"
+
+enum { VIEW, TIME };
+
+static const struct cli_option options[] = {
+	[VIEW] = { "view", 'v', "VIEW", "its name (that of the file, without .vmo)" },
+	[TIME] = { "time", 't', "HOW", "the guest's clock: freeze (default) or continue" },
+	{ 0 },
+};
+
+static void name_of_file(const char *path, char name[HYPR_NAME_MAX])
+{
+	char *copy = strdup(path);
+	size_t len;
+
+	snprintf(name, HYPR_NAME_MAX, "%s", copy ? basename(copy) : "");
+	len = strlen(name);
+	if (len > 4 && !strcmp(name + len - 4, ".vmo"))
+		name[len - 4] = '\0';
+	free(copy);
+}
+
+static int run(const struct cli_args *args)
+{
+	const char *time = args->option[TIME];
+	char name[HYPR_NAME_MAX];
+	json_t *answer;
+	char *path;
+	int code;
+
+	if (time && strcmp(time, "freeze") && strcmp(time, "continue"))
+		return cli_fail(args, EXIT_USAGE, "load", "--time is freeze or continue");
+	name_of_file(args->arg[1], name);
+	code = cli_path(args, "load", args->arg[1], &path);
+	if (code)
+		return code;
+	code = cli_call(args, "load", args->arg[0],
+			json_pack("{s:s, s:s, s:s, s:b}", "op", "load", "view",
+				  args->option[VIEW] ? args->option[VIEW] : name, "file", path,
+				  "continue", time && !strcmp(time, "continue")), &answer);
+	free(path);
+	if (code)
+		return code;
+	if (!args->json) {
+		cli_begin(answer);
+		printf("view %s (%lld): %lld of %lld pages in the file; prepare %lld cycles\n",
+		       cli_str(answer, "view"), cli_int(answer, "number"),
+		       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
+		       cli_int(answer, "prepare_cycles"));
+	}
+	json_decref(answer);
+	return EXIT_OK;
+}
+
+const struct cli_command cmd_load = {
+	.name = "load",
+	.args = "NAME FILE",
+	.summary = "a VMO as a further view",
+	.options = options,
+	.nr_args = 2,
+	.run = run,
+};

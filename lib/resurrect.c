@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A VM that begins in a file: its size and its CPU are the file's, its boot view
+ * is a view on the file, and its vCPUs begin where the file has them.
+ */
+#include <sys/random.h>
+
+#include "internal.h"
+
+/** hypr_vm_resurrect_open() - open the file, and take from it what the VM is to be */
+int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *config)
+{
+	const struct hypr_vmo_clock *clock;
+	struct hypr_vmo_info info;
+	int ret;
+
+	ret = hypr_vmo_open(config->vmo, &vm->vmo);
+	if (ret)
+		return ret;
+	hypr_vmo_info(vm->vmo, &info);
+	if (!info.nr_vcpus || info.nr_vcpus > HYPR_VCPUS_MAX ||
+	    info.mem_bytes < HYPR_MEM_MIN_BYTES || info.mem_bytes > HYPR_MEM_MAX_BYTES)
+		return hypr_fail(-EOPNOTSUPP, "%s: %u vCPUs and %llu MiB, which no VM here has",
+				 config->vmo, info.nr_vcpus,
+				 (unsigned long long)info.mem_bytes >> 20);
+	ret = hypr_vmo_clock_read(vm->vmo, config->vmo, &clock);
+	if (ret)
+		return ret;
+	vm->mem_bytes = info.mem_bytes;
+	vm->nr_vcpus = info.nr_vcpus;
+	vm->tsc_khz = clock->tsc_khz;
+	return 0;
+}
+
+/*
+ * A generation that neither the guest has seen nor another VM from this file has:
+ * it is what their random pools are told apart by.
+ */
+static int generation_set(struct hypr_vm *vm)
+{
+	uint64_t generation;
+
+	if (getrandom(&generation, sizeof(generation), 0) != sizeof(generation))
+		return hypr_fail_sys(-errno, "random numbers for a new generation");
+	/* Far from the kernel's, which counts from 1. */
+	vm->control->generation = generation | 1ull << 63;
+	return 0;
+}
+
+/** hypr_vm_resurrect_load() - memory of the file into the boot view */
+int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
+{
+	const struct hypr_state *state = vm->active->state;
+	int ret;
+
+	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
+	ret = generation_set(vm);
+	if (!ret && !(flags & HYPR_LOAD_PREFAULT_NONE))
+		ret = hypr_view_prepare(vm, vm->active, NULL);
+	return ret;
+}
+
+/** hypr_vm_resurrect_go() - load the vCPUs, whose threads are held, and let them go */
+int hypr_vm_resurrect_go(struct hypr_vm *vm)
+{
+	int ret;
+
+	ret = hypr_vcpus_hold(vm);
+	if (!ret)
+		ret = hypr_state_load(vm, vm->active->state);
+	if (!ret)
+		hypr_vm_release(vm, vm->active->state);
+	return ret;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A moment into a file: that of a view, or this one.  The VM runs on while the
+ * file is written; nothing is under its name before all of it is on the disk.
+ */
+#include "internal.h"
+
+/* The control page's place is a hole in every moment. */
+static int write_memory(struct hypr_vm *vm, const struct hypr_moment *moment,
+			struct hypr_vmo_writer *writer)
+{
+	return hypr_vmo_writer_pages(writer, 0, moment->mem, vm->mem_bytes / HYPR_PAGE_BYTES,
+				     HYPR_VMO_RUN_RWX);
+}
+
+static int write_file(struct hypr_vm *vm, const struct hypr_moment *moment,
+		      const struct hypr_save_params *params, struct hypr_vmo *parent,
+		      struct hypr_vmo_written *written)
+{
+	const struct hypr_vmo_params vmo = {
+		.size = sizeof(vmo),
+		.flags = params->flags & HYPR_SAVE_REPLACE ? HYPR_VMO_REPLACE : 0,
+		.mem_bytes = vm->mem_bytes,
+		.nr_vcpus = vm->nr_vcpus,
+		.parent = parent,
+	};
+	struct hypr_vmo_writer *writer;
+	int ret;
+
+	ret = hypr_vmo_writer_create(params->path, &vmo, &writer);
+	if (ret)
+		return ret;
+	ret = write_memory(vm, moment, writer);
+	if (!ret)
+		ret = hypr_vmo_state_write(vm, moment->state, writer);
+	if (!ret)
+		ret = hypr_vmo_writer_commit(writer, written);
+	hypr_vmo_writer_destroy(writer);
+	return ret;
+}
+
+static int save_moment(struct hypr_vm *vm, const struct hypr_moment *moment,
+		       const struct hypr_save_params *params, struct hypr_save_result *result)
+{
+	struct hypr_vmo_written written = { 0 };
+	struct hypr_vmo *parent = NULL;
+	uint64_t start = hypr_now_ns();
+	int ret = 0;
+
+	if (params->parent)
+		ret = hypr_vmo_open(params->parent, &parent);
+	if (!ret)
+		ret = write_file(vm, moment, params, parent, &written);
+	hypr_vmo_close(parent);
+	result->write_ns = hypr_now_ns() - start;
+	result->file_bytes = written.file_bytes;
+	result->pages_stored = written.pages_stored;
+	result->pages_zero = written.pages_zero;
+	result->pages_parent = written.pages_parent;
+	memcpy(result->root, written.root, sizeof(result->root));
+	return ret;
+}
+
+static int save_this_moment(struct hypr_vm *vm, const struct hypr_save_params *params,
+			    struct hypr_save_result *result)
+{
+	struct hypr_snapshot_result taken = { 0 };
+	struct hypr_moment *moment;
+	int ret;
+
+	ret = hypr_moment_take(vm, &taken, &moment);
+	if (ret)
+		return ret;
+	result->pause = taken.pause;
+	result->pause_cycles = taken.pause_cycles;
+	result->copy_cycles = taken.copy_cycles;
+	ret = save_moment(vm, moment, params, result);
+	hypr_moment_destroy(vm, moment);
+	return ret;
+}
+
+static int save_locked(struct hypr_vm *vm, const char *name,
+		       const struct hypr_save_params *params, struct hypr_save_result *result)
+{
+	struct hypr_view *view;
+
+	if (!name)
+		return save_this_moment(vm, params, result);
+	view = hypr_view_lookup(vm, name);
+	if (!view)
+		return -ENOENT;
+	if (!view->moment)
+		return hypr_fail(-EINVAL, "view '%s' has no moment to be kept; take a snapshot",
+				 view->name);
+	return save_moment(vm, view->moment, params, result);
+}
+
+int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
+		   struct hypr_save_result *result)
+{
+	struct hypr_save_result unused;
+	int ret;
+
+	if (!result)
+		result = &unused;
+	memset(result, 0, sizeof(*result));
+	if (params->size < sizeof(*params) || (params->flags & ~HYPR_SAVE_REPLACE) ||
+	    !params->path)
+		return hypr_fail(-EINVAL, "save: unknown flags 0x%x, or no file", params->flags);
+	pthread_mutex_lock(&vm->op_lock);
+	ret = hypr_vm_check_alive(vm);
+	if (!ret)
+		ret = save_locked(vm, view, params, result);
+	pthread_mutex_unlock(&vm->op_lock);
+	return ret;
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The state of vCPUs and devices as sections of a VMO, and back.  What comes from
+ * a file is checked for its form here; what it means, KVM checks when it is loaded.
+ */
+#include <stdlib.h>
+
+#include "internal.h"
+
+#define NS_PER_S	1000000000ull
+
+/* ---- writing ------------------------------------------------------------- */
+
+static int add(struct hypr_vmo_writer *writer, uint32_t type, uint32_t index, const void *data,
+	       size_t bytes)
+{
+	return hypr_vmo_writer_section(writer, type, index, HYPR_VMO_STATE_VERSION, 0, data,
+				       bytes);
+}
+
+static int write_vcpu(struct hypr_vm *vm, const struct hypr_state *state, unsigned int index,
+		      struct hypr_vmo_writer *writer)
+{
+	const struct hypr_vcpu_state *from = &state->vcpu[index];
+	size_t bytes = sizeof(struct hypr_vmo_vcpu) +
+		       vm->nr_msrs * sizeof(struct hypr_vmo_msr) + vm->xsave_bytes;
+	struct hypr_vmo_vcpu *to = calloc(1, bytes);
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(to + 1);
+	unsigned int i;
+	int ret;
+
+	if (!to)
+		return hypr_fail(-ENOMEM, "no memory for the state of a vCPU");
+	to->regs = from->regs;
+	to->sregs = from->sregs;
+	to->guest_tsc = state->host_tsc + from->tsc_offset;
+	to->tsc_deadline = from->tsc_deadline;
+	to->mp_state = from->mp_state.mp_state;
+	to->control = from->control;
+	to->parked = from->parked;
+	to->nr_msrs = vm->nr_msrs;
+	to->xsave_bytes = (uint32_t)vm->xsave_bytes;
+	to->xcrs = from->xcrs;
+	to->events = from->events;
+	to->debugregs = from->debugregs;
+	to->lapic = from->lapic;
+	for (i = 0; i < vm->nr_msrs; i++) {
+		msr[i].index = from->msrs->entries[i].index;
+		msr[i].value = from->msrs->entries[i].data;
+	}
+	memcpy(msr + vm->nr_msrs, from->xsave, vm->xsave_bytes);
+	ret = add(writer, HYPR_VMO_VCPU, index, to, bytes);
+	free(to);
+	return ret;
+}
+
+static int write_devices(const struct hypr_state *state, struct hypr_vmo_writer *writer)
+{
+	const struct hypr_console_state *con = &state->console;
+	struct hypr_vmo_console console = {
+		.dll = con->dll, .dlm = con->dlm, .ier = con->ier, .fcr = con->fcr,
+		.lcr = con->lcr, .mcr = con->mcr, .scr = con->scr,
+		.thre_pending = con->thre_pending,
+		.rx_head = con->rx_head, .rx_tail = con->rx_tail,
+	};
+	struct hypr_vmo_rtc rtc = { .index = state->rtc.index };
+	struct hypr_vmo_pit pit = { .pit = state->pit };
+	struct hypr_vmo_chips chips;
+	int ret;
+
+	_Static_assert(sizeof(console.rx) == sizeof(con->rx), "the same ring");
+	_Static_assert(sizeof(rtc.cmos) == sizeof(state->rtc.cmos), "the same registers");
+	memcpy(console.rx, con->rx, sizeof(console.rx));
+	memcpy(rtc.cmos, state->rtc.cmos, sizeof(rtc.cmos));
+	memcpy(chips.chip, state->chip, sizeof(chips.chip));
+	ret = add(writer, HYPR_VMO_CHIPS, 0, &chips, sizeof(chips));
+	if (!ret)
+		ret = add(writer, HYPR_VMO_PIT, 0, &pit, sizeof(pit));
+	if (!ret)
+		ret = add(writer, HYPR_VMO_CONSOLE, 0, &console, sizeof(console));
+	if (!ret)
+		ret = add(writer, HYPR_VMO_RTC, 0, &rtc, sizeof(rtc));
+	return ret;
+}
+
+/** hypr_vmo_state_write() - add all of a VM that is not memory to a file */
+int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
+			 struct hypr_vmo_writer *writer)
+{
+	struct hypr_vmo_clock clock = {
+		.tsc_khz = vm->tsc_khz,
+		.stopped_ns = state->stopped_ns,
+		.boot_id = { state->boot_id[0], state->boot_id[1] },
+		.generation = vm->control->generation,
+	};
+	unsigned int i;
+	int ret;
+
+	ret = add(writer, HYPR_VMO_CPU, 0, vm->cpuid->entries,
+		  vm->cpuid->nent * sizeof(vm->cpuid->entries[0]));
+	if (!ret)
+		ret = add(writer, HYPR_VMO_CLOCK, 0, &clock, sizeof(clock));
+	for (i = 0; !ret && i < vm->nr_vcpus; i++)
+		ret = write_vcpu(vm, state, i, writer);
+	if (!ret)
+		ret = write_devices(state, writer);
+	return ret;
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+/* A section of this version, and of at least (@exact: exactly) @least bytes. */
+static int get(struct hypr_vmo *vmo, const char *path, uint32_t type, uint32_t index,
+	       size_t least, bool exact, const void **data, size_t *bytes)
+{
+	uint32_t version;
+	int ret;
+
+	ret = hypr_vmo_section(vmo, type, index, data, bytes, &version);
+	if (ret == -ENOENT)
+		return hypr_fail(-EBADMSG, "%s: section %s %u is not there: it is no state of a VM",
+				 path, hypr_vmo_section_name(type), index);
+	if (ret)
+		return ret;
+	if (version != HYPR_VMO_STATE_VERSION)
+		return hypr_fail(-EOPNOTSUPP, "%s: section %s %u has version %u, not %u", path,
+				 hypr_vmo_section_name(type), index, version,
+				 HYPR_VMO_STATE_VERSION);
+	if (*bytes < least || (exact && *bytes != least))
+		return hypr_fail(-EBADMSG, "%s: section %s %u has %zu bytes", path,
+				 hypr_vmo_section_name(type), index, *bytes);
+	return 0;
+}
+
+/** hypr_vmo_cpu_read() - the CPUID that the guest saw; it belongs to @vmo */
+int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
+		      const struct kvm_cpuid_entry2 **entry, size_t *nr)
+{
+	const void *data;
+	size_t bytes;
+	int ret;
+
+	ret = get(vmo, path, HYPR_VMO_CPU, 0, sizeof(**entry), false, &data, &bytes);
+	if (ret)
+		return ret;
+	if (bytes % sizeof(**entry))
+		return hypr_fail(-EBADMSG, "%s: section CPU 0 has %zu bytes", path, bytes);
+	*entry = data;
+	*nr = bytes / sizeof(**entry);
+	return 0;
+}
+
+/** hypr_vmo_clock_read() - the guest's clock; it belongs to @vmo */
+int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,
+			const struct hypr_vmo_clock **clock)
+{
+	const void *data;
+	size_t bytes;
+	int ret;
+
+	ret = get(vmo, path, HYPR_VMO_CLOCK, 0, sizeof(**clock), true, &data, &bytes);
+	if (!ret)
+		*clock = data;
+	return ret;
+}
+
+/* Both have the same MSRs in the same order, or one of them knows more. */
+static int read_msrs(struct hypr_vm *vm, const char *path, const struct hypr_vmo_msr *msr,
+		     uint32_t nr, struct kvm_msrs *msrs)
+{
+	unsigned int i;
+
+	if (nr != vm->nr_msrs)
+		return hypr_fail(-EOPNOTSUPP, "%s: its guest has %u MSRs, this host keeps %u",
+				 path, nr, vm->nr_msrs);
+	msrs->nmsrs = nr;
+	for (i = 0; i < nr; i++) {
+		if (msr[i].index != vm->msr_index[i])
+			return hypr_fail(-EOPNOTSUPP,
+					 "%s: its guest uses MSR 0x%x, this host has 0x%x there",
+					 path, msr[i].index, vm->msr_index[i]);
+		msrs->entries[i] = (struct kvm_msr_entry){
+			.index = msr[i].index, .data = msr[i].value,
+		};
+	}
+	return 0;
+}
+
+static int read_vcpu(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+		     unsigned int index, uint64_t passed, struct hypr_state *state)
+{
+	struct hypr_vcpu_state *to = &state->vcpu[index];
+	const struct hypr_vmo_vcpu *from;
+	const struct hypr_vmo_msr *msr;
+	const void *data;
+	size_t bytes;
+	int ret;
+
+	ret = get(vmo, path, HYPR_VMO_VCPU, index, sizeof(*from), false, &data, &bytes);
+	if (ret)
+		return ret;
+	from = data;
+	msr = (const struct hypr_vmo_msr *)(from + 1);
+	if (bytes != sizeof(*from) + (uint64_t)from->nr_msrs * sizeof(*msr) + from->xsave_bytes)
+		return hypr_fail(-EBADMSG, "%s: section VCPU %u has %zu bytes", path, index,
+				 bytes);
+	if (from->xsave_bytes > vm->xsave_bytes)
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: its guest has %u bytes of XSAVE state, this host takes %zu",
+				 path, from->xsave_bytes, vm->xsave_bytes);
+	if (from->control != HYPR_VCPU_RUNNING && from->control != HYPR_VCPU_OFFLINE)
+		return hypr_fail(-EBADMSG, "%s: section VCPU %u: state %u in the control page",
+				 path, index, from->control);
+	to->regs = from->regs;
+	to->sregs = from->sregs;
+	to->xcrs = from->xcrs;
+	to->lapic = from->lapic;
+	to->events = from->events;
+	to->debugregs = from->debugregs;
+	to->mp_state.mp_state = from->mp_state;
+	to->tsc_offset = from->guest_tsc + passed - state->host_tsc;
+	to->tsc_deadline = from->tsc_deadline;
+	to->control = from->control;
+	to->parked = from->parked != 0;
+	memset(to->xsave, 0, vm->xsave_bytes);
+	memcpy(to->xsave, msr + from->nr_msrs, from->xsave_bytes);
+	return read_msrs(vm, path, msr, from->nr_msrs, to->msrs);
+}
+
+static int read_devices(struct hypr_vmo *vmo, const char *path, struct hypr_state *state)
+{
+	struct hypr_console_state *con = &state->console;
+	const struct hypr_vmo_console *console;
+	const void *chips, *pit, *data, *rtc;
+	size_t bytes;
+	int ret;
+
+	ret = get(vmo, path, HYPR_VMO_CHIPS, 0, sizeof(struct hypr_vmo_chips), true, &chips,
+		  &bytes);
+	if (!ret)
+		ret = get(vmo, path, HYPR_VMO_PIT, 0, sizeof(struct hypr_vmo_pit), true, &pit,
+			  &bytes);
+	if (!ret)
+		ret = get(vmo, path, HYPR_VMO_CONSOLE, 0, sizeof(*console), true, &data, &bytes);
+	if (!ret)
+		ret = get(vmo, path, HYPR_VMO_RTC, 0, sizeof(struct hypr_vmo_rtc), true, &rtc,
+			  &bytes);
+	if (ret)
+		return ret;
+	console = data;
+	if (console->rx_head - console->rx_tail > sizeof(console->rx))
+		return hypr_fail(-EBADMSG, "%s: section CONSOLE 0: more bytes than its ring has",
+				 path);
+	memcpy(state->chip, ((const struct hypr_vmo_chips *)chips)->chip, sizeof(state->chip));
+	state->pit = ((const struct hypr_vmo_pit *)pit)->pit;
+	*con = (struct hypr_console_state){
+		.dll = console->dll, .dlm = console->dlm, .ier = console->ier,
+		.fcr = console->fcr, .lcr = console->lcr, .mcr = console->mcr,
+		.scr = console->scr, .thre_pending = console->thre_pending,
+		.rx_head = console->rx_head, .rx_tail = console->rx_tail,
+	};
+	memcpy(con->rx, console->rx, sizeof(con->rx));
+	state->rtc.index = ((const struct hypr_vmo_rtc *)rtc)->index;
+	memcpy(state->rtc.cmos, ((const struct hypr_vmo_rtc *)rtc)->cmos,
+	       sizeof(state->rtc.cmos));
+	return 0;
+}
+
+/* TSC cycles from the stop to now, for a guest whose clock ran on; never back. */
+static uint64_t cycles_passed(const struct hypr_vmo_clock *clock)
+{
+	uint64_t now = hypr_unix_ns();
+	uint64_t ns = now > clock->stopped_ns ? now - clock->stopped_ns : 0;
+
+	return ns / NS_PER_S * clock->tsc_khz * 1000 +
+	       ns % NS_PER_S * clock->tsc_khz / 1000000;
+}
+
+/**
+ * hypr_vmo_state_read() - all of a VM that is not memory, from a file
+ * @flags: HYPR_LOAD_TIME_CONTINUE
+ * @state: out
+ *
+ * Return: 0; -EBADMSG, -EOPNOTSUPP; as for hypr_vmo_section().
+ */
+int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+			unsigned int flags, struct hypr_state *state)
+{
+	const struct hypr_vmo_clock *clock;
+	uint64_t passed;
+	unsigned int i;
+	int ret;
+
+	state->valid = false;
+	ret = hypr_vmo_clock_read(vmo, path, &clock);
+	if (ret)
+		return ret;
+	passed = flags & HYPR_LOAD_TIME_CONTINUE ? cycles_passed(clock) : 0;
+	state->host_tsc = hypr_tsc();
+	state->stopped_ns = clock->stopped_ns;
+	memcpy(state->boot_id, clock->boot_id, sizeof(state->boot_id));
+	for (i = 0; !ret && i < vm->nr_vcpus; i++)
+		ret = read_vcpu(vm, vmo, path, i, passed, state);
+	if (!ret)
+		ret = read_devices(vmo, path, state);
+	state->valid = !ret;
+	return ret;
+}
