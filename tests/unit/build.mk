@@ -4,7 +4,7 @@
 # The library's and the command's own files are compiled once more for them.
 # Tests of other areas that live in this folder are built by their areas.
 
-UNIT_NAMES := boot mptable console rtc pause moment protocol cli vm
+UNIT_NAMES := boot cpu mptable console rtc pause moment protocol cli vm
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
@@ -58,10 +58,10 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
-UNIT_ENGINE := out/tests/unit/engine_test
+UNIT_ENGINE := out/tests/unit/engine_test out/tests/unit/resurrect_test
 UNIT_TESTS += $(UNIT_ENGINE)
 
-$(UNIT_ENGINE): $(UNIT_OBJ)/engine_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
+$(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka

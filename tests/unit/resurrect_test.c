@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * States as files, on a KVM that is played (fake_kvm.c): a VM goes on from a
+ * file in the middle of its work, in a new VM and as a view of the same one; what
+ * does not fit is refused with the file's name, and nothing is left behind.
+ */
+#include "unit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "fake_kvm.h"
+#include "hypr/hypr.h"
+#include "hypr/vmo.h"
+#include "lib/internal.h"
+
+#define TSC_KHZ	2400000ull
+
+struct fixture {
+	char dir[32];
+	char file[64];
+	char other[64];
+	char kernel[64];
+	struct hypr_vm *vm;
+	struct hypr_vm *clone;
+};
+
+/* The smallest file that counts as a kernel. */
+static void write_kernel(const char *path)
+{
+	static uint8_t kernel[5 * 512 + 4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	kernel[0x201] = 0x6a;
+	kernel[0x1f1] = 4;
+	memcpy(kernel + 0x1fe, "\x55\xaa", 2);
+	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
+	kernel[0x211] = 1;
+	kernel[0x236] = 1;
+	memcpy(kernel + 0x22c, "\xff\xff\xff\x7f", 4);
+	memcpy(kernel + 0x238, "\xff\x00\x00\x00", 4);
+	memcpy(kernel + 0x258, "\x00\x00\x20\x00", 4);
+	memcpy(kernel + 0x260, "\x00\x00\x01\x00", 4);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, kernel, sizeof(kernel)), sizeof(kernel));
+	close(fd);
+}
+
+static uint64_t count(unsigned int vcpu)
+{
+	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
+}
+
+static bool runs(void)
+{
+	uint64_t was[FAKE_VCPUS] = { count(0), count(1) };
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		if (count(0) > was[0] && count(1) > was[1])
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static int setup(void **ctx)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	fake_kvm_reset();
+	strcpy(f->dir, "/tmp/hypr-resurrect-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->file, sizeof(f->file), "%s/a.vmo", f->dir);
+	snprintf(f->other, sizeof(f->other), "%s/b.vmo", f->dir);
+	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
+	write_kernel(f->kernel);
+	c.name = "vm1";
+	c.kernel = f->kernel;
+	c.vcpus = FAKE_VCPUS;
+	c.pause_timeout_ms = 200;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	assert_true(runs());
+	*ctx = f;
+	return 0;
+}
+
+static unsigned int files(const struct fixture *f)
+{
+	DIR *dir = opendir(f->dir);
+	unsigned int n = 0;
+	struct dirent *entry;
+
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.' || strlen(entry->d_name) > 2;
+	closedir(dir);
+	return n;
+}
+
+static int teardown(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	fake_kvm.fail_at = 0;
+	hypr_vm_destroy(f->clone);
+	hypr_vm_destroy(f->vm);
+	unlink(f->file);
+	unlink(f->other);
+	unlink(f->kernel);
+	assert_int_equal(rmdir(f->dir), 0);
+	free(f);
+	return 0;
+}
+
+static struct hypr_save_params params(const char *path)
+{
+	return (struct hypr_save_params){
+		.size = sizeof(struct hypr_save_params), .path = path,
+	};
+}
+
+static void save(struct fixture *f, const char *path)
+{
+	struct hypr_save_params p = params(path);
+
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+}
+
+static int resurrect(struct fixture *f, const char *path, unsigned int flags)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	c.name = "vm2";
+	c.vmo = path;
+	c.load_flags = flags;
+	return hypr_vm_create(&c, &f->clone);
+}
+
+/* One VM at a time is all that the played KVM has. */
+static void end(struct fixture *f)
+{
+	hypr_vm_destroy(f->vm);
+	f->vm = NULL;
+	fake_kvm_reset();
+}
+
+static void test_goes_on_in_a_new_vm(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->file);
+	struct hypr_save_result r;
+	uint64_t at, generation;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->control->boot_id[0] = 77;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	at = count(0);
+	generation = f->vm->control->generation;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
+	assert_true(r.pages_stored >= 2);
+	assert_int_equal(r.pages_stored + r.pages_zero, HYPR_MEM_MIN_BYTES / 4096);
+	assert_true(r.file_bytes < HYPR_MEM_MIN_BYTES / 16);
+	end(f);
+
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(f->clone->mem_bytes, HYPR_MEM_MIN_BYTES);
+	assert_int_equal(f->clone->nr_vcpus, FAKE_VCPUS);
+	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->clone->control->boot_id[0], 77);
+	assert_true(f->clone->control->generation != generation);
+	assert_int_equal(fake_kvm.prepared, 1);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(runs());
+	assert_true(count(0) > at);
+	assert_true(count(0) < at + 60000);
+}
+
+static void test_clones_have_generations_of_their_own(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t first;
+
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	first = f->clone->control->generation;
+	hypr_vm_destroy(f->clone);
+	fake_kvm_reset();
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_true(f->clone->control->generation != first);
+}
+
+/* What a guest writes stays its own; the file and a reset have the old. */
+static void test_reset_goes_back_to_the_file(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_verify_result v;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(runs());
+	f->clone->active->mem[0x300000] = 1;
+	f->clone->active->mem[0x400000] = 1;
+	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
+	assert_int_equal(v.pages_mismatched, 2);
+	assert_int_equal(hypr_view_reset(f->clone, "boot", NULL), 0);
+	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem[0x400000], 0);
+	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
+	assert_int_equal(v.pages_mismatched, 0);
+	assert_true(runs());
+}
+
+static void test_prefault_none(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, HYPR_LOAD_PREFAULT_NONE), 0);
+	assert_int_equal(fake_kvm.prepared, 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(runs());
+}
+
+static void test_a_view_of_the_same_vm(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_snapshot_result r;
+	struct hypr_view_info info[4];
+	struct hypr_vm_info vm;
+	uint64_t at;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	at = count(1);
+	save(f, f->file);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	f->vm->active->mem[0x300000] = 1;
+	assert_true(runs());
+	assert_int_equal(hypr_view_load(f->vm, "old", f->file, 0, &r), 0);
+	assert_int_equal(r.view, 2);
+	assert_true(r.pages_stored >= 2 && r.pages_stored < 100);
+	assert_int_equal(hypr_view_swap(f->vm, "old", 0, NULL), 0);
+	assert_true(runs());
+	hypr_vm_info(f->vm, &vm);
+	assert_string_equal(vm.active_view, "old");
+	assert_true(count(1) > at);
+	assert_int_equal(f->vm->active->mem[0x300000], 0x5a);
+	assert_int_equal(hypr_view_list(f->vm, info, 4), 2);
+	assert_int_equal(info[1].has_moment, 1);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(f->vm->active->mem[0x300000], 1);
+	assert_int_equal(hypr_view_remove(f->vm, "old"), 0);
+}
+
+static void test_the_moment_of_a_view(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->file);
+	struct hypr_save_result r;
+	struct hypr_vmo *vmo;
+	uint8_t byte;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	f->vm->active->mem[0x300000] = 1;
+	assert_int_equal(hypr_view_save(f->vm, "A", &p, &r), 0);
+	assert_int_equal(r.pause, HYPR_PAUSE_NONE);
+	assert_int_equal(r.copy_cycles, 0);
+	assert_int_equal(hypr_vmo_open(f->file, &vmo), 0);
+	assert_int_equal(hypr_vmo_read(vmo, 0x300000, &byte, 1), 0);
+	assert_int_equal(byte, 0x5a);
+	hypr_vmo_close(vmo);
+
+	assert_int_equal(hypr_view_save(f->vm, "boot", &p, NULL), -EINVAL);
+	assert_non_null(strstr(hypr_error(), "no moment"));
+	assert_int_equal(hypr_view_save(f->vm, "nope", &p, NULL), -ENOENT);
+}
+
+static void test_parent(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->other);
+	struct hypr_save_result r;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	save(f, f->file);
+	f->vm->active->mem[0x400000] = 7;
+	p.parent = f->file;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
+	assert_int_equal(r.pages_stored, 1);
+	assert_in_range(r.pages_parent, 2, 100);
+	end(f);
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem[0x400000], 7);
+}
+
+/* ---- the clock ----------------------------------------------------------- */
+
+static uint64_t guest_tsc(const struct hypr_state *state)
+{
+	return state->vcpu[0].tsc_offset + state->host_tsc;
+}
+
+static void test_time(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t frozen, saved;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	f->vm->active->state->stopped_ns -= 10 * 1000000000ull;
+	saved = guest_tsc(f->vm->active->state);
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	frozen = guest_tsc(f->clone->active->state);
+	assert_true(frozen == saved);
+	hypr_vm_destroy(f->clone);
+	fake_kvm_reset();
+	assert_int_equal(resurrect(f, f->file, HYPR_LOAD_TIME_CONTINUE), 0);
+	assert_in_range(guest_tsc(f->clone->active->state) - saved, 10 * TSC_KHZ * 1000,
+			70 * TSC_KHZ * 1000);
+}
+
+/* A host whose clock is behind that of the file: the guest's never goes back. */
+static void test_time_never_goes_back(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t saved;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	f->vm->active->state->stopped_ns += 1000 * 1000000000ull;
+	saved = guest_tsc(f->vm->active->state);
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, HYPR_LOAD_TIME_CONTINUE), 0);
+	assert_true(guest_tsc(f->clone->active->state) == saved);
+}
+
+/* ---- what is refused ----------------------------------------------------- */
+
+static void refused(struct fixture *f, int err, const char *words)
+{
+	assert_int_equal(resurrect(f, f->file, 0), err);
+	assert_null(f->clone);
+	if (!strstr(hypr_error(), words))
+		fail_msg("'%s' is not in: %s", words, hypr_error());
+	assert_non_null(strstr(hypr_error(), f->file));
+	assert_int_equal(fake_kvm.slots, 0);
+}
+
+static void test_no_file(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	end(f);
+	refused(f, -ENOENT, "No such file");
+	write_kernel(f->file);
+	refused(f, -ENOEXEC, "");
+}
+
+/* A copy with one section changed by @edit, or left out when it returns false. */
+static void rewrite(struct fixture *f, bool (*edit)(struct hypr_vmo_section *s, uint8_t *data))
+{
+	const struct hypr_vmo_section *table;
+	struct hypr_vmo_params p = {
+		.size = sizeof(p), .flags = HYPR_VMO_REPLACE, .nr_vcpus = FAKE_VCPUS,
+		.mem_bytes = HYPR_MEM_MIN_BYTES,
+	};
+	struct hypr_vmo_writer *writer;
+	struct hypr_vmo *vmo;
+	unsigned int i, n;
+
+	save(f, f->other);
+	assert_int_equal(hypr_vmo_open(f->other, &vmo), 0);
+	assert_int_equal(hypr_vmo_writer_create(f->file, &p, &writer), 0);
+	n = hypr_vmo_sections(vmo, &table);
+	for (i = 0; i < n; i++) {
+		struct hypr_vmo_section section = table[i];
+		const void *data;
+		uint8_t *copy;
+		size_t bytes;
+
+		if (section.type < HYPR_VMO_VCPU)
+			continue;
+		assert_int_equal(hypr_vmo_section(vmo, section.type, section.index, &data,
+						  &bytes, NULL), 0);
+		copy = malloc(bytes);
+		memcpy(copy, data, bytes);
+		section.bytes = bytes;
+		if (edit(&section, copy))
+			assert_int_equal(hypr_vmo_writer_section(writer, section.type,
+								 section.index,
+								 section.version, 0, copy,
+								 section.bytes), 0);
+		free(copy);
+	}
+	assert_int_equal(hypr_vmo_writer_commit(writer, NULL), 0);
+	hypr_vmo_writer_destroy(writer);
+	hypr_vmo_close(vmo);
+	end(f);
+}
+
+static uint32_t left_out;
+
+static bool leave_out(struct hypr_vmo_section *section, uint8_t *data)
+{
+	(void)data;
+	return section->type != left_out || section->index;
+}
+
+static void test_sections_that_are_missing(void **ctx)
+{
+	struct fixture *f = *ctx;
+	static const uint32_t types[] = {
+		HYPR_VMO_CHIPS, HYPR_VMO_PIT, HYPR_VMO_CONSOLE, HYPR_VMO_RTC, HYPR_VMO_VCPU,
+		HYPR_VMO_CLOCK, HYPR_VMO_CPU,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+		left_out = types[i];
+		rewrite(f, leave_out);
+		refused(f, -EBADMSG, hypr_vmo_section_name(types[i]));
+		unlink(f->other);
+		c.name = "vm1";
+		c.kernel = f->kernel;
+		c.vcpus = FAKE_VCPUS;
+		assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+		assert_int_equal(hypr_vm_start(f->vm), 0);
+		assert_true(runs());
+	}
+}
+
+static bool newer_pit(struct hypr_vmo_section *section, uint8_t *data)
+{
+	(void)data;
+	if (section->type == HYPR_VMO_PIT)
+		section->version = 2;
+	return true;
+}
+
+static void test_newer_section(void **ctx)
+{
+	rewrite(*ctx, newer_pit);
+	refused(*ctx, -EOPNOTSUPP, "PIT 0 has version 2");
+}
+
+static bool short_vcpu(struct hypr_vmo_section *section, uint8_t *data)
+{
+	(void)data;
+	if (section->type == HYPR_VMO_VCPU && section->index == 1)
+		section->bytes -= 8;
+	return true;
+}
+
+static void test_short_section(void **ctx)
+{
+	rewrite(*ctx, short_vcpu);
+	refused(*ctx, -EBADMSG, "VCPU 1 has");
+}
+
+static bool wild_vcpu(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_VCPU)
+		((struct hypr_vmo_vcpu *)data)->nr_msrs = 0xffffffff;
+	return true;
+}
+
+static void test_wild_count(void **ctx)
+{
+	rewrite(*ctx, wild_vcpu);
+	refused(*ctx, -EBADMSG, "VCPU 0 has");
+}
+
+static bool wrong_control(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_VCPU)
+		((struct hypr_vmo_vcpu *)data)->control = 99;
+	return true;
+}
+
+static void test_wrong_control_word(void **ctx)
+{
+	rewrite(*ctx, wrong_control);
+	refused(*ctx, -EBADMSG, "state 99");
+}
+
+static bool wild_ring(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_CONSOLE)
+		((struct hypr_vmo_console *)data)->rx_head += 65;
+	return true;
+}
+
+static void test_wild_ring(void **ctx)
+{
+	rewrite(*ctx, wild_ring);
+	refused(*ctx, -EBADMSG, "CONSOLE");
+}
+
+static bool other_msr(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_VCPU)
+		((struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu)))->index ^= 1;
+	return true;
+}
+
+static void test_other_msr(void **ctx)
+{
+	rewrite(*ctx, other_msr);
+	refused(*ctx, -EOPNOTSUPP, "MSR 0xc0000083");
+}
+
+static bool other_vendor(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct kvm_cpuid_entry2 *entry = (struct kvm_cpuid_entry2 *)data;
+
+	if (section->type == HYPR_VMO_CPU) {
+		memcpy(&entry[0].ebx, "Auth", 4);
+		memcpy(&entry[0].edx, "enti", 4);
+		memcpy(&entry[0].ecx, "cAMD", 4);
+	}
+	return true;
+}
+
+static void test_other_vendor(void **ctx)
+{
+	rewrite(*ctx, other_vendor);
+	refused(*ctx, -EOPNOTSUPP, "AuthenticAMD");
+}
+
+static void test_of_another_size(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	save(f, f->file);
+	end(f);
+	c.name = "vm3";
+	c.kernel = f->kernel;
+	c.vcpus = 1;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(hypr_error(), "2 vCPUs and 16 MiB, where the VM has 1"));
+	assert_int_equal(hypr_view_list(f->vm, NULL, 0), 1);
+}
+
+static void test_wrong_arguments(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	struct hypr_save_params p = params(f->file);
+
+	p.flags = 2;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EINVAL);
+	p.flags = 0;
+	p.path = NULL;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EINVAL);
+	save(f, f->file);
+	p.path = f->file;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EEXIST);
+	p.flags = HYPR_SAVE_REPLACE;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 4, NULL), -EINVAL);
+	assert_int_equal(hypr_view_load(f->vm, "boot", f->file, 0, NULL), -EEXIST);
+	assert_int_equal(files(f), 2);
+	end(f);
+	c.name = "vm2";
+	c.vmo = f->file;
+	c.kernel = f->kernel;
+	assert_int_equal(hypr_vm_create(&c, &f->clone), -EINVAL);
+	c.kernel = NULL;
+	c.load_flags = 64;
+	assert_int_equal(hypr_vm_create(&c, &f->clone), -EINVAL);
+	c.vmo = NULL;
+	c.kernel = f->kernel;
+	c.load_flags = HYPR_LOAD_PREFAULT_NONE;
+	assert_int_equal(hypr_vm_create(&c, &f->clone), -EINVAL);
+	/* A caller that was built when there were no VMOs. */
+	c.load_flags = 64;
+	c.vmo = "garbage";
+	c.size = offsetof(struct hypr_vm_config, vmo);
+	assert_int_equal(hypr_vm_create(&c, &f->clone), 0);
+}
+
+/* Whichever ioctl fails: an error or a VM that runs, and nothing is left. */
+static void test_each_ioctl_fails(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int n, failed = 0;
+
+	save(f, f->file);
+	end(f);
+	for (n = 1; n < 500; n++) {
+		int ret;
+
+		fake_kvm_reset();
+		fake_kvm.fail_at = n;
+		ret = resurrect(f, f->file, 0);
+		if (!ret)
+			ret = hypr_vm_start(f->clone);
+		failed += ret != 0;
+		if (!ret)
+			assert_true(runs());
+		ret = fake_kvm.ioctls < n;
+		fake_kvm.fail_at = 0;
+		hypr_vm_destroy(f->clone);
+		f->clone = NULL;
+		assert_int_equal(fake_kvm.slots, 0);
+		if (ret)
+			break;
+	}
+	assert_true(n < 500);
+	assert_true(failed > 20);
+}
+
+static void test_full_disk(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params("/dev/full/x.vmo");
+
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -ENOTDIR);
+	assert_true(runs());
+	p.path = "/nowhere/at/all.vmo";
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -ENOENT);
+	assert_non_null(strstr(hypr_error(), "/nowhere"));
+	assert_true(runs());
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(goes_on_in_a_new_vm),
+		T(clones_have_generations_of_their_own),
+		T(reset_goes_back_to_the_file),
+		T(prefault_none),
+		T(a_view_of_the_same_vm),
+		T(the_moment_of_a_view),
+		T(parent),
+		T(time),
+		T(time_never_goes_back),
+		T(no_file),
+		T(sections_that_are_missing),
+		T(newer_section),
+		T(short_section),
+		T(wild_count),
+		T(wrong_control_word),
+		T(wild_ring),
+		T(other_msr),
+		T(other_vendor),
+		T(of_another_size),
+		T(wrong_arguments),
+		T(each_ioctl_fails),
+		T(full_disk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
