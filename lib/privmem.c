@@ -47,17 +47,14 @@ struct scan_arg {
 #define SCAN_IOCTL	_IOWR('f', 16, struct scan_arg)
 #define SCAN_REGIONS	64
 
-/* A part of a page, some cache lines long. */
-#define COPY_BYTES	512
-
-/* Most of a private page is as it was: compare, and write what differs. */
+/* Most private pages are as they were: compare, and write those that are not. */
 static void put_back(uint8_t *mem, const uint8_t *from, uint64_t offset, uint64_t len)
 {
 	uint64_t at;
 
-	for (at = offset; at < offset + len; at += COPY_BYTES) {
-		if (memcmp(mem + at, from + at, COPY_BYTES))
-			memcpy(mem + at, from + at, COPY_BYTES);
+	for (at = offset; at < offset + len; at += HYPR_PAGE_BYTES) {
+		if (memcmp(mem + at, from + at, HYPR_PAGE_BYTES))
+			memcpy(mem + at, from + at, HYPR_PAGE_BYTES);
 	}
 }
 

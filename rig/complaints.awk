@@ -4,8 +4,8 @@
 # counts as failed; used on the PC by rig/init and outside by rig/run.
 #
 # KCSAN finds races all over a kernel.  A report is ours when one of the two
-# accesses has a function of HYPR in its stack (their names say so); the others
-# concern code that is as it came.
+# accesses was made by a function of HYPR or for one (it, or one of the two that
+# called it, says so by its name); the others concern code that is as it came.
 
 function flush_kcsan()
 {
@@ -19,10 +19,14 @@ function flush_kcsan()
 	flush_kcsan()
 	kcsan = $0
 	ours = $0 ~ /hypr_|vmx_get_eptp/
+	frame = 9
 	next
 }
 kcsan != "" {
-	if (/hypr_[a-z_]*\+0x|vmx_get_eptp\+0x/)
+	if (/(read|write).* by (task|interrupt)/)
+		frame = 0
+	else if (/\+0x[0-9a-f]+\/0x/ && ++frame <= 3 &&
+		 /hypr_[a-z_]*\+0x|vmx_get_eptp\+0x/)
 		ours = 1
 	if (/Reported by Kernel Concurrency Sanitizer|={40}/)
 		flush_kcsan()

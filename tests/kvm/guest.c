@@ -267,6 +267,27 @@ GUEST static void wake_handler(void)
 	me->wakes++;
 }
 
+/*
+ * #PF, with the first word of the area that KVM was told of at 1: the page will
+ * come.  Any other is a fault that nobody expected.
+ */
+__attribute__((used))
+GUEST static bool page_fault_handler(void)
+{
+	uint64_t stack = (uintptr_t)__builtin_frame_address(0);
+	volatile struct guest_cpu *me =
+		guest_cpu((stack - GUEST_SHARED_GPA - GUEST_STACK(0)) >> 12);
+
+	if (!me->apf_gpa || *word32(me->apf_gpa) != 1)
+		return false;
+	*word32(me->apf_gpa) = 0;
+	me->apf_missing++;
+	asm volatile("sti" ::: "memory");
+	show_view(me);
+	asm volatile("cli" ::: "memory");
+	return true;
+}
+
 /* Nine pushes on a frame that starts aligned: 5 + 9 words keep it so. */
 #define IRQ_STUB(name, handler)						\
 	asm(".pushsection guest_text, \"ax\"\n"				\
@@ -280,6 +301,19 @@ GUEST static void wake_handler(void)
 
 IRQ_STUB(guest_irq_pause, pause_handler);
 IRQ_STUB(guest_irq_wake, wake_handler);
+
+/* With an error code on the stack: 6 + 9 words, and one to align. */
+asm(".pushsection guest_text, \"ax\"\n"
+    ".globl guest_page_fault\nguest_page_fault:\n"
+    "push %rax\n push %rcx\n push %rdx\n push %rsi\n"
+    "push %rdi\n push %r8\n push %r9\n push %r10\n push %r11\n"
+    "sub $8, %rsp\n cld\n call page_fault_handler\n add $8, %rsp\n"
+    "test %al, %al\n"
+    "pop %r11\n pop %r10\n pop %r9\n pop %r8\n pop %rdi\n"
+    "pop %rsi\n pop %rdx\n pop %rcx\n pop %rax\n"
+    "lea 8(%rsp), %rsp\n"
+    "jz guest_fault\n iretq\n"
+    ".popsection\n");
 
 /* The host ends the test, and shows RIP and CR2. */
 asm(".pushsection guest_text, \"ax\"\n"

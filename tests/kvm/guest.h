@@ -42,6 +42,7 @@
 #define GUEST_MAX_VCPUS		8
 #define GUEST_LOG_MAX		3072
 
+#define GUEST_PF_VECTOR		14
 #define GUEST_WAKE_VECTOR	0x40
 #define GUEST_FAULT_PORT	0x99	/* an exception that nobody expected */
 
@@ -78,6 +79,9 @@ enum guest_cmd {
  * @xapic: 1 from the start: the local APIC is at GUEST_APIC_VA, no x2APIC
  * @wakes: counts GUEST_WAKE_VECTOR
  * @pv_eoi_gpa: where MSR_KVM_PV_EOI_EN points, or 0
+ * @apf_gpa: where MSR_KVM_ASYNC_PF_EN points, or 0
+ * @apf_missing: counts pages that are said to come late; the guest then shows its
+ *	view, as in GUEST_SHOW, and touches the page again
  * @pv_eois: counts GUEST_WAKE_VECTOR ended without an EOI, by @pv_eoi_gpa
  * @pause_irqs: counts vector 0xF0
  * @nested: 1 once the nested guest runs, else 2 + the VM-instruction error, on
@@ -99,6 +103,8 @@ struct guest_cpu {
 	uint64_t wakes;
 	uint64_t pv_eoi_gpa;
 	uint64_t pv_eois;
+	uint64_t apf_gpa;
+	uint64_t apf_missing;
 	uint64_t pause_irqs;
 	uint64_t nested;
 	uint64_t arg[4];
@@ -126,6 +132,7 @@ extern const char __start_guest_text[], __stop_guest_text[];
 void guest_entry(uint64_t index);
 void guest_irq_pause(void);
 void guest_irq_wake(void);
+void guest_page_fault(void);
 void guest_fault(void);
 void guest_nested(volatile struct guest_cpu *me);
 void guest_nested_svm(volatile struct guest_cpu *me);

@@ -130,6 +130,7 @@ static void write_guest(struct vm *vm)
 	gdt[2] = 0x00cf93000000ffffull;
 	for (i = 0; i < 32; i++)
 		write_gate(idt, i, guest_address(guest_fault));
+	write_gate(idt, GUEST_PF_VECTOR, guest_address(guest_page_fault));
 	write_gate(idt, GUEST_WAKE_VECTOR, guest_address(guest_irq_wake));
 	write_gate(idt, HYPR_CONTROL_VECTOR, guest_address(guest_irq_pause));
 }
@@ -338,7 +339,7 @@ uint64_t vm_generation(struct vm *vm)
 	return eptp.generation;
 }
 
-static size_t stat_values(int stats, const char *name, uint64_t *values,
+size_t stat_values(int stats, const char *name, uint64_t *values,
 			  size_t max)
 {
 	struct kvm_stats_header header;

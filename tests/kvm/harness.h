@@ -133,6 +133,8 @@ uint64_t vm_stat(struct vm *vm, const char *name);
 /* Up to @max values of it (a histogram has many); returns how many it has. */
 size_t vm_stat_values(struct vm *vm, const char *name, uint64_t *values,
 		      size_t max);
+/* The same of a file descriptor by KVM_GET_STATS_FD. */
+size_t stat_values(int stats, const char *name, uint64_t *values, size_t max);
 /* A line of /proc/meminfo in KiB. */
 long meminfo_kib(const char *name);
 
