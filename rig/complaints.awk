@@ -3,9 +3,9 @@
 # Reads a kernel's log and prints the lines for which a run on the emulated PC
 # counts as failed; used on the PC by rig/init and outside by rig/run.
 #
-# KCSAN finds races all over a kernel.  A report is ours when one of the two
-# accesses was made by a function of HYPR or for one (it, or one of the two that
-# called it, says so by its name); the others concern code that is as it came.
+# KCSAN finds races all over a kernel.  A report is ours when a function of HYPR,
+# by its name, made an access that is not marked, or called what made it, or the
+# caller of that; the others concern code that is as it came.
 
 function flush_kcsan()
 {
@@ -18,13 +18,12 @@ function flush_kcsan()
 /BUG: KCSAN: / {
 	flush_kcsan()
 	kcsan = $0
-	ours = $0 ~ /hypr_|vmx_get_eptp/
 	frame = 9
 	next
 }
 kcsan != "" {
 	if (/(read|write).* by (task|interrupt)/)
-		frame = 0
+		frame = /\(marked/ ? 9 : 0
 	else if (/\+0x[0-9a-f]+\/0x/ && ++frame <= 3 &&
 		 /hypr_[a-z_]*\+0x|vmx_get_eptp\+0x/)
 		ours = 1

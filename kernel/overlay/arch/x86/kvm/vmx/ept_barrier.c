@@ -89,7 +89,11 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 	int cpu;
 
 	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
-	/* Has the barrier between the request and the look at the mode. */
+	/*
+	 * Has the barrier between the request and the look at the mode.  It races
+	 * with vcpu_enter_guest(), which reads the mode without a mark, as each
+	 * request of KVM's own does: its last look comes behind a barrier.
+	 */
 	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE)
 		return;
 

@@ -530,11 +530,14 @@ u32 hypr_tables_resident(struct kvm *kvm)
 static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
+	union kvm_mmu_page_role role = mmu->root_role;
 
 	if (vcpu->arch.mmu == mmu && mmu->cpu_role.ext.valid &&
-	    mmu->root_role.direct && !is_smm(vcpu)) {
+	    role.direct && !is_smm(vcpu)) {
 		mmu->cpu_role.base.smm = vcpu->arch.hypr.view;
-		mmu->root_role.smm = vcpu->arch.hypr.view;
+		role.smm = vcpu->arch.hypr.view;
+		/* Others look at it: hypr_view_role(). */
+		WRITE_ONCE(mmu->root_role.word, role.word);
 	} else {
 		kvm_init_mmu(vcpu);
 	}
