@@ -18,7 +18,8 @@ static int refused(const struct cli_args *args, const char *verb, const char *vm
 	if (err == -ENOENT && !strncmp(error, "no view", strlen("no view")))
 		return cli_fail(args, EXIT_NO_VIEW, verb, "%s: %s (hypr views %s lists them)",
 				vm, error, vm);
-	return cli_fail(args, cli_code(err), verb, "%s: %s", vm, error);
+	return cli_fail(args, err == -EOPNOTSUPP ? cli_code(err) : cli_vmo_code(err), verb,
+			"%s: %s", vm, error);
 }
 
 static int call_failed(const struct cli_args *args, const char *verb, const char *vm, int ret)

@@ -20,6 +20,7 @@
 #define EXIT_HOST		5	/* the host lacks something: hypr doctor */
 #define EXIT_EXISTS		6	/* a VM or view of this name is there */
 #define EXIT_NOT_PARKED		7	/* the guest did not park, and force was ruled out */
+#define EXIT_FILE		8	/* a VMO file is damaged, newer, or not the one wanted */
 
 #define CLI_OPTIONS_MAX		16
 #define CLI_ERROR_MAX		512
@@ -48,6 +49,7 @@ struct cli_args {
 
 /**
  * struct cli_command - one command
+ * @name: one word, or "vmo" and another
  * @args: its arguments, for the usage line
  * @summary: one line
  * @nr_args: how many it takes
@@ -65,7 +67,9 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
-	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views;
+	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views,
+	cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
+	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;
 
 /* parse.c: nothing here prints */
 
@@ -129,6 +133,33 @@ int cli_call(const struct cli_args *args, const char *verb, const char *vm, json
  * Return: EXIT_OK, or an exit code after having said what is wrong.
  */
 int cli_path(const struct cli_args *args, const char *verb, const char *file, char **path);
+
+/* vmo.c */
+
+struct hypr_vmo;
+
+/** cli_vmo_code() - the exit code for a failed call that has to do with a VMO file */
+int cli_vmo_code(int err);
+
+/** cli_vmo_fail() - say what hypr_error() has.  Return: cli_vmo_code(). */
+int cli_vmo_fail(const struct cli_args *args, const char *verb, int err);
+
+/**
+ * cli_vmo_open() - open a file
+ * Return: EXIT_OK, or an exit code after having said what is wrong.
+ */
+int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path,
+		 struct hypr_vmo **vmop);
+
+#define CLI_HEX_MAX	65
+
+/** cli_hex() - 32 bytes, in @text, of CLI_HEX_MAX bytes */
+const char *cli_hex(char *text, const uint8_t *bytes);
+
+#define CLI_SIZE_MAX	24
+
+/** cli_size() - "4.2 MiB", in @text, of CLI_SIZE_MAX bytes */
+const char *cli_size(char *text, uint64_t bytes);
 
 /* tty.c */
 

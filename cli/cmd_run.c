@@ -214,9 +214,20 @@ static void *wait_for_end(void *arg)
 	return NULL;
 }
 
-static int describe_failure(int ret, const char *name, char *error)
+static int failure_code(int ret, const struct hypr_vm_config *config)
 {
-	int code = ret == -EINVAL ? EXIT_USAGE : cli_code(ret);
+	if (ret == -EINVAL)
+		return EXIT_USAGE;
+	/* Here it is the host that lacks something. */
+	if (!config->vmo || ret == -EOPNOTSUPP)
+		return cli_code(ret);
+	return cli_vmo_code(ret);
+}
+
+static int describe_failure(int ret, const struct hypr_vm_config *config, char *error)
+{
+	int code = failure_code(ret, config);
+	const char *name = config->name;
 
 	if (ret == -EADDRINUSE)
 		snprintf(error, CLI_ERROR_MAX, "%s: %s (hypr stop %s ends it)", name,
@@ -230,19 +241,18 @@ static int describe_failure(int ret, const char *name, char *error)
 static int start_vm(const struct setup *setup, struct hypr_vm **vm,
 		    struct hypr_server **server, char *error)
 {
-	const char *name = setup->config.name;
 	int ret;
 
 	*server = NULL;
 	ret = hypr_vm_create(&setup->config, vm);
 	if (ret)
-		return describe_failure(ret, name, error);
+		return describe_failure(ret, &setup->config, error);
 	ret = hypr_server_start(*vm, server);
 	if (!ret)
 		ret = hypr_vm_start(*vm);
 	if (!ret)
 		return EXIT_OK;
-	ret = describe_failure(ret, name, error);
+	ret = describe_failure(ret, &setup->config, error);
 	hypr_server_stop(*server);
 	hypr_vm_destroy(*vm);
 	return ret;

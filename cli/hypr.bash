@@ -14,7 +14,7 @@ _hypr_views()
 
 _hypr_options()
 {
-	hypr help "$1" 2>/dev/null | sed -n 's/^.*\(--[a-z-]*\).*/\1/p'
+	hypr help "$@" 2>/dev/null | sed -n 's/^.*\(--[a-z-]*\).*/\1/p'
 }
 
 # The words after the command that are no options.
@@ -27,6 +27,22 @@ _hypr_arguments()
 	done
 }
 
+# After "hypr vmo": its commands, then files.
+_hypr_vmo()
+{
+	local cur=$1 prev=$2
+
+	if ((COMP_CWORD == 2)); then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"info verify diff flatten pack unpack keygen sign export" -- "$cur")
+	elif [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"$(_hypr_options vmo "${COMP_WORDS[2]}")" -- "$cur")
+	elif [[ $prev != --level && $prev != -l ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+
 _hypr()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -35,7 +51,10 @@ _hypr()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="run ps pause resume snapshot views swap reset verify remove stop doctor version help"
+		words="run ps pause resume snapshot views swap reset verify remove stop doctor vmo version help"
+	elif [[ $verb == vmo ]]; then
+		_hypr_vmo "$cur" "$prev"
+		return
 	elif [[ $cur == -* ]]; then
 		words=$(_hypr_options "$verb")
 	elif [[ $verb == run ]]; then

@@ -11,8 +11,10 @@
 #include "hypr/hypr.h"
 
 static const struct cli_command *const commands[] = {
-	&cmd_run, &cmd_resurrect, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_load, &cmd_views, &cmd_swap,
-	&cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop, &cmd_doctor,
+	&cmd_run, &cmd_resurrect, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_load,
+	&cmd_views, &cmd_swap, &cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop, &cmd_doctor,
+	&cmd_vmo_info, &cmd_vmo_verify, &cmd_vmo_diff, &cmd_vmo_flatten, &cmd_vmo_pack,
+	&cmd_vmo_unpack, &cmd_vmo_keygen, &cmd_vmo_sign, &cmd_vmo_export,
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -23,10 +25,10 @@ static void print_usage(FILE *to)
 
 	fprintf(to, "usage: hypr COMMAND [OPTION]... [ARGUMENT]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
-		fprintf(to, "  %-9s %-11s %s\n", commands[i]->name, commands[i]->args,
+		fprintf(to, "  %-11s %-11s %s\n", commands[i]->name, commands[i]->args,
 			commands[i]->summary);
-	fprintf(to, "  %-9s %-11s %s\n", "version", "", "version and engines");
-	fprintf(to, "  %-9s %-11s %s\n", "help", "[COMMAND]", "this, or a command's options");
+	fprintf(to, "  %-11s %-11s %s\n", "version", "", "version and engines");
+	fprintf(to, "  %-11s %-11s %s\n", "help", "[COMMAND]", "this, or a command's options");
 	fprintf(to, "\nEvery command takes --json and --help.  hypr(1) has the rest.\n");
 }
 
@@ -48,33 +50,47 @@ static void print_command(const struct cli_command *command)
 	       "--help", "this");
 }
 
-static const struct cli_command *find(const char *name)
+/* The command that the words begin with, and how many of them are its name. */
+static const struct cli_command *find(int nr, char **word, int *used)
 {
-	size_t i;
+	const char *name, *second;
+	size_t i, len;
 
-	for (i = 0; i < NR_COMMANDS; i++) {
-		if (!strcmp(commands[i]->name, name))
+	for (i = 0; nr && i < NR_COMMANDS; i++) {
+		name = commands[i]->name;
+		second = strchr(name, ' ');
+		len = second ? (size_t)(second - name) : strlen(name);
+		if (strncmp(name, word[0], len) || word[0][len])
+			continue;
+		*used = second ? 2 : 1;
+		if (!second || (nr > 1 && !strcmp(second + 1, word[1])))
 			return commands[i];
 	}
 	return NULL;
 }
 
-static int unknown(const char *name)
+static int unknown(int nr, char **word)
 {
-	fprintf(stderr, "hypr: no command '%.40s' (hypr help lists them)\n", name);
+	bool two = nr > 1 && !strcmp(word[0], "vmo");
+
+	fprintf(stderr, "hypr: no command '%.40s%s%.40s' (hypr help lists them)\n", word[0],
+		two ? " " : "", two ? word[1] : "");
 	return EXIT_USAGE;
 }
 
-static int help(const char *name)
+static int help(int nr, char **word)
 {
-	const struct cli_command *command = name ? find(name) : NULL;
+	const struct cli_command *command;
+	int used;
 
-	if (name && !command)
-		return unknown(name);
-	if (command)
-		print_command(command);
-	else
+	if (!nr) {
 		print_usage(stdout);
+		return EXIT_OK;
+	}
+	command = find(nr, word, &used);
+	if (!command)
+		return unknown(nr, word);
+	print_command(command);
 	return EXIT_OK;
 }
 
@@ -106,7 +122,7 @@ int main(int argc, char **argv)
 {
 	const struct cli_command *command;
 	const char *name = argc > 1 ? argv[1] : NULL;
-	int code;
+	int code, used;
 
 	signal(SIGPIPE, SIG_IGN);	/* a write that fails is reported */
 	if (!name) {
@@ -114,13 +130,13 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
-		return help(argc > 2 ? argv[2] : NULL);
+		return help(argc - 2, argv + 2);
 	if (!strcmp(name, "version") || !strcmp(name, "--version"))
 		return version(argc > 2 && (!strcmp(argv[2], "--json") || !strcmp(argv[2], "-j")));
-	command = find(name);
+	command = find(argc - 1, argv + 1, &used);
 	if (!command)
-		return unknown(name);
-	code = run_command(command, argc - 1, argv + 1);
+		return unknown(argc - 1, argv + 1);
+	code = run_command(command, argc - used, argv + used);
 	if (fflush(stdout) && !code) {
 		fprintf(stderr, "hypr: %s: the answer could not be written\n", name);
 		code = EXIT_FAILED;

@@ -272,6 +272,67 @@ static void test_too_many_sections(void **ctx)
 	hypr_vmo_close(kit_open("a.vmo"));
 }
 
+/* Pages of a memory of @pages that have R and RW in turn, all of them zero. */
+static int write_stripes(uint64_t pages, const char *name)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+	uint64_t i;
+	int ret = 0;
+
+	params.mem_bytes = pages * PAGE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path(name), &params, &w), 0);
+	for (i = 0; !ret && i < pages; i++)
+		ret = hypr_vmo_writer_pages(w, i * PAGE, NULL, 1, i % 2 ? 1 : 3);
+	if (ret)
+		assert_int_equal(hypr_vmo_writer_commit(w, NULL), -EINVAL);
+	else
+		assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	return ret;
+}
+
+static void test_too_many_pieces(void **ctx)
+{
+	struct hypr_vmo *vmo;
+
+	(void)ctx;
+	assert_int_equal(write_stripes(HYPR_VMO_RUNS_MAX + 1, "a.vmo"), -E2BIG);
+	assert_int_equal(kit_count(), 0);
+	assert_int_equal(write_stripes(65535, "a.vmo"), 0);
+	vmo = kit_open("a.vmo");
+	assert_int_equal(hypr_vmo_export(vmo, kit_path("core"), 0, NULL), -E2BIG);
+	hypr_vmo_close(vmo);
+	assert_int_equal(kit_count(), 1);
+}
+
+/* More pieces than there may be mappings: the shortest are copied. */
+static void test_many_pieces_are_mapped(void **ctx)
+{
+	uint64_t pages = 40000, i;
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = calloc(pages, PAGE), *map;
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo *vmo;
+
+	(void)ctx;
+	for (i = 0; i < pages; i++)
+		mem[i * PAGE + i % PAGE] = i % 2 || i % 100 < 10;
+	params.mem_bytes = pages * PAGE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, pages, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	vmo = kit_open("a.vmo");
+	map = mmap(NULL, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
+	assert_int_equal(hypr_vmo_map(vmo, map), 0);
+	assert_int_equal(memcmp(map, mem, pages * PAGE), 0);
+	munmap(map, pages * PAGE);
+	hypr_vmo_close(vmo);
+	free(mem);
+}
+
 /* ---- what stands under which name ------------------------------------------ */
 
 static void test_nothing_before_the_commit(void **ctx)
@@ -443,6 +504,8 @@ int main(void)
 		T(test_round_trips),
 		T(test_writer_refuses),
 		T(test_too_many_sections),
+		T(test_too_many_pieces),
+		T(test_many_pieces_are_mapped),
 		T(test_nothing_before_the_commit),
 		T(test_a_file_that_is_there_stays),
 		T(test_no_space_leaves_nothing),

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the commands of hypr vmo share. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cli.h"
+#include "hypr/vmo.h"
+
+int cli_vmo_code(int err)
+{
+	switch (err) {
+	case -ENOEXEC:
+	case -EOPNOTSUPP:
+	case -EBADMSG:
+	case -ESTALE:
+	case -ELOOP:
+	case -ENOKEY:
+	case -EKEYREJECTED:
+		return EXIT_FILE;
+	default:
+		return cli_code(err);
+	}
+}
+
+int cli_vmo_fail(const struct cli_args *args, const char *verb, int err)
+{
+	return cli_fail(args, cli_vmo_code(err), verb, "%s", hypr_error());
+}
+
+int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path,
+		 struct hypr_vmo **vmop)
+{
+	int ret = hypr_vmo_open(path, vmop);
+
+	return ret ? cli_vmo_fail(args, verb, ret) : EXIT_OK;
+}
+
+const char *cli_hex(char *text, const uint8_t *bytes)
+{
+	int i;
+
+	for (i = 0; i < 32; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+	return text;
+}
+
+const char *cli_size(char *text, uint64_t bytes)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
+	double size = (double)bytes;
+	int unit = 0;
+
+	while (size >= 1024 && unit < 4) {
+		size /= 1024;
+		unit++;
+	}
+	snprintf(text, CLI_SIZE_MAX, "%.*f %s", size >= 10 || !unit ? 0 : 1, size, units[unit]);
+	return text;
+}
