@@ -45,7 +45,7 @@ $(LIB_PC): lib/hypr.pc.in include/hypr/hypr.h lib/build.mk
 install-lib: lib
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr/abi
 	install -m 644 include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
-	install -m 644 include/hypr/abi/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
+	install -m 644 include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
 	install -m 644 $(LIB_STATIC) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB_SHARED) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(PREFIX)/lib/libhypr.so.0
