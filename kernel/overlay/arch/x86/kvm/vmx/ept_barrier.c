@@ -117,7 +117,6 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_vcpu *vcpu;
 	ktime_t deadline = 0;
-	unsigned long i;
 	int r = 0;
 
 	/* Odd: the barrier is closed, and the round is a new one, in one store. */
@@ -129,14 +128,14 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
-	hypr_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, h) {
 		if (hypr_swap_takes(swap, vcpu))
 			hypr_vcpu_request(vcpu);
 	}
 	/* The requests before the looks at where the vCPUs are. */
 	smp_mb();
 
-	hypr_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, h) {
 		if (!hypr_swap_takes(swap, vcpu))
 			continue;
 		r = hypr_wait_held(h, vcpu, swap->timeout_ns, &deadline);

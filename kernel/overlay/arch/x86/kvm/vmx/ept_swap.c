@@ -201,10 +201,9 @@ void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
 static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	swap->forced = 0;
-	hypr_for_each_vcpu(i, vcpu, kvm)
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		swap->forced += hypr_swap_takes(swap, vcpu) &&
 				!hypr_vcpu_is_quiescent(vcpu);
 
@@ -215,9 +214,8 @@ static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 static int hypr_check_modes(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	hypr_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (hypr_swap_takes(swap, vcpu) &&
 		    (is_smm(vcpu) || is_guest_mode(vcpu)))
 			return -EBUSY;
@@ -230,13 +228,12 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 	bool all = true;
 	u64 faults = 0;
 
 	lockdep_assert_held(&h->lock);
 
-	hypr_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		faults += READ_ONCE(vcpu->stat.pf_taken);
 		if (!hypr_swap_takes(swap, vcpu)) {
 			all &= vcpu->arch.hypr.next == swap->view;
@@ -321,13 +318,12 @@ static int hypr_check_mask(struct kvm *kvm, struct kvm_hypr_swap *swap)
 static int hypr_check_expected(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	if (swap->old_view != swap->expected_view)
 		return -ESTALE;
 
 	/* KVM_SET_EPTP and masks may have taken vCPUs elsewhere. */
-	hypr_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (!hypr_swap_takes(swap, vcpu) ||
 		    vcpu->arch.hypr.next == swap->expected_view)
 			continue;

@@ -94,12 +94,8 @@ struct kvm_hypr {
  * the vCPUs half a dozen times, and a step in KVM's XArray takes longer than what
  * is done there.
  */
-#define hypr_for_each_vcpu(i, vcpu, kvm)				\
-	for ((i) = 0, (vcpu) =						\
-	     list_first_entry(&(kvm)->arch.hypr.vm->vcpus,		\
-			      struct kvm_vcpu, arch.hypr.node);		\
-	     (i) < (kvm)->arch.hypr.vm->nr_vcpus;			\
-	     (i)++, (vcpu) = list_next_entry(vcpu, arch.hypr.node))
+#define hypr_for_each_vcpu(vcpu, h)					\
+	list_for_each_entry(vcpu, &(h)->vcpus, arch.hypr.node)
 
 /* Beyond every GFN that a memslot can have. */
 #define HYPR_GFN_END	((gfn_t)(~0ull >> PAGE_SHIFT))
