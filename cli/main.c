@@ -97,10 +97,11 @@ static int help(int nr, char **word)
 static int version(bool json)
 {
 	if (json)
-		printf("{\"ok\":true,\"version\":\"%s\",\"engines\":[\"%s\"]}\n",
-		       hypr_version(), HYPR_ENGINE_EPT_SWAP);
+		printf("{\"ok\":true,\"version\":\"%s\",\"engines\":[\"%s\",\"%s\"]}\n",
+		       hypr_version(), HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK);
 	else
-		printf("hypr %s\nengines: %s\n", hypr_version(), HYPR_ENGINE_EPT_SWAP);
+		printf("hypr %s\nengines: %s, %s\n", hypr_version(), HYPR_ENGINE_EPT_SWAP,
+		       HYPR_ENGINE_STOCK);
 	return EXIT_OK;
 }
 

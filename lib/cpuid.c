@@ -177,12 +177,12 @@ static void tsc_frequency_add(struct cpuid *cpuid, uint64_t tsc_khz)
 		basic->eax = 0x15;
 }
 
-static void set_id(struct cpuid *cpuid, uint32_t id)
+static void set_id(struct kvm_cpuid2 *cpuid, uint32_t id)
 {
 	uint32_t i;
 
-	for (i = 0; i < cpuid->head.nent; i++) {
-		struct kvm_cpuid_entry2 *entry = &cpuid->entry[i];
+	for (i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
 		if (entry->function == 0x1)
 			entry->ebx = (entry->ebx & 0x00ffffff) | id << 24;
@@ -200,7 +200,7 @@ static int host_cpuid(struct hypr_vm *vm, struct cpuid *cpuid)
 	filter(vm, cpuid);
 	topology_add(vm, cpuid);
 	tsc_frequency_add(cpuid, vm->tsc_khz);
-	set_id(cpuid, 0);
+	set_id(&cpuid->head, 0);
 	return 0;
 }
 
@@ -218,6 +218,23 @@ static int take_saved(struct cpuid *cpuid, const struct kvm_cpuid_entry2 *saved,
 	memcpy(cpuid->entry, saved, nr_saved * sizeof(*saved));
 	cpuid->head.nent = (uint32_t)nr_saved;
 	return 0;
+}
+
+/** hypr_cpuid_give() - to one more vCPU what those of the VM have, with its own ID */
+int hypr_cpuid_give(const struct hypr_vm *vm, int vcpu_fd, unsigned int index)
+{
+	size_t bytes = sizeof(*vm->cpuid) + vm->cpuid->nent * sizeof(vm->cpuid->entries[0]);
+	struct kvm_cpuid2 *cpuid = malloc(bytes);
+	int ret = 0;
+
+	if (!cpuid)
+		return hypr_fail(-ENOMEM, "no memory for CPUID");
+	memcpy(cpuid, vm->cpuid, bytes);
+	set_id(cpuid, index);
+	if (ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0)
+		ret = hypr_fail_sys(-errno, "vCPU %u: KVM_SET_CPUID2", index);
+	free(cpuid);
+	return ret;
 }
 
 /**
@@ -241,14 +258,12 @@ int hypr_cpuid_set(struct hypr_vm *vm, const struct kvm_cpuid_entry2 *saved, siz
 	ret = host_cpuid(vm, cpuid);
 	if (!ret && saved)
 		ret = take_saved(cpuid, saved, nr_saved, what);
-	for (i = vm->nr_vcpus; !ret && i-- > 0;) {
-		set_id(cpuid, i);
-		if (ioctl(vm->vcpu[i].fd, KVM_SET_CPUID2, cpuid) < 0)
-			ret = hypr_fail_sys(-errno, "vCPU %u: KVM_SET_CPUID2", i);
-	}
-	if (ret)
+	if (ret) {
 		free(cpuid);
-	else
-		vm->cpuid = &cpuid->head;
+		return ret;
+	}
+	vm->cpuid = &cpuid->head;
+	for (i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = hypr_cpuid_give(vm, vm->vcpu[i].fd, i);
 	return ret;
 }

@@ -7,6 +7,7 @@
 
 static const struct hypr_engine *const engines[] = {
 	&hypr_engine_ept_swap,
+	&hypr_engine_stock,
 };
 
 const struct hypr_engine *hypr_engine_find(const char *name)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hypr_view;
 struct hypr_vm;
 
 struct hypr_engine_swap {
@@ -20,26 +21,33 @@ struct hypr_engine_swap {
 /**
  * struct hypr_engine - all return 0 or -errno with hypr_error() set
  * @name: as a user gives it and sees it
+ * @swaps_in_guest: @swap may find parked vCPUs in the guest; else they all have
+ *	to be held
  * @enable: on a VM without slots and vCPUs; sets vm->views_max; -EOPNOTSUPP
  *	when this host cannot
  * @control: tell it the control page, whose slot stands in the boot view
+ * @open: a place for a view's slots: sets view->vm_fd and view->slot_base.  The boot
+ *	view comes first, when the vCPUs are there
+ * @close: give back what belongs to a view; an active one goes with its VM
  * @prepare: build a view's tables ahead of time
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
  *	view changed while it was not active
- * @discard: give a view's tables back
  */
 struct hypr_engine {
 	const char *name;
+	bool swaps_in_guest;
 	int (*enable)(struct hypr_vm *vm);
 	int (*control)(struct hypr_vm *vm);
-	int (*prepare)(struct hypr_vm *vm, unsigned int view, uint64_t *pages_mapped);
-	int (*swap)(struct hypr_vm *vm, unsigned int view, bool flush,
+	int (*open)(struct hypr_vm *vm, struct hypr_view *view);
+	void (*close)(struct hypr_vm *vm, struct hypr_view *view);
+	int (*prepare)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped);
+	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 		    struct hypr_engine_swap *swap);
-	int (*discard)(struct hypr_vm *vm, unsigned int view);
 };
 
 extern const struct hypr_engine hypr_engine_ept_swap;
+extern const struct hypr_engine hypr_engine_stock;
 
 /** hypr_engine_find() - by name, NULL for the default.  NULL when there is none. */
 const struct hypr_engine *hypr_engine_find(const char *name);

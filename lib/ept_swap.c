@@ -35,27 +35,43 @@ static int ept_swap_control(struct hypr_vm *vm)
 	return 0;
 }
 
-static int ept_swap_prepare(struct hypr_vm *vm, unsigned int view, uint64_t *pages_mapped)
+static int ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
+{
+	view->vm_fd = vm->vm_fd;
+	view->slot_base = view->number << 16;
+	return 0;
+}
+
+/* Nothing can be done about an error; the slots go in any case. */
+static void ept_swap_close(struct hypr_vm *vm, struct hypr_view *view)
+{
+	struct kvm_hypr_discard discard = { .view = view->number };
+
+	if (view->number != KVM_HYPR_VIEW_BOOT)
+		ioctl(vm->vm_fd, KVM_HYPR_DISCARD_VIEW, &discard);
+}
+
+static int ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped)
 {
 	struct kvm_hypr_prepare prepare;
 	int ret;
 
 	do {
-		prepare = (struct kvm_hypr_prepare){ .view = view };
+		prepare = (struct kvm_hypr_prepare){ .view = view->number };
 		ret = ioctl(vm->vm_fd, KVM_PREPARE_EPT_SWAP, &prepare);
 	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
 	if (ret < 0)
-		return hypr_fail_sys(-errno, "view %u: KVM_PREPARE_EPT_SWAP", view);
+		return hypr_fail_sys(-errno, "view %u: KVM_PREPARE_EPT_SWAP", view->number);
 	if (pages_mapped)
 		*pages_mapped = prepare.pages_mapped;
 	return 0;
 }
 
-static int ept_swap_swap(struct hypr_vm *vm, unsigned int view, bool flush,
+static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 			 struct hypr_engine_swap *swap)
 {
 	struct kvm_hypr_swap arg = {
-		.view = view,
+		.view = view->number,
 		.flags = flush ? KVM_EPT_SWAP_FLUSH : 0,
 		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
 	};
@@ -66,27 +82,20 @@ static int ept_swap_swap(struct hypr_vm *vm, unsigned int view, bool flush,
 		ret = ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg);
 	while (ret < 0 && errno == EINTR);
 	if (ret < 0)
-		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view);
+		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view->number);
 	swap->old_view = arg.old_view;
 	swap->generation = arg.generation;
 	swap->commit_cycles = arg.commit_cycles;
 	return 0;
 }
 
-static int ept_swap_discard(struct hypr_vm *vm, unsigned int view)
-{
-	struct kvm_hypr_discard discard = { .view = view };
-
-	if (ioctl(vm->vm_fd, KVM_HYPR_DISCARD_VIEW, &discard) < 0)
-		return hypr_fail_sys(-errno, "view %u: KVM_HYPR_DISCARD_VIEW", view);
-	return 0;
-}
-
 const struct hypr_engine hypr_engine_ept_swap = {
 	.name = HYPR_ENGINE_EPT_SWAP,
+	.swaps_in_guest = true,
 	.enable = ept_swap_enable,
 	.control = ept_swap_control,
+	.open = ept_swap_open,
+	.close = ept_swap_close,
 	.prepare = ept_swap_prepare,
 	.swap = ept_swap_swap,
-	.discard = ept_swap_discard,
 };

@@ -47,7 +47,7 @@ struct hypr_vm;
 struct hypr_vcpu {
 	struct hypr_vm *vm;
 	unsigned int index;		/* also its APIC ID */
-	int fd;
+	int fd;				/* it and @run: of the active view (run_lock) */
 	struct kvm_run *run;
 	pthread_t thread;
 	bool has_thread;
@@ -114,7 +114,11 @@ struct hypr_moment {
 /* Guarded by op_lock, but for what a running vCPU does to the memory. */
 struct hypr_view {
 	char name[HYPR_NAME_MAX];
-	unsigned int number;		/* KVM's address space id */
+	unsigned int number;		/* with ept-swap KVM's address space id */
+	bool open;			/* it has a place for slots: the next three */
+	int vm_fd;			/* the KVM VM that has its slots, or -1 */
+	uint32_t slot_base;		/* what their numbers begin with */
+	struct hypr_machine *machine;	/* engine stock: that VM, all of it */
 	uint8_t *mem;
 	struct hypr_moment *moment;	/* NULL for the boot view */
 	struct hypr_state *state;	/* where it was left, unless it is running */
@@ -140,7 +144,8 @@ struct hypr_vm {
 	int console_in;
 	int console_out;
 	int kvm_fd;
-	int vm_fd;
+	int vm_fd;			/* of the active view; changed with the vCPUs
+					 * held, under console.lock */
 	size_t run_bytes;
 	size_t xsave_bytes;
 	bool has_xsave2;
@@ -200,9 +205,29 @@ int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);
 /* cpuid.c */
 int hypr_cpuid_set(struct hypr_vm *vm, const struct kvm_cpuid_entry2 *saved, size_t nr_saved,
 		   const char *what);
+int hypr_cpuid_give(const struct hypr_vm *vm, int vcpu_fd, unsigned int index);
 
 /* msr.c: which MSRs belong to a state */
 int hypr_msr_list_init(struct hypr_vm *vm);
+
+/* machine.c: a KVM VM, as every one of a hypr_vm is */
+struct hypr_machine {
+	int vm_fd;
+	unsigned int nr_vcpus;
+	size_t run_bytes;
+	struct hypr_machine_vcpu {
+		int fd;
+		struct kvm_run *run;
+	} vcpu[];
+};
+int hypr_machine_chips(int vm_fd);
+int hypr_machine_vcpu_open(int vm_fd, unsigned int index, size_t run_bytes,
+			   struct hypr_machine_vcpu *vcpu);
+void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes);
+int hypr_machine_tsc_khz(int vcpu_fd, uint64_t *tsc_khz);
+struct hypr_machine *hypr_machine_create(struct hypr_vm *vm, int *err);
+struct hypr_machine *hypr_machine_of(struct hypr_vm *vm);
+void hypr_machine_destroy(struct hypr_machine *machine);
 
 /* vcpu.c */
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index);
@@ -219,7 +244,7 @@ void hypr_port_exit(struct hypr_vcpu *vcpu);
 
 /* mem.c */
 int hypr_mem_slots_add(struct hypr_vm *vm, struct hypr_view *view);
-void hypr_mem_slots_remove(struct hypr_vm *vm, struct hypr_view *view);
+void hypr_mem_slots_remove(const struct hypr_view *view);
 int hypr_mem_control_create(struct hypr_vm *vm);
 
 /* privmem.c: the pages that a view does not share with its moment */

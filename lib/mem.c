@@ -12,17 +12,17 @@
 #define SLOTS_PER_VIEW	3
 #define CONTROL_END	(HYPR_CONTROL_GPA + HYPR_CONTROL_SIZE)
 
-static int slot_set(struct hypr_vm *vm, unsigned int view, unsigned int n,
+static int slot_set(const struct hypr_view *view, unsigned int n,
 		    uint64_t gpa, uint64_t bytes, const void *host)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = view << 16 | n,
+		.slot = view->slot_base | n,
 		.guest_phys_addr = gpa,
 		.memory_size = bytes,
 		.userspace_addr = (uintptr_t)host,
 	};
 
-	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+	return ioctl(view->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 /** hypr_mem_slots_add() - give a view its memory */
@@ -30,27 +30,27 @@ int hypr_mem_slots_add(struct hypr_vm *vm, struct hypr_view *view)
 {
 	int ret;
 
-	ret = slot_set(vm, view->number, 0, 0, HYPR_CONTROL_GPA, view->mem);
+	ret = slot_set(view, 0, 0, HYPR_CONTROL_GPA, view->mem);
 	if (!ret)
-		ret = slot_set(vm, view->number, 1, HYPR_CONTROL_GPA, HYPR_CONTROL_SIZE,
+		ret = slot_set(view, 1, HYPR_CONTROL_GPA, HYPR_CONTROL_SIZE,
 			       vm->control);
 	if (!ret)
-		ret = slot_set(vm, view->number, 2, CONTROL_END, vm->mem_bytes - CONTROL_END,
+		ret = slot_set(view, 2, CONTROL_END, vm->mem_bytes - CONTROL_END,
 			       view->mem + CONTROL_END);
 	if (ret) {
 		hypr_fail_sys(ret, "view '%s': memory slots", view->name);
-		hypr_mem_slots_remove(vm, view);
+		hypr_mem_slots_remove(view);
 	}
 	return ret;
 }
 
 /** hypr_mem_slots_remove() - take it away; slots that are not there do not matter */
-void hypr_mem_slots_remove(struct hypr_vm *vm, struct hypr_view *view)
+void hypr_mem_slots_remove(const struct hypr_view *view)
 {
 	unsigned int n;
 
-	for (n = 0; n < SLOTS_PER_VIEW; n++)
-		slot_set(vm, view->number, n, 0, 0, NULL);
+	for (n = 0; n < SLOTS_PER_VIEW && view->vm_fd >= 0; n++)
+		slot_set(view, n, 0, 0, NULL);
 }
 
 /* Shared memory of its own, so that no private mapping ever copies it. */

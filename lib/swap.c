@@ -11,7 +11,8 @@
  *
  * That order needs a guest that parked in both views, in the same boot: only
  * then may its vCPUs spin on while the memory under them is exchanged.  In all
- * other cases the threads are held, and the state saved, before the commit.
+ * other cases the threads are held, and the state saved, before the commit; so it is
+ * always with an engine that does not exchange memory under running vCPUs.
  *
  * All or none: up to and including the commit, an error lets the vCPUs go on
  * where they are.  When the state cannot be moved after the commit, the view
@@ -39,11 +40,11 @@ static int commit(struct hypr_vm *vm, struct hypr_view *to, struct hypr_engine_s
 {
 	int ret;
 
-	ret = vm->engine->swap(vm, to->number, to->edited, swap);
+	ret = vm->engine->swap(vm, to, to->edited, swap);
 	if (ret == -ENODATA) {
 		ret = hypr_view_prepare(vm, to, NULL);
 		if (!ret)
-			ret = vm->engine->swap(vm, to->number, to->edited, swap);
+			ret = vm->engine->swap(vm, to, to->edited, swap);
 	}
 	if (!ret)
 		to->edited = false;
@@ -172,7 +173,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	}
 	result->pause = pause.pause;
 	result->pause_cycles = pause.pause_cycles;
-	in_guest = !vm->paused && pause.pause == HYPR_PAUSE_COOPERATIVE &&
+	in_guest = vm->engine->swaps_in_guest && !vm->paused && pause.pause == HYPR_PAUSE_COOPERATIVE &&
 		   to != from && parked_in_this_boot(vm, to->state);
 
 	ret = save_and_commit(vm, to, in_guest, result, reset);

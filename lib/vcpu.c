@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,26 +37,22 @@ static void kick_install(void)
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index)
 {
 	struct hypr_vcpu *vcpu = &vm->vcpu[index];
-	void *run;
+	struct hypr_machine_vcpu made;
+	int ret;
 
-	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
-	if (vcpu->fd < 0)
-		return hypr_fail_sys(-errno, "vCPU %u: KVM_CREATE_VCPU", index);
-	run = mmap(NULL, vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-	if (run == MAP_FAILED)
-		return hypr_fail_sys(-errno, "vCPU %u: mapping its run page", index);
-	vcpu->run = run;
-	return 0;
+	ret = hypr_machine_vcpu_open(vm->vm_fd, index, vm->run_bytes, &made);
+	vcpu->fd = made.fd;
+	vcpu->run = made.run;
+	return ret;
 }
 
 void hypr_vcpu_fini(struct hypr_vcpu *vcpu)
 {
-	if (vcpu->run)
-		munmap(vcpu->run, vcpu->vm->run_bytes);
-	if (vcpu->fd >= 0)
-		close(vcpu->fd);
-	vcpu->run = NULL;
+	struct hypr_machine_vcpu made = { .fd = vcpu->fd, .run = vcpu->run };
+
+	hypr_machine_vcpu_close(&made, vcpu->vm->run_bytes);
 	vcpu->fd = -1;
+	vcpu->run = NULL;
 }
 
 static void run_job_locked(struct hypr_vcpu *vcpu)

@@ -46,7 +46,7 @@ int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *page
 {
 	int ret;
 
-	ret = vm->engine->prepare(vm, view->number, pages);
+	ret = vm->engine->prepare(vm, view, pages);
 	view->prepared = !ret;
 	return ret;
 }
@@ -66,12 +66,17 @@ static struct hypr_view *view_alloc(struct hypr_vm *vm, unsigned int number, con
 		return NULL;
 	}
 	view->number = number;
+	view->vm_fd = -1;
 	snprintf(view->name, sizeof(view->name), "%s", name);
 	return view;
 }
 
 static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 {
+	if (view->open) {
+		vm->engine->close(vm, view);
+		hypr_mem_slots_remove(view);
+	}
 	if (view->mem)
 		munmap(view->mem, vm->mem_bytes);
 	hypr_moment_destroy(vm, view->moment);
@@ -94,6 +99,16 @@ static int view_map(struct hypr_vm *vm, struct hypr_view *view)
 	return 0;
 }
 
+static int view_open(struct hypr_vm *vm, struct hypr_view *view)
+{
+	int ret = vm->engine->open(vm, view);
+
+	if (ret)
+		return ret;
+	view->open = true;
+	return hypr_mem_slots_add(vm, view);
+}
+
 /**
  * hypr_view_create_boot() - the view that a VM starts in
  * @moment: what it starts from; NULL for empty memory.  Is taken over, also after
@@ -114,7 +129,7 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 		hypr_state_copy(vm, view->state, moment->state);
 	ret = view_map(vm, view);
 	if (!ret)
-		ret = hypr_mem_slots_add(vm, view);
+		ret = view_open(vm, view);
 	if (ret) {
 		view_free(vm, view);
 		return ret;
@@ -147,17 +162,15 @@ static struct hypr_view *view_create(struct hypr_vm *vm, const char *name,
 	*err = view_map(vm, view);
 	if (*err)
 		goto free_view;
-	*err = hypr_mem_slots_add(vm, view);
+	*err = view_open(vm, view);
 	if (*err)
 		goto free_view;
 	*err = hypr_view_prepare(vm, view, pages_mapped);
 	if (*err)
-		goto remove_slots;
+		goto free_view;
 	vm->view[number] = view;
 	return view;
 
-remove_slots:
-	hypr_mem_slots_remove(vm, view);
 free_view:
 	view_free(vm, view);
 	return NULL;
@@ -168,10 +181,6 @@ void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view)
 	if (!view)
 		return;
 	vm->view[view->number] = NULL;
-	/* Nothing can be done about an error; the slots go in any case. */
-	if (view->number != KVM_HYPR_VIEW_BOOT)
-		vm->engine->discard(vm, view->number);
-	hypr_mem_slots_remove(vm, view);
 	view_free(vm, view);
 }
 

@@ -16,10 +16,6 @@
 #include "engine.h"
 #include "internal.h"
 
-/* KVM's own pages, below 4 GiB and above all memory that a VM may have. */
-#define IDENTITY_MAP_GPA	0xfffbc000ull
-#define TSS_GPA			0xfffbd000ull
-
 /* The first version of struct hypr_vm_config ends with its reserved field. */
 #define CONFIG_SIZE_MIN	offsetof(struct hypr_vm_config, vmo)
 
@@ -81,8 +77,8 @@ static int config_check(const struct hypr_vm_config *config)
 	if (ret)
 		return ret;
 	if (!hypr_engine_find(config->engine))
-		return hypr_fail(-EINVAL, "no engine '%.20s'; there is %s", config->engine,
-				 HYPR_ENGINE_EPT_SWAP);
+		return hypr_fail(-EINVAL, "no engine '%.20s'; there are %s and %s",
+				 config->engine, HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK);
 	if (config->vmo)
 		return config_check_vmo(config);
 	if (config->load_flags)
@@ -206,22 +202,6 @@ static int capabilities_check(struct hypr_vm *vm)
 	return 0;
 }
 
-static int chips_create(struct hypr_vm *vm)
-{
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	uint64_t identity_map = IDENTITY_MAP_GPA;
-
-	if (ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
-		return hypr_fail_sys(-errno, "KVM_SET_IDENTITY_MAP_ADDR");
-	if (ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA) < 0)
-		return hypr_fail_sys(-errno, "KVM_SET_TSS_ADDR");
-	if (ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return hypr_fail_sys(-errno, "KVM_CREATE_IRQCHIP");
-	if (ioctl(vm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return hypr_fail_sys(-errno, "KVM_CREATE_PIT2");
-	return 0;
-}
-
 static int tsc_offset_check(struct hypr_vm *vm)
 {
 	struct kvm_device_attr attr = {
@@ -237,20 +217,12 @@ static int tsc_offset_check(struct hypr_vm *vm)
 /* That of the host, or that which the guest is used to. */
 static int tsc_khz_set(struct hypr_vm *vm)
 {
-	int khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
 	unsigned int i;
+	int ret = 0;
 
-	if (!vm->tsc_khz)
-		vm->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
-	if (khz > 0 && vm->tsc_khz == (uint64_t)khz)
-		return 0;
-	for (i = 0; i < vm->nr_vcpus && vm->tsc_khz; i++) {
-		if (ioctl(vm->vcpu[i].fd, KVM_SET_TSC_KHZ, (unsigned long)vm->tsc_khz) < 0)
-			return hypr_fail(-EOPNOTSUPP,
-					 "the guest's TSC runs at %llu kHz, this host's at %d, and KVM does not scale it",
-					 (unsigned long long)vm->tsc_khz, khz);
-	}
-	return 0;
+	for (i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = hypr_machine_tsc_khz(vm->vcpu[i].fd, &vm->tsc_khz);
+	return ret;
 }
 
 static int vcpus_create(struct hypr_vm *vm, const char *vmo)
@@ -297,7 +269,7 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, con
 	ret = capabilities_check(vm);
 	if (ret)
 		return ret;
-	ret = chips_create(vm);
+	ret = hypr_machine_chips(vm->vm_fd);
 	if (ret)
 		return ret;
 	/* The number of MSRs, part of a view's state, is known after this. */

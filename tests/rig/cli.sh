@@ -12,14 +12,22 @@ rm -rf "$HYPR_RUNTIME_DIR"
 # The demo guest; options given again count.
 run()
 {
-	hypr run --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 \
+	hypr run --engine "$engine" --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M --vcpus 2 \
 		--pin 1,2 "$@"
 }
 
 # --- no VM yet
-expect 0 "engine ept-swap: ready" "doctor finds all that is needed" hypr doctor
-expect 0 '"missing":0' "doctor in JSON" hypr doctor --json
-expect 0 "ept-swap" "version names the engines" hypr version
+expect 0 "engine $engine: ready" "doctor finds all that is needed" \
+	hypr doctor --engine "$engine"
+expect 0 "\"$engine\":true" "doctor in JSON" hypr doctor --engine "$engine" --json
+expect_line 2 "no engine 'qemu'" "doctor for another engine" hypr doctor --engine qemu
+if [ "$engine" = stock ]; then
+	expect 5 "engine ept-swap: cannot run" "doctor finds no HYPR host" hypr doctor
+	expect_line 5 "engine ept-swap: this host's KVM has no HYPR capability" \
+		"the other engine is not taken instead" \
+		hypr run --name vm1 --kernel /demo/vmlinuz --detach
+fi
+expect 0 "engines: ept-swap, stock" "version names the engines" hypr version
 expect 0 "usage: hypr" "help" hypr help
 expect 0 "^NAME" "ps of nothing" hypr ps
 expect 2 "usage: hypr" "no command is a usage error" hypr
@@ -42,13 +50,13 @@ head -c 14000000 /dev/zero >/tmp/large
 expect_line 2 "name is missing" "run without a name" run --detach
 expect_line 2 "is no name" "run with a bad name" run --detach --name a/b
 expect_line 1 "No such file" "run without such a kernel" \
-	hypr run --name vm1 --kernel /nowhere --detach
+	hypr run --engine "$engine" --name vm1 --kernel /nowhere --detach
 expect_line 1 "no Linux kernel" "run a kernel that is no kernel" \
-	hypr run --name vm1 --kernel /bin/busybox --detach
+	hypr run --engine "$engine" --name vm1 --kernel /bin/busybox --detach
 expect_line 1 "too few for a kernel" "run a kernel that is too short" \
-	hypr run --name vm1 --kernel /tmp/short --detach
+	hypr run --engine "$engine" --name vm1 --kernel /tmp/short --detach
 expect_line 1 "truncated" "run a kernel that was cut off" \
-	hypr run --name vm1 --kernel /tmp/cut --detach
+	hypr run --engine "$engine" --name vm1 --kernel /tmp/cut --detach
 expect_line 1 "No such file" "run without such an initrd" run --name vm1 --initrd /nowhere
 expect_line 1 "does not fit" "run with an initrd that does not fit" \
 	run --name vm1 --initrd /tmp/large
@@ -56,7 +64,7 @@ expect_line 2 "too little" "run with too little memory" run --name vm1 --mem 8M 
 expect_line 2 "no size" "run with a size that is none" run --name vm1 --mem lots
 expect_line 2 "not 1 to 64" "run with too many vCPUs" run --name vm1 --vcpus 65
 expect_line 2 "host CPU 99" "run on a host CPU that there is not" run --name vm1 --pin 99
-expect_line 2 "no engine 'stock'" "run with another engine" run --name vm1 --engine stock
+expect_line 2 "no engine 'qemu'" "run with another engine" run --name vm1 --engine qemu
 mv /dev/kvm /dev/kvm-away
 expect_line 5 "/dev/kvm" "run without /dev/kvm" run --name vm1 --detach
 expect 5 "no /dev/kvm" "doctor without /dev/kvm" hypr doctor
@@ -65,11 +73,11 @@ check "nothing is left of the VMs that could not be" nothing_left
 check "not even their logs" sh -c "[ -z \"\$(ls $HYPR_RUNTIME_DIR 2>/dev/null)\" ]"
 
 # --- a VM
-expect_line 0 "vm1 (ept-swap): runs" "run detached" run --name vm1 --detach
+expect_line 0 "vm1 ($engine): runs" "run detached" run --name vm1 --detach
 check "the socket is its owner's only" \
 	sh -c "[ \"\$(stat -c %a $HYPR_RUNTIME_DIR/vm1.sock)\" = 600 ]"
 check "the guest comes up with 2 vCPUs" wait_for 60 guest_is_up vm1 2
-expect 0 "vm1 .* ept-swap  running" "ps shows it" hypr ps
+expect 0 "vm1 .* $engine  *running" "ps shows it" hypr ps
 expect_line 6 "a VM of this name runs already" "a second VM of its name" run --name vm1 --detach
 expect_line 4 "no view 'B': there is boot (hypr views vm1 lists them)" "no such view" \
 	hypr swap vm1 B
@@ -83,7 +91,7 @@ expect_line 6 "view 'A' exists already" "snapshot A again" hypr snapshot vm1 A
 expect 0 "view B (3)" "snapshot B" hypr snapshot vm1 B
 expect 0 " 0 differ" "a new view equals its moment" hypr verify vm1 A
 expect 0 "3 views" "views" hypr views vm1
-expect 0 '"engine":"ept-swap"' "views in JSON name the engine" hypr views --json vm1
+expect 0 "\"engine\":\"$engine\"" "views in JSON name the engine" hypr views --json vm1
 
 expect 0 "boot -> A: pause cooperative" "swap" hypr swap vm1 A
 expect 0 "A -> B: pause cooperative" "swap, refusing force" hypr swap --cooperative vm1 B
@@ -142,7 +150,7 @@ kill -KILL "$(pidof hypr)"
 wait_for 10 sh -c '! pidof hypr >/dev/null'
 check "a killed VM leaves a socket" test -S "$HYPR_RUNTIME_DIR/vm2.sock"
 expect_line 3 "no VM 'vm2' runs" "which counts as no VM" hypr pause vm2
-expect_line 0 "vm2 (ept-swap): runs" "and is replaced by the next of its name" \
+expect_line 0 "vm2 ($engine): runs" "and is replaced by the next of its name" \
 	run --name vm2 --detach
 kill -KILL "$(pidof hypr)"
 wait_for 10 sh -c '! pidof hypr >/dev/null'
@@ -150,7 +158,7 @@ expect_line 0 "^NAME" "ps does not list it" hypr ps
 check "and removes it" nothing_left
 
 # --- in the foreground
-hypr run --name vm3 --kernel /demo/vmlinuz --initrd /demo/initrd --vcpus 2 --pin 1,2 \
+hypr run --engine "$engine" --name vm3 --kernel /demo/vmlinuz --initrd /demo/initrd --vcpus 2 --pin 1,2 \
 	</dev/null >/tmp/console 2>&1 &
 pid=$!
 check "run in the foreground prints the guest's console" \
@@ -161,8 +169,8 @@ result $? "SIGTERM ends it in order" "exit code $?"
 check "nothing is left of it" wait_for 10 nothing_left
 
 # --- a guest that resets its machine ends its VM
-expect_line 0 "vm4 (ept-swap): runs" "a guest whose initrd is missing" \
-	hypr run --name vm4 --kernel /demo/vmlinuz --cmdline "console=ttyS0 panic=-1 reboot=k" \
+expect_line 0 "vm4 ($engine): runs" "a guest whose initrd is missing" \
+	hypr run --engine "$engine" --name vm4 --kernel /demo/vmlinuz --cmdline "console=ttyS0 panic=-1 reboot=k" \
 	--pin 1 --detach
 check "it panics and resets, and its VM ends by itself" wait_for 60 nothing_left
 check "its log says so" grep -q "ended: guest reset" "$HYPR_RUNTIME_DIR/vm4.log"

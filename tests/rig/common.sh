@@ -7,6 +7,7 @@ tests=0
 failures=0
 export HYPR_RUNTIME_DIR=/tmp/hypr-test
 out=/tmp/hypr-test.out
+engine=${HYPR_TEST_ENGINE:-ept-swap}
 
 # result STATUS NAME [WHY]: one line of TAP
 result()

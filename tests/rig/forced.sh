@@ -16,8 +16,8 @@ program_runs()
 
 for vcpus in 1 2; do
 	vm=stock$vcpus
-	expect_line 0 "$vm (ept-swap): runs" "$vcpus vCPU: run" \
-		hypr run --name $vm --kernel "$kernel" --initrd /demo/initrd --mem 16M \
+	expect_line 0 "$vm ($engine): runs" "$vcpus vCPU: run" \
+		hypr run --engine "$engine" --name $vm --kernel "$kernel" --initrd /demo/initrd --mem 16M \
 		--vcpus $vcpus --pin 1,2 --detach
 	check "$vcpus vCPU: the guest comes up" wait_for 60 program_runs $vm
 	hypr ps --json >$out

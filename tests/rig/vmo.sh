@@ -40,8 +40,8 @@ word()
 	grep "$report" "$(log "$1")" | sed -n "$2p" | cut -d ' ' -f "$3"
 }
 
-expect_line 0 "vm1 (ept-swap): runs" "run" \
-	hypr run --name vm1 --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M \
+expect_line 0 "vm1 ($engine): runs" "run" \
+	hypr run --engine "$engine" --name vm1 --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M \
 	--vcpus 2 --pin 1,2 --detach --cmdline "console=ttyS0 epoch.port=0 epoch.verbose=5"
 check "the guest comes up" wait_for 60 guest_is_up vm1 2
 check "and works" wait_for 30 goes_on vm1 2
@@ -77,13 +77,13 @@ expect 0 "stopped" "stop" hypr stop vm1
 
 # In new VMs: the first file, and the layer on it.
 for file in a b; do
-	expect_line 0 "vm2 (ept-swap): runs" "resurrect $file" \
-		hypr resurrect $dir/$file.vmo --name vm2 --pin 1,2 --detach
+	expect_line 0 "vm2 ($engine): runs" "resurrect $file" \
+		hypr resurrect $dir/$file.vmo --engine "$engine" --name vm2 --pin 1,2 --detach
 	check "$file: it goes on" wait_for 30 goes_on vm2 3
 	# A guest that boots would begin with the fifth.
 	check "$file: from where it was" test "$(word vm2 1 2)" -gt 5
 	check "$file: every check is right" all_right vm2
-	expect 0 "vm2 (ept-swap): view C" "$file: snapshot" hypr snapshot vm2 C
+	expect 0 "vm2 ($engine): view C" "$file: snapshot" hypr snapshot vm2 C
 	expect 0 "boot -> C" "$file: swap" hypr swap vm2 C
 	expect 0 "C -> boot (reset)" "$file: back to the file" hypr swap --reset vm2 boot
 	check "$file: it goes on again" wait_for 30 goes_on vm2 $(($(reports vm2) + 2))
@@ -91,8 +91,8 @@ for file in a b; do
 	check "$file: the guest complained of nothing" guest_is_sane vm2
 	expect 0 "stopped" "$file: stop" hypr stop vm2
 done
-expect_line 0 "vm2 (ept-swap): runs" "resurrect, the clock going on" \
-	hypr resurrect $dir/a.vmo --name vm2 --pin 1,2 --detach --time continue \
+expect_line 0 "vm2 ($engine): runs" "resurrect, the clock going on" \
+	hypr resurrect $dir/a.vmo --engine "$engine" --name vm2 --pin 1,2 --detach --time continue \
 	--prefault none
 check "it goes on" wait_for 30 goes_on vm2 3
 check "every check is right" all_right vm2
@@ -102,7 +102,7 @@ expect 0 "stopped" "stop" hypr stop vm2
 i=0
 bad=
 while [ $i -lt "$rounds" ]; do
-	hypr resurrect $dir/a.vmo --name vm2 --pin 1,2 --detach >$out 2>&1 || bad="resurrect"
+	hypr resurrect $dir/a.vmo --engine "$engine" --name vm2 --pin 1,2 --detach >$out 2>&1 || bad="resurrect"
 	wait_for 30 goes_on vm2 2 || bad="no report"
 	all_right vm2 >>$out || bad="a check of the guest"
 	guest_is_sane vm2 >>$out || bad="the guest complained"
@@ -115,7 +115,7 @@ result $((i != rounds)) "resurrected $rounds times in the middle of its work" \
 
 # Two from one file: each has random numbers of its own.
 for vm in c1 c2; do
-	expect_line 0 "runs" "clone $vm" hypr resurrect $dir/a.vmo --name $vm --detach
+	expect_line 0 "runs" "clone $vm" hypr resurrect $dir/a.vmo --engine "$engine" --name $vm --detach
 done
 for vm in c1 c2; do
 	check "$vm goes on" wait_for 60 goes_on $vm 3
@@ -131,13 +131,13 @@ done
 # What is wrong with a file is said, and nothing is left.
 head -c 100000 $dir/a.vmo >$dir/short.vmo
 expect_line 8 "short.vmo" "a file that was cut off" \
-	hypr resurrect $dir/short.vmo --name vm3 --detach
-expect_line 8 "/bin/busybox" "no VMO" hypr resurrect /bin/busybox --name vm3 --detach
+	hypr resurrect $dir/short.vmo --engine "$engine" --name vm3 --detach
+expect_line 8 "/bin/busybox" "no VMO" hypr resurrect /bin/busybox --engine "$engine" --name vm3 --detach
 expect_line 2 "freeze or continue" "wrong --time" \
-	hypr resurrect $dir/a.vmo --name vm3 --time back
+	hypr resurrect $dir/a.vmo --engine "$engine" --name vm3 --time back
 rm $dir/a.vmo
 expect_line 1 "a.vmo" "a layer without the file it stands on" \
-	hypr resurrect $dir/b.vmo --name vm3 --detach
+	hypr resurrect $dir/b.vmo --engine "$engine" --name vm3 --detach
 check "nothing is left" wait_for 10 nothing_left
 check "no litter beside the files" \
 	test "$(echo $(ls -A $dir))" = "b.vmo short.vmo view.vmo"

@@ -78,12 +78,22 @@ static struct hypr_vm_config config(struct report *report)
 
 struct fixture {
 	struct hypr_vm *vm;
+	const char *engine;
 	struct report report;
 };
 
+/* The VM of the test that is running. */
+static struct hypr_vm *counted;
+
+/* What KVM has of a vCPU in the view that is active. */
+static struct fake_vcpu *played(unsigned int vcpu)
+{
+	return &fake_kvm.vcpu[fake_kvm_vcpus_of(hypr_vm_fd(counted)) + vcpu];
+}
+
 static uint64_t count(unsigned int vcpu)
 {
-	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&played(vcpu)->regs.rax, __ATOMIC_SEQ_CST);
 }
 
 /* Until it has counted on; false when it does not within five seconds. */
@@ -118,18 +128,26 @@ static void start(struct fixture *f, unsigned int flags)
 {
 	struct hypr_vm_config c = config(&f->report);
 
-	fake_kvm.flags = flags;
+	c.engine = f->engine;
+	fake_kvm.flags = flags | (f->engine ? FAKE_NO_HYPR : 0);
 	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	counted = f->vm;
 	assert_int_equal(hypr_vm_start(f->vm), 0);
 	assert_true(runs());
 	if (!(flags & FAKE_UNPATCHED))
 		assert_true(answers(f->vm, FAKE_VCPUS));
 }
 
+/* @ctx: the engine, NULL for the default; then the fixture */
 static int setup(void **ctx)
 {
+	struct fixture *f = calloc(1, sizeof(*f));
+
 	fake_kvm_reset();
-	*ctx = calloc(1, sizeof(struct fixture));
+	if (!f)
+		return -1;
+	f->engine = *ctx;
+	*ctx = f;
 	return 0;
 }
 
@@ -140,6 +158,7 @@ static int teardown(void **ctx)
 	fake_kvm.fail_at = 0;
 	hypr_vm_destroy(f->vm);
 	assert_int_equal(fake_kvm.slots, 0);
+	assert_int_equal(fake_kvm.vms, 0);
 	free(f);
 	return 0;
 }
@@ -283,21 +302,21 @@ static void test_clock_stands_still_while_paused(void **ctx)
 	start(f, 0);
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	for (i = 0; i < FAKE_VCPUS; i++) {
-		fake_kvm.vcpu[i].tsc_offset = 1000 * (i + 1);
-		fake_kvm.vcpu[i].deadline = 77;
+		played(i)->tsc_offset = 1000 * (i + 1);
+		played(i)->deadline = 77;
 	}
 	/* Both of these read the offsets anew. */
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 	assert_true(runs());
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	for (i = 0; i < FAKE_VCPUS; i++)
-		offset[i] = fake_kvm.vcpu[i].tsc_offset;
+		offset[i] = played(i)->tsc_offset;
 	usleep(20000);
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 	/* Set back by the time that passed, the same on all: they stay in step. */
-	assert_true((int64_t)(fake_kvm.vcpu[0].tsc_offset - offset[0]) < -1000000);
-	assert_int_equal(fake_kvm.vcpu[0].tsc_offset - offset[0],
-			 fake_kvm.vcpu[1].tsc_offset - offset[1]);
+	assert_true((int64_t)(played(0)->tsc_offset - offset[0]) < -1000000);
+	assert_int_equal(played(0)->tsc_offset - offset[0],
+			 played(1)->tsc_offset - offset[1]);
 }
 
 static void test_tsc_comes_before_its_deadline(void **ctx)
@@ -307,13 +326,13 @@ static void test_tsc_comes_before_its_deadline(void **ctx)
 
 	start(f, 0);
 	for (i = 0; i < FAKE_VCPUS; i++)
-		fake_kvm.vcpu[i].deadline = 0x1000;
+		played(i)->deadline = 0x1000;
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
 	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
 	for (i = 0; i < FAKE_VCPUS; i++) {
-		assert_int_equal(fake_kvm.vcpu[i].deadline, 0x1000);
-		assert_true(fake_kvm.vcpu[i].offset_fresh);
-		assert_false(fake_kvm.vcpu[i].deadline_early);
+		assert_int_equal(played(i)->deadline, 0x1000);
+		assert_true(played(i)->offset_fresh);
+		assert_false(played(i)->deadline_early);
 	}
 }
 
@@ -364,7 +383,8 @@ static void test_swap_is_all_or_none_whatever_fails(void **ctx)
 		if (!ret && fake_kvm.ioctls < fake_kvm.fail_at)
 			break;
 		assert_active(f->vm, ret ? from : to);
-		assert_int_equal(fake_kvm.active, strcmp(ret ? from : to, "A") ? 0 : 2);
+		if (!f->engine)
+			assert_int_equal(fake_kvm.active, strcmp(ret ? from : to, "A") ? 0 : 2);
 		failed += ret != 0;
 		fake_kvm.fail_at = 0;
 		assert_true(runs());
@@ -405,6 +425,7 @@ static void test_create_fails_whole_whatever_fails(void **ctx)
 	struct hypr_vm *vm;
 	int ret;
 
+	c.engine = f->engine;
 	for (n = 1; n < 300; n++) {
 		fake_kvm_reset();
 		fake_kvm.fail_at = n;
@@ -416,6 +437,7 @@ static void test_create_fails_whole_whatever_fails(void **ctx)
 		fake_kvm.fail_at = 0;
 		hypr_vm_destroy(vm);
 		assert_int_equal(fake_kvm.slots, 0);
+		assert_int_equal(fake_kvm.vms, 0);
 	}
 	assert_true(failed > 20);
 	fake_kvm.fail_at = 0;
@@ -520,6 +542,55 @@ static void test_swap_after_a_reset_flushes_once(void **ctx)
 	assert_int_equal(fake_kvm.flushes, 2);
 }
 
+/* Engine stock: by a change of CR3, which the state then puts right. */
+static void test_stock_flushes_after_a_reset(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t cr3;
+	int i;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	cr3 = played(0)->cr3;
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	fake_kvm.cr3_flushes = 0;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(fake_kvm.cr3_flushes, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	for (i = 0; i < 2; i++) {
+		/* To another view, then to the active one. */
+		fake_kvm.cr3_flushes = 0;
+		assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET, NULL), 0);
+		assert_true(fake_kvm.cr3_flushes >= FAKE_VCPUS);
+		assert_int_equal(played(0)->cr3, cr3);
+	}
+	assert_true(runs());
+}
+
+static void test_stock_has_a_vm_for_each_view(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int boot, a;
+
+	start(f, 0);
+	boot = hypr_vm_fd(f->vm);
+	assert_int_equal(fake_kvm.vms, 1);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "B", NULL), 0);
+	assert_int_equal(fake_kvm.vms, 7);
+	assert_int_equal(fake_kvm.slots, 9);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	a = hypr_vm_fd(f->vm);
+	assert_int_not_equal(a, boot);
+	assert_int_equal(hypr_view_remove(f->vm, "B"), 0);
+	assert_int_equal(fake_kvm.vms, 3);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(hypr_vm_fd(f->vm), boot);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	/* The end, in another view than that which it began in. */
+}
+
 /* ---- exits and the end --------------------------------------------------- */
 
 static void test_report_reaches_its_callback(void **ctx)
@@ -616,6 +687,7 @@ static void test_vm_that_was_not_started(void **ctx)
 }
 
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define STOCK(name) { #name " (stock)", name, setup, teardown, HYPR_ENGINE_STOCK }
 
 int main(void)
 {
@@ -641,6 +713,23 @@ int main(void)
 		T(test_guest_can_end_its_vm),
 		T(test_stop_cuts_operations_short),
 		T(test_vm_that_was_not_started),
+		STOCK(test_swap_goes_on_where_left_cooperative),
+		STOCK(test_swap_goes_on_where_left_forced),
+		STOCK(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
+		STOCK(test_swap_mixes_forced_and_cooperative),
+		STOCK(test_clock_stands_still_while_paused),
+		STOCK(test_tsc_comes_before_its_deadline),
+		STOCK(test_swap_is_all_or_none_whatever_fails),
+		STOCK(test_snapshot_fails_whole_whatever_fails),
+		STOCK(test_create_fails_whole_whatever_fails),
+		STOCK(test_views_have_an_end),
+		STOCK(test_view_errors),
+		STOCK(test_reset_of_the_active_view),
+		STOCK(test_stock_flushes_after_a_reset),
+		STOCK(test_stock_has_a_vm_for_each_view),
+		STOCK(test_report_reaches_its_callback),
+		STOCK(test_guest_can_end_its_vm),
+		STOCK(test_stop_cuts_operations_short),
 	};
 
 	return cmocka_run_group_tests_name("engine", tests, group_setup, group_teardown) ? 1 : 0;

@@ -17,15 +17,26 @@
 #define MSR_DEADLINE	0x6e0
 #define MSR_LSTAR	0xc0000082
 
+/* KVM_PRE_FAULT_MEMORY of Linux 6.11. */
+struct pre_fault {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t flags;
+	uint64_t padding[5];
+};
+
+#define PRE_FAULT	_IOWR(KVMIO, 0xd5, struct pre_fault)
+
 enum kind { OTHER, KVM, VM, VCPU };
 
 struct fake_kvm fake_kvm;
 
 static enum kind kind[MAX_FD];
-static unsigned int vcpu_of[MAX_FD];
-static struct kvm_run *run_of[FAKE_VCPUS];
+static unsigned int vm_of[MAX_FD];	/* of a VM and of its vCPUs */
+static unsigned int vcpu_of[MAX_FD];	/* index into fake_kvm.vcpu */
+static struct kvm_run *run_of[FAKE_VMS * FAKE_VCPUS];
 static struct hypr_control_page *control;
-static uint64_t slot_map;	/* four bits for each view */
+static uint64_t slot_map;	/* four bits for each view or VM */
 
 int __real_open(const char *path, int flags, ...);
 int __real_close(int fd);
@@ -33,12 +44,18 @@ int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_close(int fd);
 int __wrap_ioctl(int fd, unsigned long request, ...);
+static void close_vm(unsigned int vm);
 
 void fake_kvm_reset(void)
 {
 	memset(&fake_kvm, 0, sizeof(fake_kvm));
 	control = NULL;
 	slot_map = 0;
+}
+
+unsigned int fake_kvm_vcpus_of(int vm_fd)
+{
+	return vm_of[vm_fd] * FAKE_VCPUS;
 }
 
 /* A memfd is a file descriptor that can be mapped. */
@@ -50,6 +67,30 @@ static int make_fd(enum kind what)
 		return -1;
 	kind[fd] = what;
 	return fd;
+}
+
+static int create_vm(void)
+{
+	unsigned int vm = 0;
+	int fd = make_fd(VM);
+
+	while (fake_kvm.vms & 1u << vm)
+		vm++;
+	if (fd < 0 || vm >= FAKE_VMS) {
+		errno = ENOMEM;
+		return -1;
+	}
+	fake_kvm.vms |= 1u << vm;
+	vm_of[fd] = vm;
+	memset(&fake_kvm.vcpu[vm * FAKE_VCPUS], 0, FAKE_VCPUS * sizeof(fake_kvm.vcpu[0]));
+	return fd;
+}
+
+static void close_vm(unsigned int vm)
+{
+	fake_kvm.vms &= ~(1u << vm);
+	slot_map &= ~(0xfull << (vm * 4));
+	fake_kvm.slots = (unsigned int)__builtin_popcountll(slot_map);
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -70,6 +111,8 @@ int __wrap_close(int fd)
 	if (fd >= 0 && fd < MAX_FD) {
 		if (kind[fd] == VCPU)
 			munmap(run_of[vcpu_of[fd]], RUN_BYTES);
+		if (kind[fd] == VM)
+			close_vm(vm_of[fd]);
 		kind[fd] = OTHER;
 	}
 	return __real_close(fd);
@@ -126,7 +169,7 @@ static int kvm_ioctl(unsigned long request, void *arg)
 	case KVM_GET_API_VERSION:
 		return KVM_API_VERSION;
 	case KVM_CREATE_VM:
-		return make_fd(VM);
+		return create_vm();
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return RUN_BYTES;
 	case KVM_GET_SUPPORTED_CPUID:
@@ -140,20 +183,22 @@ static int kvm_ioctl(unsigned long request, void *arg)
 
 /* ---- the VM -------------------------------------------------------------- */
 
-static int create_vcpu(unsigned long index)
+static int create_vcpu(unsigned int vm, unsigned long index)
 {
 	int fd = make_fd(VCPU);
 
 	if (fd < 0)
 		return -1;
+	index += vm * FAKE_VCPUS;
+	vm_of[fd] = vm;
 	vcpu_of[fd] = (unsigned int)index;
 	run_of[index] = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return fd;
 }
 
-static int set_slot(const struct kvm_userspace_memory_region *region)
+static int set_slot(unsigned int vm, const struct kvm_userspace_memory_region *region)
 {
-	uint64_t bit = 1ull << ((region->slot >> 16) * 4 + (region->slot & 3));
+	uint64_t bit = 1ull << ((vm + (region->slot >> 16)) * 4 + (region->slot & 3));
 
 	/* Deleting what is not there is no success in KVM either. */
 	if (!region->memory_size && !(slot_map & bit)) {
@@ -188,15 +233,15 @@ static int swap_all(struct kvm_hypr_swap *swap)
 	return 0;
 }
 
-static int vm_ioctl(unsigned long request, void *arg)
+static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 {
 	switch (request) {
 	case KVM_CHECK_EXTENSION:
 		return check_extension((unsigned long)arg);
 	case KVM_CREATE_VCPU:
-		return create_vcpu((unsigned long)arg);
+		return create_vcpu(vm, (unsigned long)arg);
 	case KVM_SET_USER_MEMORY_REGION:
-		return set_slot(arg);
+		return set_slot(vm, arg);
 	case KVM_PREPARE_EPT_SWAP:
 		fake_kvm.prepared |= 1u << ((struct kvm_hypr_prepare *)arg)->view;
 		return 0;
@@ -224,7 +269,7 @@ static void guest_step(unsigned int i)
 	struct hypr_control_page *page = __atomic_load_n(&control, __ATOMIC_SEQ_CST);
 	unsigned int flags = __atomic_load_n(&fake_kvm.flags, __ATOMIC_SEQ_CST);
 	struct fake_vcpu *vcpu = &fake_kvm.vcpu[i];
-	uint32_t *state = page ? &page->vcpu[i].state : NULL;
+	uint32_t *state = page ? &page->vcpu[i % FAKE_VCPUS].state : NULL;
 
 	if (state && !(flags & FAKE_UNPATCHED)) {
 		if (!vcpu->up)
@@ -276,7 +321,7 @@ static int vcpu_run(unsigned int i)
 	struct kvm_run *run = run_of[i];
 
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
-		if (i == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
+		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
 		guest_step(i);
 		nanosleep(&step, NULL);
@@ -338,6 +383,17 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return 0;
 	case KVM_GET_SREGS:
 		memset(arg, 0, sizeof(struct kvm_sregs));
+		((struct kvm_sregs *)arg)->cr3 = vcpu->cr3;
+		return 0;
+	case KVM_SET_SREGS:
+		/* KVM flushes what the guest's TLB has when this changes. */
+		if (((struct kvm_sregs *)arg)->cr3 != vcpu->cr3)
+			__atomic_add_fetch(&fake_kvm.cr3_flushes, 1, __ATOMIC_SEQ_CST);
+		vcpu->cr3 = ((struct kvm_sregs *)arg)->cr3;
+		return 0;
+	case PRE_FAULT:
+		((struct pre_fault *)arg)->gpa += ((struct pre_fault *)arg)->size;
+		((struct pre_fault *)arg)->size = 0;
 		return 0;
 	case KVM_GET_TSC_KHZ:
 		return 2400000;
@@ -384,7 +440,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM:
 		return kvm_ioctl(request, arg);
 	case VM:
-		return vm_ioctl(request, arg);
+		return vm_ioctl(vm_of[fd], request, arg);
 	default:
 		return vcpu_ioctl(vcpu_of[fd], request, arg);
 	}

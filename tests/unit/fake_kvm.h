@@ -16,11 +16,13 @@
 #include <stdint.h>
 
 #define FAKE_VCPUS	2
+#define FAKE_VMS	16	/* that there may be at a time */
 
 struct fake_vcpu {
 	struct kvm_regs regs;
 	uint64_t tsc_offset;
 	uint64_t deadline;
+	uint64_t cr3;
 	bool up;		/* has said so in the control page */
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
@@ -28,13 +30,15 @@ struct fake_vcpu {
 
 /* What the test sees and steers. */
 struct fake_kvm {
-	struct fake_vcpu vcpu[FAKE_VCPUS];
+	struct fake_vcpu vcpu[FAKE_VMS * FAKE_VCPUS];	/* those of the first VM first */
+	unsigned int vms;	/* bit for each one that there is */
 	unsigned int active;	/* view */
 	uint64_t generation;
 	unsigned int prepared;	/* bit for each view */
 	unsigned int swaps;
 	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
 	unsigned int flags;	/* FAKE_* */
+	unsigned int cr3_flushes;
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
 	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */
 	unsigned int fail_at;	/* number of the one that fails, 0 for none */
@@ -52,5 +56,8 @@ struct fake_kvm {
 extern struct fake_kvm fake_kvm;
 
 void fake_kvm_reset(void);
+
+/* The first of its vCPUs in fake_kvm.vcpu. */
+unsigned int fake_kvm_vcpus_of(int vm_fd);
 
 #endif /* TESTS_UNIT_FAKE_KVM_H */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A KVM VM: interrupt controllers, timer and vCPUs, without memory.  With engine
+ * ept-swap there is one, with engine stock one for each view.
+ */
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* KVM's own pages, below 4 GiB and above all memory that a VM may have. */
+#define IDENTITY_MAP_GPA	0xfffbc000ull
+#define TSS_GPA			0xfffbd000ull
+
+/** hypr_machine_chips() - what has to be there before the first vCPU */
+int hypr_machine_chips(int vm_fd)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	uint64_t identity_map = IDENTITY_MAP_GPA;
+
+	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+		return hypr_fail_sys(-errno, "KVM_SET_IDENTITY_MAP_ADDR");
+	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA) < 0)
+		return hypr_fail_sys(-errno, "KVM_SET_TSS_ADDR");
+	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return hypr_fail_sys(-errno, "KVM_CREATE_IRQCHIP");
+	if (ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+		return hypr_fail_sys(-errno, "KVM_CREATE_PIT2");
+	return 0;
+}
+
+/**
+ * hypr_machine_vcpu_open() - create a vCPU
+ * @vcpu: out; after an error there is none
+ */
+int hypr_machine_vcpu_open(int vm_fd, unsigned int index, size_t run_bytes,
+			   struct hypr_machine_vcpu *vcpu)
+{
+	void *run;
+	int ret;
+
+	vcpu->run = NULL;
+	vcpu->fd = ioctl(vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+	if (vcpu->fd < 0)
+		return hypr_fail_sys(-errno, "vCPU %u: KVM_CREATE_VCPU", index);
+	run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED) {
+		ret = hypr_fail_sys(-errno, "vCPU %u: mapping its run page", index);
+		hypr_machine_vcpu_close(vcpu, run_bytes);
+		return ret;
+	}
+	vcpu->run = run;
+	return 0;
+}
+
+void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes)
+{
+	if (vcpu->run)
+		munmap(vcpu->run, run_bytes);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	vcpu->run = NULL;
+	vcpu->fd = -1;
+}
+
+/**
+ * hypr_machine_tsc_khz() - have a vCPU's TSC run at a frequency
+ * @tsc_khz: 0 for that of the host, which is then put there
+ */
+int hypr_machine_tsc_khz(int vcpu_fd, uint64_t *tsc_khz)
+{
+	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
+
+	if (!*tsc_khz)
+		*tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+	if (!*tsc_khz || (khz > 0 && *tsc_khz == (uint64_t)khz))
+		return 0;
+	if (ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)*tsc_khz) < 0)
+		return hypr_fail(-EOPNOTSUPP,
+				 "the guest's TSC runs at %llu kHz, this host's at %d, and KVM does not scale it",
+				 (unsigned long long)*tsc_khz, khz);
+	return 0;
+}
+
+static struct hypr_machine *machine_alloc(struct hypr_vm *vm)
+{
+	struct hypr_machine *machine;
+	unsigned int i;
+
+	machine = calloc(1, sizeof(*machine) + vm->nr_vcpus * sizeof(machine->vcpu[0]));
+	if (!machine)
+		return NULL;
+	machine->vm_fd = -1;
+	machine->nr_vcpus = vm->nr_vcpus;
+	machine->run_bytes = vm->run_bytes;
+	for (i = 0; i < vm->nr_vcpus; i++)
+		machine->vcpu[i].fd = -1;
+	return machine;
+}
+
+static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
+{
+	uint64_t tsc_khz = vm->tsc_khz;
+	unsigned int i;
+	int ret;
+
+	machine->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	if (machine->vm_fd < 0)
+		return hypr_fail_sys(-errno, "KVM_CREATE_VM for a further view");
+	ret = hypr_machine_chips(machine->vm_fd);
+	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
+		struct hypr_machine_vcpu *vcpu = &machine->vcpu[i];
+
+		ret = hypr_machine_vcpu_open(machine->vm_fd, i, machine->run_bytes, vcpu);
+		if (!ret)
+			ret = hypr_machine_tsc_khz(vcpu->fd, &tsc_khz);
+		if (!ret)
+			ret = hypr_cpuid_give(vm, vcpu->fd, i);
+	}
+	return ret;
+}
+
+/**
+ * hypr_machine_create() - one more, like the one that the VM has
+ * Return: NULL with hypr_error() set, and *@err.
+ */
+struct hypr_machine *hypr_machine_create(struct hypr_vm *vm, int *err)
+{
+	struct hypr_machine *machine = machine_alloc(vm);
+
+	*err = machine ? machine_build(vm, machine) :
+			 hypr_fail(-ENOMEM, "no memory for a further KVM VM");
+	if (*err) {
+		hypr_machine_destroy(machine);
+		return NULL;
+	}
+	return machine;
+}
+
+/** hypr_machine_of() - the one that the vCPU threads run, which stays theirs */
+struct hypr_machine *hypr_machine_of(struct hypr_vm *vm)
+{
+	struct hypr_machine *machine = machine_alloc(vm);
+	unsigned int i;
+
+	if (!machine)
+		return NULL;
+	machine->vm_fd = vm->vm_fd;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		machine->vcpu[i].fd = vm->vcpu[i].fd;
+		machine->vcpu[i].run = vm->vcpu[i].run;
+	}
+	return machine;
+}
+
+/** hypr_machine_destroy() - NULL is allowed */
+void hypr_machine_destroy(struct hypr_machine *machine)
+{
+	unsigned int i;
+
+	if (!machine)
+		return;
+	for (i = 0; i < machine->nr_vcpus; i++)
+		hypr_machine_vcpu_close(&machine->vcpu[i], machine->run_bytes);
+	if (machine->vm_fd >= 0)
+		close(machine->vm_fd);
+	free(machine);
+}
