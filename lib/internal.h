@@ -292,7 +292,8 @@ int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, u
 int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages);
 int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 			 uint64_t *pages, bool *dropped);
-int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages);
+int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
+			      bool *torn);
 
 /* copy.c: a view's memory into that of a new moment */
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "vmo.h"
 
 /* From <linux/fs.h>; the headers of Debian 12 are older than the ioctl. */
 #define SCAN_PAGE_IS_FILE	(1ull << 2)
@@ -139,38 +140,40 @@ int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 /**
  * struct collection - pages that differ from their file, as the file has them
  * @buf: HYPR_PEEK_PAGES pages
+ * @fd: a memfd with the pages, @nr of them; @gpa: where they belong
  * @failed: a page could not be read or kept
  */
 struct collection {
 	const struct hypr_view *view;
 	struct hypr_peek peek;
 	uint8_t *buf;
+	int fd;
 	uint64_t *gpa;
-	uint8_t *page;
 	size_t nr, max;
 	int failed;
 };
 
+static int no_memory(const struct hypr_view *view)
+{
+	return hypr_fail(-ENOMEM, "view '%s': no memory to put its pages back", view->name);
+}
+
 static int keep(struct collection *c, uint64_t gpa, const uint8_t *page)
 {
 	size_t more = c->max ? 2 * c->max : HYPR_PEEK_PAGES;
-	uint64_t *gpas = c->gpa;
-	uint8_t *pages = c->page;
+	uint64_t *gpas;
 
 	if (c->nr == c->max) {
 		gpas = reallocarray(c->gpa, more, sizeof(*gpas));
-		if (gpas)
-			c->gpa = gpas;
-		pages = reallocarray(c->page, more, HYPR_PAGE_BYTES);
-		if (pages)
-			c->page = pages;
-		if (!gpas || !pages)
-			return hypr_fail(-ENOMEM, "view '%s': no memory to put its pages back",
-					 c->view->name);
+		if (!gpas)
+			return no_memory(c->view);
+		c->gpa = gpas;
 		c->max = more;
 	}
-	c->gpa[c->nr] = gpa;
-	memcpy(c->page + c->nr++ * HYPR_PAGE_BYTES, page, HYPR_PAGE_BYTES);
+	if (pwrite(c->fd, page, HYPR_PAGE_BYTES, (off_t)(c->nr * HYPR_PAGE_BYTES)) !=
+	    (ssize_t)HYPR_PAGE_BYTES)
+		return no_memory(c->view);
+	c->gpa[c->nr++] = gpa;
 	return 0;
 }
 
@@ -210,32 +213,55 @@ static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages
 	return collect(c, 0, *pages);
 }
 
+/*
+ * A file takes the private copies of its pages with it when it is truncated, and
+ * that may be now: so the kernel writes, and says when it cannot.
+ */
+static int write_back(const struct collection *c, bool *torn)
+{
+	uint8_t *mem = c->view->mem;
+	size_t i;
+
+	for (i = 0; i < c->nr; i++) {
+		if (pread(c->fd, mem + c->gpa[i], HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
+		    (ssize_t)HYPR_PAGE_BYTES)
+			continue;
+		*torn = true;
+		return hypr_vmo_gone(c->view->moment->vmo, c->gpa[i]);
+	}
+	return 0;
+}
+
 /**
  * hypr_privmem_restore_file() - make a view equal its file again
  * @view: stands on a file; nobody writes its memory meanwhile
  * @pages: out: private pages that were looked at
+ * @torn: out: it failed in the middle of writing
  *
- * The file is read before anything is written: all of them are put back, or none.
+ * The file is read before anything is written.
  * Return: 0; -EBADMSG, -EIO the file has not got a page any more; -ENOMEM.
  */
-int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages)
+int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
+			      bool *torn)
 {
-	struct collection c = { .view = view, .peek = HYPR_PEEK_INIT };
-	size_t i;
+	struct collection c = { .view = view, .peek = HYPR_PEEK_INIT, .fd = -1 };
 	int ret;
 
+	*torn = false;
+	ret = hypr_vmo_check_length(view->moment->vmo);
+	if (ret)
+		return ret;
 	c.buf = malloc(HYPR_PEEK_PAGES * HYPR_PAGE_BYTES);
-	if (!c.buf)
-		return hypr_fail(-ENOMEM, "view '%s': no memory to put its pages back",
-				 view->name);
-	ret = hypr_peek_open(&c.peek);
+	c.fd = memfd_create("hypr-reset", MFD_CLOEXEC);
+	ret = c.buf && c.fd >= 0 ? hypr_peek_open(&c.peek) : no_memory(view);
 	if (!ret)
 		ret = collect_all(vm, &c, pages);
-	for (i = 0; !ret && i < c.nr; i++)
-		memcpy(view->mem + c.gpa[i], c.page + i * HYPR_PAGE_BYTES, HYPR_PAGE_BYTES);
+	if (!ret)
+		ret = write_back(&c, torn);
 	hypr_peek_close(&c.peek);
+	if (c.fd >= 0)
+		close(c.fd);
 	free(c.buf);
 	free(c.gpa);
-	free(c.page);
 	return ret;
 }

@@ -11,10 +11,17 @@
 static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 		    struct hypr_reset_result *result, bool *dropped)
 {
+	bool torn;
 	int ret;
 
-	if (hypr_view_is_on_file(view))
-		return hypr_privmem_restore_file(vm, view, &result->pages_restored);
+	if (hypr_view_is_on_file(view)) {
+		ret = hypr_privmem_restore_file(vm, view, &result->pages_restored, &torn);
+		/* Neither what it was nor what it is to be.  (No swap goes to such a view.) */
+		if (ret && torn && view == vm->active)
+			hypr_vm_end(vm, true, "view %s: its file was truncated during a reset",
+				    view->name);
+		return ret;
+	}
 	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
 				   &result->pages_restored, dropped);
 	return ret ? hypr_fail_sys(ret, "view '%s': putting its private pages back",

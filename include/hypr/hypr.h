@@ -381,6 +381,7 @@ struct hypr_swap_result {
  * Return: 0; -ENOENT no such view; -EINVAL unknown flag, or HYPR_SWAP_RESET of
  * the boot view, which has no moment; -EAGAIN the guest did not park in time
  * (HYPR_SWAP_COOPERATIVE); -EBUSY a vCPU is in SMM or in a nested guest;
+ * -EBADMSG the file that the view stands on was truncated;
  * -ESHUTDOWN the guest has ended; -EIO the state could not be moved.
  */
 int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
@@ -401,7 +402,8 @@ struct hypr_reset_result {
  *
  * The active view is paused, put back, and goes on from its moment.
  *
- * A view on a file that was truncated stays as it is.
+ * A view on a file that was truncated stays as it is; when that happens during
+ * the reset of the active view, the VM ends.
  *
  * Return: 0; -ENOENT; -EINVAL the boot view has no moment; -ESHUTDOWN; -EIO;
  * -EBADMSG the file was truncated; -ENOMEM.

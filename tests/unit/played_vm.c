@@ -4,6 +4,18 @@
 
 #include <fcntl.h>
 
+void (*played_on_pread)(const uint8_t *buf);
+
+ssize_t __real_pread(int fd, void *buf, size_t bytes, off_t offset);
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset);
+
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	if (played_on_pread)
+		played_on_pread(buf);
+	return __real_pread(fd, buf, bytes, offset);
+}
+
 /* The smallest file that counts as a kernel. */
 static void write_kernel(const char *path)
 {
@@ -114,6 +126,7 @@ int played_teardown(void **ctx)
 
 	fake_kvm.fail_at = 0;
 	fake_kvm.on_log_read = NULL;
+	played_on_pread = NULL;
 	played_end(p);
 	unlink(p->file);
 	unlink(p->other);

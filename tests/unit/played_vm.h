@@ -18,6 +18,9 @@ struct played {
 	struct hypr_vm *vm;
 };
 
+/* Called, when it is not NULL, before each pread() of the library, with its buffer. */
+extern void (*played_on_pread)(const uint8_t *buf);
+
 /** played_setup() - a folder, and a VM that runs from a kernel */
 int played_setup(void **ctx);
 
