@@ -15,8 +15,9 @@ static bool page_is_zero(const uint8_t *page)
 	const uint64_t *word = (const uint64_t *)page;
 	size_t i;
 
-	for (i = 0; i < HYPR_PAGE_BYTES / sizeof(*word); i++) {
-		if (word[i])
+	for (i = 0; i < HYPR_PAGE_BYTES / sizeof(*word); i += 8) {
+		if (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
+		    word[i + 5] | word[i + 6] | word[i + 7])
 			return false;
 	}
 	return true;
