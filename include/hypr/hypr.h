@@ -338,7 +338,8 @@ struct hypr_save_result {
  *
  * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
  * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
- * -EBADMSG the file that the view stands on was truncated; as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
+ * -EBADMSG the file that the view stands on was truncated; as for hypr_vmo_open()
+ * of the parent and hypr_vmo_writer_create().
  */
 int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
 		   struct hypr_save_result *result);
