@@ -86,6 +86,11 @@ int __wrap_close(int fd)
 	return __real_close(fd);
 }
 
+static bool has_flag(unsigned int flag)
+{
+	return __atomic_load_n(&fake_kvm.flags, __ATOMIC_SEQ_CST) & flag;
+}
+
 /* ---- /dev/kvm ------------------------------------------------------------ */
 
 static int get_cpuid(struct kvm_cpuid2 *cpuid)
@@ -121,13 +126,13 @@ static int check_extension(unsigned long capability)
 {
 	switch (capability) {
 	case KVM_CAP_HYPR_EPT_SWAP:
-		return fake_kvm.flags & FAKE_NO_HYPR ? 0 : 14;
+		return has_flag(FAKE_NO_HYPR) ? 0 : 14;
 	case KVM_CAP_XSAVE2:
 		return 4096;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-		return fake_kvm.flags & FAKE_ONE_CALL ? 0 : 3;
+		return has_flag(FAKE_ONE_CALL) ? 0 : 3;
 	case KVM_CAP_READONLY_MEM:
-		return !(fake_kvm.flags & FAKE_NO_ROM);
+		return !has_flag(FAKE_NO_ROM);
 	case KVM_CAP_MAX_VCPUS:
 		return FAKE_VCPUS;
 	default:
@@ -196,7 +201,7 @@ static void count_slots(void)
 static bool may_set(const struct kvm_userspace_memory_region *old,
 		    const struct kvm_userspace_memory_region *region)
 {
-	if ((region->flags & KVM_MEM_LOG_DIRTY_PAGES) && (fake_kvm.flags & FAKE_NO_LOG))
+	if ((region->flags & KVM_MEM_LOG_DIRTY_PAGES) && has_flag(FAKE_NO_LOG))
 		return false;
 	/* Deleting what is not there is no success in KVM either. */
 	if (!old->memory_size || !region->memory_size)
