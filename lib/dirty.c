@@ -25,6 +25,19 @@ static size_t words(const struct hypr_slot *slot)
 	return (slot->bytes / HYPR_PAGE_BYTES + 63) / 64;
 }
 
+/* Few of them, mostly: words that are zero are passed by quickly. */
+static uint64_t count(const uint64_t *bitmap, size_t nr)
+{
+	uint64_t pages = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (bitmap[i])
+			pages += (uint64_t)__builtin_popcountll(bitmap[i]);
+	}
+	return pages;
+}
+
 static int slots_set(struct hypr_dirty *dirty, bool on, unsigned int nr)
 {
 	const struct hypr_view *view = dirty->view;
@@ -97,9 +110,8 @@ free_bitmap:
 int hypr_dirty_get(struct hypr_dirty *dirty, bool clear, uint64_t *pages)
 {
 	const struct hypr_view *view = dirty->view;
-	uint64_t *bitmap = dirty->bitmap, before;
+	uint64_t *bitmap = dirty->bitmap, found;
 	unsigned int n;
-	size_t i;
 	int ret;
 
 	*pages = 0;
@@ -109,10 +121,9 @@ int hypr_dirty_get(struct hypr_dirty *dirty, bool clear, uint64_t *pages)
 		ret = hypr_mem_log_get(dirty->vm, view, n, bitmap);
 		if (ret)
 			return ret;
-		before = *pages;
-		for (i = 0; i < words(&view->slot[n]); i++)
-			*pages += (uint64_t)__builtin_popcountll(bitmap[i]);
-		if (*pages == before || !clear || !dirty->has_clear)
+		found = count(bitmap, words(&view->slot[n]));
+		*pages += found;
+		if (!found || !clear || !dirty->has_clear)
 			continue;
 		ret = hypr_mem_log_clear(dirty->vm, view, n, bitmap);
 		if (ret)
