@@ -8,15 +8,28 @@
 
 #define FEW_PAGES	64	/* they are copied while the vCPUs stand */
 #define ROUNDS_MAX	4
+#define CHUNK_PAGES	1024
 
 static int copy_pages(void *arg, uint64_t gpa, uint64_t pages)
 {
 	return hypr_copy_pages(arg, gpa, pages);
 }
 
-static int copy_all(struct hypr_copy *copy)
+/* @pages: out: how many.  A VM that ends meanwhile is not copied to the end. */
+static int copy_all(struct hypr_copy *copy, uint64_t *pages)
 {
-	return hypr_copy_pages(copy, 0, copy->vm->mem_bytes / HYPR_PAGE_BYTES);
+	uint64_t part, all = copy->vm->mem_bytes / HYPR_PAGE_BYTES;
+	int ret = 0;
+
+	for (*pages = 0; !ret && *pages < all; *pages += part) {
+		part = all - *pages < CHUNK_PAGES ? all - *pages : CHUNK_PAGES;
+		ret = hypr_vm_check_alive(copy->vm);
+		if (!ret)
+			ret = hypr_copy_pages(copy, *pages * HYPR_PAGE_BYTES, part);
+		if (ret)
+			break;
+	}
+	return ret;
 }
 
 static int run_rounds(struct hypr_copy *copy, struct hypr_dirty *dirty,
@@ -25,8 +38,7 @@ static int run_rounds(struct hypr_copy *copy, struct hypr_dirty *dirty,
 	uint64_t pages, before = UINT64_MAX;
 	int ret;
 
-	ret = copy_all(copy);
-	result->pages_precopied = copy->vm->mem_bytes / HYPR_PAGE_BYTES;
+	ret = copy_all(copy, &result->pages_precopied);
 	while (!ret && result->rounds < ROUNDS_MAX) {
 		/* Logged anew before the copy: what is written during it counts. */
 		ret = hypr_dirty_get(dirty, true, &pages);
@@ -55,8 +67,7 @@ static int copy_rest(struct hypr_copy *copy, struct hypr_dirty *dirty,
 		if (!ret)
 			ret = hypr_dirty_each(dirty, copy_pages, copy);
 	} else {
-		result->pages_in_pause = copy->vm->mem_bytes / HYPR_PAGE_BYTES;
-		ret = copy_all(copy);
+		ret = copy_all(copy, &result->pages_in_pause);
 	}
 	result->copy_cycles = hypr_tsc() - start;
 	return ret;

@@ -300,25 +300,39 @@ static void test_each_ioctl_fails_with_one_call(void **ctx)
 	each_ioctl_fails(*ctx);
 }
 
-static void stop_vm(unsigned int n)
+static struct hypr_vm *ending;
+static unsigned int ends_at;
+
+static void end_vm(unsigned int n)
 {
-	if (n == 1)
-		__atomic_store_n(&fake_kvm.exit_reason, KVM_EXIT_SHUTDOWN, __ATOMIC_SEQ_CST);
-	/* It has happened when the VM says so; 5 s at most. */
-	for (int i = 0; n == 1 && i < 5000 &&
-	     __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST); i++)
-		usleep(1000);
+	if (n != ends_at)
+		return;
+	__atomic_store_n(&fake_kvm.exit_reason, KVM_EXIT_SHUTDOWN, __ATOMIC_SEQ_CST);
+	assert_int_equal(hypr_vm_wait(ending, 5000), 0);
 }
 
+static void ends_meanwhile(struct played *p, unsigned int n, uint64_t pages)
+{
+	struct hypr_snapshot_result r;
+
+	ending = p->vm;
+	ends_at = n;
+	fake_kvm.log_reads = 0;
+	fake_kvm.on_log_read = end_vm;
+	assert_int_equal(hypr_view_snapshot(p->vm, "A", &r), -ESHUTDOWN);
+	fake_kvm.on_log_read = NULL;
+	assert_int_equal(fake_kvm.logging, 0);
+	assert_int_equal(r.pages_precopied, pages);
+	assert_non_null(strstr(hypr_error(), "triple fault"));
+}
+
+/* Before all is copied once, which is then not done; and before a round. */
 static void test_a_guest_that_ends_meanwhile(void **ctx)
 {
-	struct played *p = *ctx;
-
-	fake_kvm.log_reads = 0;
-	fake_kvm.on_log_read = stop_vm;
-	assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), -ESHUTDOWN);
-	assert_int_equal(fake_kvm.logging, 0);
-	assert_non_null(strstr(hypr_error(), "triple fault"));
+	ends_meanwhile(*ctx, 0, 0);
+	played_end(*ctx);
+	played_start(*ctx, 0);
+	ends_meanwhile(*ctx, 1, ALL_PAGES);
 }
 
 /* ---- answers ------------------------------------------------------------- */
