@@ -25,11 +25,13 @@ static int snapshot(const struct cli_args *args)
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("view %s (%lld): %lld of %lld pages kept; pause %s %lld cycles, copy %lld, prepare %lld\n",
+		printf("view %s (%lld): %lld of %lld pages kept; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), prepare %lld\n",
 		       cli_str(answer, "view"), cli_int(answer, "number"),
 		       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
 		       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
-		       cli_int(answer, "copy_cycles"), cli_int(answer, "prepare_cycles"));
+		       cli_int(answer, "copy_cycles"), cli_int(answer, "pages_in_pause"),
+		       cli_int(answer, "precopy_cycles"), cli_str(answer, "copy"),
+		       cli_int(answer, "rounds"), cli_int(answer, "prepare_cycles"));
 	}
 	json_decref(answer);
 	return EXIT_OK;
@@ -52,11 +54,13 @@ static int save(const struct cli_args *args, const char *file, const char *paren
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("%s: %lld pages, %lld zero, %lld as in the parent, %lld bytes; pause %s %lld cycles, copy %lld, written in %lld ms\n",
+		printf("%s: %lld pages, %lld zero, %lld as in the parent, %lld bytes; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), written in %lld ms\n",
 		       cli_str(answer, "file"), cli_int(answer, "pages_stored"),
 		       cli_int(answer, "pages_zero"), cli_int(answer, "pages_parent"),
 		       cli_int(answer, "file_bytes"), cli_str(answer, "pause"),
 		       cli_int(answer, "pause_cycles"), cli_int(answer, "copy_cycles"),
+		       cli_int(answer, "pages_in_pause"), cli_int(answer, "precopy_cycles"),
+		       cli_str(answer, "copy"), cli_int(answer, "rounds"),
 		       cli_int(answer, "write_ns") / 1000000);
 	}
 	json_decref(answer);

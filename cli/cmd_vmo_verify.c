@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* hypr vmo verify: every digest of a VMO file and its parents, and who signed it. */
+/*
+ * hypr vmo verify: every digest of a VMO file and its parents, and who signed it; or
+ * how a view of a running VM differs from it.
+ */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli.h"
 #include "hypr/vmo.h"
 
-enum { KEY };
+enum { KEY, VM, VIEW };
 
 static const struct cli_option options[] = {
 	[KEY] = { "key", 'k', "FILE", "it must be signed by this public key" },
+	[VM] = { "vm", 0, "NAME", "compare this VM's memory with it instead" },
+	[VIEW] = { "view", 'v', "VIEW", "with --vm: that of this view (default: the active one)" },
 	{ 0 },
 };
 
@@ -57,12 +63,58 @@ static void print_answer(const struct cli_args *args, const struct hypr_vmo *vmo
 		       args->option[KEY] ? ", as wanted" : " (whose key that is, --key can tell)");
 }
 
+static void print_differences(const struct cli_args *args, const json_t *answer)
+{
+	const json_t *range;
+	size_t i;
+
+	cli_begin(answer);
+	printf("view %s and %s: %lld pages compared (the shared control page left out), %lld differ",
+	       cli_str(answer, "view"), args->arg[0], cli_int(answer, "pages_compared"),
+	       cli_int(answer, "pages_mismatched"));
+	json_array_foreach(json_object_get(answer, "mismatched"), i, range)
+		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
+		       cli_int(range, "end"));
+	printf("\n");
+}
+
+/* The VM's process compares: it has the memory. */
+static int compare(const struct cli_args *args)
+{
+	json_t *request, *answer;
+	char *path;
+	int code;
+
+	code = cli_path(args, "vmo verify", args->arg[0], &path);
+	if (code)
+		return code;
+	request = json_pack("{s:s, s:s}", "op", "compare", "file", path);
+	free(path);
+	if (args->option[VIEW])
+		json_object_set_new(request, "view", json_string(args->option[VIEW]));
+	code = cli_call(args, "vmo verify", args->option[VM], request, &answer);
+	if (code)
+		return code;
+	if (!args->json)
+		print_differences(args, answer);
+	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;
+	json_decref(answer);
+	return code;
+}
+
 static int run(const struct cli_args *args)
 {
 	struct hypr_vmo_verify_result result = { 0 };
 	struct hypr_vmo *vmo;
 	int code, ret;
 
+	if (args->option[VIEW] && !args->option[VM])
+		return cli_fail(args, EXIT_USAGE, "vmo verify", "--view goes with --vm only");
+	if (args->option[KEY] && args->option[VM])
+		return cli_fail(args, EXIT_USAGE, "vmo verify",
+				"--key and --vm are two questions; ask one at a time");
+	if (args->option[VM])
+		return compare(args);
 	code = cli_vmo_open(args, "vmo verify", args->arg[0], &vmo);
 	if (code)
 		return code;
@@ -81,7 +133,7 @@ static int run(const struct cli_args *args)
 const struct cli_command cmd_vmo_verify = {
 	.name = "vmo verify",
 	.args = "FILE",
-	.summary = "check every digest of a VMO file and its parents",
+	.summary = "check a VMO file and its parents, or compare a VM with it",
 	.options = options,
 	.nr_args = 1,
 	.run = run,

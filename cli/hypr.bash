@@ -27,6 +27,16 @@ _hypr_arguments()
 	done
 }
 
+# The views of the VM that --vm names.
+_hypr_vmo_views()
+{
+	local i
+
+	for ((i = 3; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i - 1]} != --vm ]] || _hypr_views "${COMP_WORDS[i]}"
+	done
+}
+
 # After "hypr vmo": its commands, then files.
 _hypr_vmo()
 {
@@ -38,6 +48,10 @@ _hypr_vmo()
 	elif [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"$(_hypr_options vmo "${COMP_WORDS[2]}")" -- "$cur")
+	elif [[ $prev == --vm ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vms)" -- "$cur")
+	elif [[ $prev == --view || $prev == -v ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vmo_views)" -- "$cur")
 	elif [[ $prev != --level && $prev != -l ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	fi

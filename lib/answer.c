@@ -56,7 +56,7 @@ static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request
 	*ret = hypr_view_save(vm, view, &params, &r);
 	for (i = 0; i < sizeof(r.root); i++)
 		snprintf(root + 2 * i, 3, "%02x", r.root[i]);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}",
 			 "file", request->file,
 			 "view", view,
 			 "root", root,
@@ -67,7 +67,12 @@ static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request
 			 "file_bytes", (json_int_t)r.file_bytes,
 			 "pages_stored", (json_int_t)r.pages_stored,
 			 "pages_zero", (json_int_t)r.pages_zero,
-			 "pages_parent", (json_int_t)r.pages_parent);
+			 "pages_parent", (json_int_t)r.pages_parent,
+			 "copy", hypr_copy_name(r.copy),
+			 "precopy_cycles", (json_int_t)r.precopy_cycles,
+			 "rounds", (json_int_t)r.rounds,
+			 "pages_precopied", (json_int_t)r.pages_precopied,
+			 "pages_in_pause", (json_int_t)r.pages_in_pause);
 }
 
 static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
@@ -91,7 +96,7 @@ static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
 	struct hypr_snapshot_result r;
 
 	*ret = hypr_view_snapshot(vm, view, &r);
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}",
 			 "view", view,
 			 "number", (int)r.view,
 			 "pause", hypr_pause_name(r.pause),
@@ -101,7 +106,12 @@ static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
 			 "total_cycles", (json_int_t)r.total_cycles,
 			 "pages_total", (json_int_t)r.pages_total,
 			 "pages_stored", (json_int_t)r.pages_stored,
-			 "pages_mapped", (json_int_t)r.pages_mapped);
+			 "pages_mapped", (json_int_t)r.pages_mapped,
+			 "copy", hypr_copy_name(r.copy),
+			 "precopy_cycles", (json_int_t)r.precopy_cycles,
+			 "rounds", (json_int_t)r.rounds,
+			 "pages_precopied", (json_int_t)r.pages_precopied,
+			 "pages_in_pause", (json_int_t)r.pages_in_pause);
 }
 
 static json_t *describe_view(const struct hypr_view_info *view)
@@ -169,20 +179,24 @@ static json_t *serve_reset(struct hypr_vm *vm, const char *view, int *ret)
 			 "total_cycles", (json_int_t)r.total_cycles);
 }
 
-static json_t *serve_verify(struct hypr_vm *vm, const char *view, int *ret)
+/* With a file, or with the view's moment. */
+static json_t *serve_verify(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
+	const char *file = request->op == HYPR_OP_COMPARE ? request->file : NULL;
+	const char *view = request->view[0] ? request->view : NULL;
 	json_t *ranges = json_array();
 	struct hypr_verify_result r;
 	uint32_t i;
 
-	*ret = hypr_view_verify(vm, view, &r);
+	*ret = file ? hypr_view_compare(vm, view, file, &r) : hypr_view_verify(vm, view, &r);
 	for (i = 0; i < r.nr_ranges; i++)
 		json_array_append_new(ranges,
 				      json_pack("{s:I, s:I}",
 						"start", (json_int_t)r.range[i].start,
 						"end", (json_int_t)r.range[i].end));
-	return json_pack("{s:s, s:i, s:I, s:I, s:I, s:o}",
-			 "view", view,
+	return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:I, s:o}",
+			 "view", r.name,
+			 "file", file,
 			 "number", (int)r.view,
 			 "pages_compared", (json_int_t)r.pages_compared,
 			 "pages_mismatched", (json_int_t)r.pages_mismatched,
@@ -215,7 +229,8 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 	case HYPR_OP_RESET:
 		return serve_reset(vm, request->view, ret);
 	case HYPR_OP_VERIFY:
-		return serve_verify(vm, request->view, ret);
+	case HYPR_OP_COMPARE:
+		return serve_verify(vm, request, ret);
 	case HYPR_OP_REMOVE:
 		*ret = hypr_view_remove(vm, request->view);
 		return json_pack("{s:s}", "view", request->view);

@@ -69,6 +69,20 @@ const char *hypr_pause_name(int pause)
 	}
 }
 
+const char *hypr_copy_name(int copy)
+{
+	switch (copy) {
+	case HYPR_COPY_PRECOPY:
+		return "precopy";
+	case HYPR_COPY_PAUSED:
+		return "paused";
+	case HYPR_COPY_STOPPED:
+		return "stopped";
+	default:
+		return "none";
+	}
+}
+
 const char *hypr_vm_state_name(int state)
 {
 	switch (state) {

@@ -98,9 +98,25 @@ struct hypr_state {
 	struct hypr_vcpu_state vcpu[];	/* hypr_vm.nr_vcpus */
 };
 
+/* Memory that the guest may use alike. */
+struct hypr_perm {
+	uint64_t gpa;
+	uint64_t bytes;
+	uint32_t flags;			/* HYPR_VMO_RUN_R, W, X */
+};
+
+/* A memory slot of a view; its number is its place in the table. */
+struct hypr_slot {
+	uint64_t gpa;
+	uint64_t bytes;
+	bool readonly;
+	bool control;			/* the control page, which is no view's own */
+};
+
 /*
  * Frozen memory, and the state that belongs to it: of this process (@fd), or from
- * a file (@vmo).
+ * a file (@vmo).  @mem of a file is not to be read: pages of it go away with a
+ * file that is truncated, and that is a signal.  hypr_moment_read() is safe.
  */
 struct hypr_moment {
 	int fd;				/* sealed memfd, holes for zero pages; or -1 */
@@ -108,6 +124,8 @@ struct hypr_moment {
 	char *path;			/* of @vmo */
 	const uint8_t *mem;		/* mapped read-only */
 	uint64_t pages_stored;
+	struct hypr_perm *perm;		/* all memory, ascending; NULL: all RWX */
+	size_t nr_perms;
 	struct hypr_state *state;
 };
 
@@ -120,6 +138,8 @@ struct hypr_view {
 	uint32_t slot_base;		/* what their numbers begin with */
 	struct hypr_machine *machine;	/* engine stock: that VM, all of it */
 	uint8_t *mem;
+	struct hypr_slot *slot;
+	unsigned int nr_slots;
 	struct hypr_moment *moment;	/* NULL for the boot view */
 	struct hypr_state *state;	/* where it was left, unless it is running */
 	bool prepared;
@@ -243,14 +263,86 @@ int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *a
 void hypr_port_exit(struct hypr_vcpu *vcpu);
 
 /* mem.c */
+int hypr_mem_slots_check(struct hypr_vm *vm, const struct hypr_moment *moment);
 int hypr_mem_slots_add(struct hypr_vm *vm, struct hypr_view *view);
-void hypr_mem_slots_remove(const struct hypr_view *view);
+void hypr_mem_slots_remove(struct hypr_view *view);
+int hypr_mem_log_has_clear(const struct hypr_view *view, bool *has);
+int hypr_mem_log_set(struct hypr_vm *vm, const struct hypr_view *view, unsigned int n, bool on);
+int hypr_mem_log_get(const struct hypr_view *view, unsigned int n,
+		     uint64_t *bitmap);
+int hypr_mem_log_clear(const struct hypr_view *view, unsigned int n,
+		       uint64_t *bitmap);
 int hypr_mem_control_create(struct hypr_vm *vm);
+
+/* dirty.c: which pages of a view were written */
+
+/**
+ * struct hypr_dirty - a view whose writes are logged
+ * @has_clear: reading and clearing are two calls
+ * @bitmap: whole words for each slot, one slot after another
+ */
+struct hypr_dirty {
+	struct hypr_vm *vm;
+	const struct hypr_view *view;
+	bool has_clear;
+	uint64_t *bitmap;
+};
+
+typedef int (*hypr_pages_fn)(void *arg, uint64_t gpa, uint64_t pages);
+
+int hypr_dirty_start(struct hypr_dirty *dirty, struct hypr_vm *vm, const struct hypr_view *view);
+int hypr_dirty_get(struct hypr_dirty *dirty, bool clear, uint64_t *pages);
+int hypr_dirty_each(const struct hypr_dirty *dirty, hypr_pages_fn fn, void *arg);
+int hypr_dirty_stop(struct hypr_dirty *dirty);
+
+/* peek.c: reading memory that may be gone */
+#define HYPR_PEEK_PAGES		64
+
+/** struct hypr_peek - @buf has what was read; @fd < 0: not open */
+struct hypr_peek {
+	int fd;
+	uint8_t *buf;
+};
+
+#define HYPR_PEEK_INIT	{ .fd = -1 }
+
+int hypr_peek_open(struct hypr_peek *peek);
+void hypr_peek_close(struct hypr_peek *peek);
+uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint64_t pages);
+bool hypr_view_is_on_file(const struct hypr_view *view);
+int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, uint64_t gpa,
+		   uint64_t pages, const uint8_t **memp);
 
 /* privmem.c: the pages that a view does not share with its moment */
 int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages);
 int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 			 uint64_t *pages, bool *dropped);
+int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
+			      bool *torn);
+
+/* copy.c: a view's memory into that of a new moment */
+
+/**
+ * struct hypr_copy - a copy under way
+ * @fd: a memfd, with holes for zero pages; given to the moment at the end
+ * @stored: a bit for each page that is none
+ */
+struct hypr_copy {
+	struct hypr_vm *vm;
+	const struct hypr_view *view;
+	int fd;
+	uint64_t *stored;
+	uint64_t pages_stored;
+	struct hypr_peek peek;
+};
+
+int hypr_copy_open(struct hypr_copy *copy, struct hypr_vm *vm, const struct hypr_view *view);
+int hypr_copy_pages(struct hypr_copy *copy, uint64_t gpa, uint64_t pages);
+int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment);
+void hypr_copy_close(struct hypr_copy *copy);
+
+/* precopy.c */
+int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result);
 
 /* moment.c */
 struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view);
@@ -259,7 +351,13 @@ int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp);
 int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_t **memp);
+int hypr_moment_read(const struct hypr_moment *moment, uint64_t gpa, uint64_t pages,
+		     uint8_t *buf, const uint8_t **memp);
 void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment);
+
+/* perm.c: what the guest may do with which memory */
+int hypr_perm_from_file(struct hypr_moment *moment, uint64_t mem_bytes);
+int hypr_perm_copy(struct hypr_moment *moment, const struct hypr_moment *from);
 
 /* view.c */
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name);

@@ -1,64 +1,54 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A moment: memory as it was, and the vCPU and device state of that instant.  One
- * that was taken here is in a sealed memfd that nobody can write any more, with
- * holes where pages were zero; one from a file is mapped from there.
+ * that was taken here (precopy.c, copy.c) is in a sealed memfd that nobody can
+ * write any more, with holes where pages were zero; one from a file is mapped
+ * from there.
  */
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "cpu.h"
 #include "internal.h"
+#include "vmo.h"
 
-static bool page_is_zero(const uint8_t *page)
+static struct hypr_moment *moment_alloc(struct hypr_vm *vm)
 {
-	const uint64_t *word = (const uint64_t *)page;
-	size_t i;
+	struct hypr_moment *moment = calloc(1, sizeof(*moment));
 
-	for (i = 0; i < HYPR_PAGE_BYTES / sizeof(*word); i++) {
-		if (word[i])
-			return false;
+	if (!moment) {
+		hypr_fail(-ENOMEM, "no memory for a moment");
+		return NULL;
 	}
-	return true;
+	moment->fd = -1;
+	moment->state = hypr_state_alloc(vm);
+	if (moment->state)
+		return moment;
+	free(moment);
+	return NULL;
 }
 
-/* The control page's place in the view's own mapping is not guest memory. */
-static uint64_t copy_pages(uint8_t *to, const uint8_t *from, uint64_t bytes)
+/* The active view, whose vCPUs stand, or are brought to a stop for its sake. */
+static int take(struct hypr_vm *vm, const struct hypr_view *view,
+		struct hypr_snapshot_result *result, struct hypr_moment *moment)
 {
-	uint64_t gpa, stored = 0;
+	struct hypr_copy copy;
+	int ret;
 
-	for (gpa = 0; gpa < bytes; gpa += HYPR_PAGE_BYTES) {
-		if (gpa == HYPR_CONTROL_GPA || page_is_zero(from + gpa))
-			continue;
-		memcpy(to + gpa, from + gpa, HYPR_PAGE_BYTES);
-		stored++;
-	}
-	return stored;
-}
-
-static int moment_fill(struct hypr_vm *vm, struct hypr_moment *moment, const uint8_t *from)
-{
-	uint8_t *to;
-
-	if (ftruncate(moment->fd, (off_t)vm->mem_bytes) < 0)
-		return -errno;
-	to = mmap(NULL, vm->mem_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, moment->fd, 0);
-	if (to == MAP_FAILED)
-		return -errno;
-	moment->pages_stored = copy_pages(to, from, vm->mem_bytes);
-	munmap(to, vm->mem_bytes);
-
-	if (fcntl(moment->fd, F_ADD_SEALS,
-		  F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
-	to = mmap(NULL, vm->mem_bytes, PROT_READ, MAP_SHARED, moment->fd, 0);
-	if (to == MAP_FAILED)
-		return -errno;
-	moment->mem = to;
-	return 0;
+	ret = hypr_copy_open(&copy, vm, view);
+	if (!ret && result)
+		ret = hypr_precopy(&copy, result);
+	else if (!ret)
+		ret = hypr_copy_pages(&copy, 0, vm->mem_bytes / HYPR_PAGE_BYTES);
+	if (!ret)
+		ret = hypr_perm_copy(moment, view->moment);
+	if (!ret)
+		ret = hypr_copy_finish(&copy, moment);
+	hypr_copy_close(&copy);
+	if (!ret)
+		hypr_state_copy(vm, moment->state, view->state);
+	return ret;
 }
 
 /**
@@ -67,38 +57,13 @@ static int moment_fill(struct hypr_vm *vm, struct hypr_moment *moment, const uin
  */
 struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view)
 {
-	struct hypr_moment *moment;
-	int ret;
+	struct hypr_moment *moment = moment_alloc(vm);
 
-	moment = calloc(1, sizeof(*moment));
-	if (!moment) {
-		hypr_fail(-ENOMEM, "no memory for a moment");
-		return NULL;
+	if (moment && take(vm, view, NULL, moment)) {
+		hypr_moment_destroy(vm, moment);
+		moment = NULL;
 	}
-	moment->fd = memfd_create("hypr-moment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (moment->fd < 0) {
-		hypr_fail_sys(-errno, "a moment's memory");
-		goto destroy;
-	}
-	moment->state = hypr_state_alloc(vm);
-	if (!moment->state)
-		goto destroy;
-	ret = moment_fill(vm, moment, view->mem);
-	if (ret) {
-		hypr_fail_sys(ret, "a moment of %llu MiB",
-			      (unsigned long long)vm->mem_bytes >> 20);
-		goto free_state;
-	}
-	hypr_state_copy(vm, moment->state, view->state);
 	return moment;
-
-free_state:
-	hypr_state_free(vm, moment->state);
-destroy:
-	if (moment->fd >= 0)
-		close(moment->fd);
-	free(moment);
-	return NULL;
 }
 
 /**
@@ -111,30 +76,43 @@ destroy:
 int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 		     struct hypr_moment **momentp)
 {
-	struct hypr_pause_result pause = { .pause = vm->paused_how };
-	struct hypr_moment *moment;
-	uint64_t start;
+	struct hypr_moment *moment = moment_alloc(vm);
 	int ret;
 
-	if (!vm->paused) {
-		ret = hypr_vm_halt(vm, 0, &pause);
-		if (ret)
-			return ret;
-	}
-	result->pause = pause.pause;
-	result->pause_cycles = pause.pause_cycles;
-
-	start = hypr_tsc();
-	moment = hypr_moment_create(vm, vm->active);
-	result->copy_cycles = hypr_tsc() - start;
-	ret = vm->paused ? 0 : hypr_vm_go(vm);
 	if (!moment)
 		return -ENOMEM;
+	ret = take(vm, vm->active, result, moment);
 	if (ret)
 		hypr_moment_destroy(vm, moment);
 	else
 		*momentp = moment;
 	return ret;
+}
+
+/**
+ * hypr_moment_read() - memory of a moment, to be read
+ * @buf: @pages pages, for a moment that is in a file
+ * @memp: out: the memory itself, or @buf
+ *
+ * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.
+ */
+int hypr_moment_read(const struct hypr_moment *moment, uint64_t gpa, uint64_t pages,
+		     uint8_t *buf, const uint8_t **memp)
+{
+	uint64_t i;
+
+	*memp = moment->mem + gpa;
+	if (!moment->vmo)
+		return 0;
+	*memp = buf;
+	if (!hypr_vmo_read(moment->vmo, gpa, buf, pages * HYPR_PAGE_BYTES))
+		return 0;
+	/* Which page is it? */
+	for (i = 0; i < pages; i++, gpa += HYPR_PAGE_BYTES) {
+		if (hypr_vmo_read(moment->vmo, gpa, buf + i * HYPR_PAGE_BYTES, HYPR_PAGE_BYTES))
+			return hypr_vmo_gone(moment->vmo, gpa);
+	}
+	return 0;
 }
 
 /**
@@ -198,7 +176,11 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 	ret = hypr_vmo_state_read(vm, moment->vmo, moment->path, flags, moment->state);
 	if (ret)
 		return ret;
-	ret = hypr_moment_map(vm, moment, &mem);
+	ret = hypr_perm_from_file(moment, vm->mem_bytes);
+	if (!ret)
+		ret = hypr_mem_slots_check(vm, moment);
+	if (!ret)
+		ret = hypr_moment_map(vm, moment, &mem);
 	if (ret)
 		return ret;
 	moment->mem = mem;
@@ -221,18 +203,16 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp)
 {
-	struct hypr_moment *moment = calloc(1, sizeof(*moment));
+	struct hypr_moment *moment = moment_alloc(vm);
 	int ret;
 
 	if (!moment) {
 		hypr_vmo_close(vmo);
-		return hypr_fail(-ENOMEM, "no memory for a moment");
+		return -ENOMEM;
 	}
-	moment->fd = -1;
 	moment->vmo = vmo;
 	moment->path = strdup(path);
-	moment->state = hypr_state_alloc(vm);
-	if (!moment->path || !moment->state)
+	if (!moment->path)
 		ret = hypr_fail(-ENOMEM, "no memory for a moment");
 	else
 		ret = moment_from_file(vm, flags, moment);
@@ -253,6 +233,7 @@ void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment)
 	if (moment->fd >= 0)
 		close(moment->fd);
 	hypr_vmo_close(moment->vmo);
+	free(moment->perm);
 	free(moment->path);
 	free(moment);
 }

@@ -11,12 +11,14 @@
  */
 #include <fcntl.h>
 #include <linux/types.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "vmo.h"
 
 /* From <linux/fs.h>; the headers of Debian 12 are older than the ioctl. */
 #define SCAN_PAGE_IS_FILE	(1ull << 2)
@@ -47,22 +49,28 @@ struct scan_arg {
 #define SCAN_IOCTL	_IOWR('f', 16, struct scan_arg)
 #define SCAN_REGIONS	64
 
-/* Most private pages are as they were: compare, and write those that are not. */
-static void put_back(uint8_t *mem, const uint8_t *from, uint64_t offset, uint64_t len)
-{
-	uint64_t at;
+struct putting_back {
+	uint8_t *mem;
+	const uint8_t *from;
+};
 
-	for (at = offset; at < offset + len; at += HYPR_PAGE_BYTES) {
-		if (memcmp(mem + at, from + at, HYPR_PAGE_BYTES))
-			memcpy(mem + at, from + at, HYPR_PAGE_BYTES);
+/* Most private pages are as they were: compare, and write those that are not. */
+static int put_back(void *arg, uint64_t at, uint64_t pages)
+{
+	const struct putting_back *p = arg;
+
+	for (; pages; pages--, at += HYPR_PAGE_BYTES) {
+		if (memcmp(p->mem + at, p->from + at, HYPR_PAGE_BYTES))
+			memcpy(p->mem + at, p->from + at, HYPR_PAGE_BYTES);
 	}
+	return 0;
 }
 
 /*
- * Count the private pages of @mem and, with @from not NULL, copy into each the
- * bytes at the same offset of @from.  -ENOTTY or -ENOENT: cannot be told.
+ * Call @fn, which may be NULL, for each stretch of private pages of @mem, and count
+ * them.  -ENOTTY or -ENOENT: cannot be told; otherwise what @fn returned.
  */
-static int scan(uint8_t *mem, uint64_t bytes, const uint8_t *from, uint64_t *pages)
+static int scan(uint8_t *mem, uint64_t bytes, hypr_pages_fn fn, void *fn_arg, uint64_t *pages)
 {
 	struct scan_region region[SCAN_REGIONS];
 	struct scan_arg arg = {
@@ -87,12 +95,12 @@ static int scan(uint8_t *mem, uint64_t bytes, const uint8_t *from, uint64_t *pag
 		n = ioctl(fd, SCAN_IOCTL, &arg);
 		if (n < 0)
 			ret = -errno;
-		for (i = 0; i < n; i++) {
-			uint64_t len = region[i].end - region[i].start;
+		for (i = 0; !ret && i < n; i++) {
+			uint64_t nr = (region[i].end - region[i].start) / HYPR_PAGE_BYTES;
 
-			*pages += len / HYPR_PAGE_BYTES;
-			if (from)
-				put_back(mem, from, region[i].start - (uintptr_t)mem, len);
+			*pages += nr;
+			if (fn)
+				ret = fn(fn_arg, region[i].start - (uintptr_t)mem, nr);
 		}
 		arg.start = arg.walk_end;
 	}
@@ -103,7 +111,7 @@ static int scan(uint8_t *mem, uint64_t bytes, const uint8_t *from, uint64_t *pag
 /** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
 int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
 {
-	return scan(mem, bytes, NULL, pages);
+	return scan(mem, bytes, NULL, NULL, pages);
 }
 
 /**
@@ -118,9 +126,142 @@ int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
 int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 			 uint64_t *pages, bool *dropped)
 {
-	*dropped = scan(mem, bytes, from, pages) != 0;
+	struct putting_back p = { mem, from };
+
+	*dropped = scan(mem, bytes, put_back, &p, pages) != 0;
 	if (!*dropped)
 		return 0;
 	*pages = bytes / HYPR_PAGE_BYTES;
 	return madvise(mem, bytes, MADV_DONTNEED) ? -errno : 0;
+}
+
+/* ---- of a view that stands on a file --------------------------------------- */
+
+/**
+ * struct collection - pages that differ from their file, as the file has them
+ * @buf: HYPR_PEEK_PAGES pages
+ * @fd: a memfd with the pages, @nr of them; @gpa: where they belong
+ * @failed: a page could not be read or kept
+ */
+struct collection {
+	const struct hypr_view *view;
+	struct hypr_peek peek;
+	uint8_t *buf;
+	int fd;
+	uint64_t *gpa;
+	size_t nr, max;
+	int failed;
+};
+
+static int no_memory(const struct hypr_view *view)
+{
+	return hypr_fail(-ENOMEM, "view '%s': no memory to put its pages back", view->name);
+}
+
+static int keep(struct collection *c, uint64_t gpa, const uint8_t *page)
+{
+	size_t more = c->max ? 2 * c->max : HYPR_PEEK_PAGES;
+	uint64_t *gpas;
+
+	if (c->nr == c->max) {
+		gpas = reallocarray(c->gpa, more, sizeof(*gpas));
+		if (!gpas)
+			return no_memory(c->view);
+		c->gpa = gpas;
+		c->max = more;
+	}
+	if (pwrite(c->fd, page, HYPR_PAGE_BYTES, (off_t)(c->nr * HYPR_PAGE_BYTES)) !=
+	    (ssize_t)HYPR_PAGE_BYTES)
+		return no_memory(c->view);
+	c->gpa[c->nr++] = gpa;
+	return 0;
+}
+
+static int collect(void *arg, uint64_t gpa, uint64_t pages)
+{
+	struct collection *c = arg;
+	const uint8_t *have, *want;
+	uint64_t part, i;
+	int ret = 0;
+
+	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
+		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
+		ret = hypr_moment_read(c->view->moment, gpa, part, c->buf, &want);
+		if (!ret)
+			ret = hypr_view_look(c->view, &c->peek, gpa, part, &have);
+		for (i = 0; !ret && i < part * HYPR_PAGE_BYTES; i += HYPR_PAGE_BYTES) {
+			if (memcmp(have + i, want + i, HYPR_PAGE_BYTES))
+				ret = keep(c, gpa + i, want + i);
+		}
+	}
+	c->failed = ret;
+	return ret;
+}
+
+/*
+ * Only private pages differ.  A kernel that does not tell them has all pages
+ * compared.
+ */
+static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages)
+{
+	int ret = scan(c->view->mem, vm->mem_bytes, collect, c, pages);
+
+	if (!ret || c->failed)
+		return ret;
+	*pages = vm->mem_bytes / HYPR_PAGE_BYTES;
+	c->nr = 0;
+	return collect(c, 0, *pages);
+}
+
+/*
+ * A file takes the private copies of its pages with it when it is truncated, and
+ * that may be now: so the kernel writes, and says when it cannot.
+ */
+static int write_back(const struct collection *c, bool *torn)
+{
+	uint8_t *mem = c->view->mem;
+	size_t i;
+
+	for (i = 0; i < c->nr; i++) {
+		if (pread(c->fd, mem + c->gpa[i], HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
+		    (ssize_t)HYPR_PAGE_BYTES)
+			continue;
+		*torn = true;
+		return hypr_vmo_gone(c->view->moment->vmo, c->gpa[i]);
+	}
+	return 0;
+}
+
+/**
+ * hypr_privmem_restore_file() - make a view equal its file again
+ * @view: stands on a file; nobody writes its memory meanwhile
+ * @pages: out: private pages that were looked at
+ * @torn: out: it failed in the middle of writing
+ *
+ * The file is read before anything is written.
+ * Return: 0; -EBADMSG, -EIO the file has not got a page any more; -ENOMEM.
+ */
+int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
+			      bool *torn)
+{
+	struct collection c = { .view = view, .peek = HYPR_PEEK_INIT, .fd = -1 };
+	int ret;
+
+	*torn = false;
+	ret = hypr_vmo_check_length(view->moment->vmo);
+	if (ret)
+		return ret;
+	c.buf = malloc(HYPR_PEEK_PAGES * HYPR_PAGE_BYTES);
+	c.fd = memfd_create("hypr-reset", MFD_CLOEXEC);
+	ret = c.buf && c.fd >= 0 ? hypr_peek_open(&c.peek) : no_memory(view);
+	if (!ret)
+		ret = collect_all(vm, &c, pages);
+	if (!ret)
+		ret = write_back(&c, torn);
+	hypr_peek_close(&c.peek);
+	if (c.fd >= 0)
+		close(c.fd);
+	free(c.buf);
+	free(c.gpa);
+	return ret;
 }

@@ -28,6 +28,7 @@ static const struct op {
 	[HYPR_OP_SWAP] = { "swap", KEY_VIEW, 0 },
 	[HYPR_OP_RESET] = { "reset", KEY_VIEW, 0 },
 	[HYPR_OP_VERIFY] = { "verify", KEY_VIEW, 0 },
+	[HYPR_OP_COMPARE] = { "compare", KEY_FILE, KEY_VIEW },
 	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
 	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };

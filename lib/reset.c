@@ -8,6 +8,26 @@
  */
 #include "internal.h"
 
+static int put_back(struct hypr_vm *vm, struct hypr_view *view,
+		    struct hypr_reset_result *result, bool *dropped)
+{
+	bool torn;
+	int ret;
+
+	if (hypr_view_is_on_file(view)) {
+		ret = hypr_privmem_restore_file(vm, view, &result->pages_restored, &torn);
+		/* Neither what it was nor what it is to be.  (No swap goes to such a view.) */
+		if (ret && torn && view == vm->active)
+			hypr_vm_end(vm, true, "view %s: its file was truncated during a reset",
+				    view->name);
+		return ret;
+	}
+	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
+				   &result->pages_restored, dropped);
+	return ret ? hypr_fail_sys(ret, "view '%s': putting its private pages back",
+				   view->name) : 0;
+}
+
 /**
  * hypr_view_restore() - put back memory and state of a view that does not run
  * @view: inactive, or active with all vCPUs held
@@ -17,7 +37,7 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		      struct hypr_reset_result *result)
 {
 	uint64_t start = hypr_tsc(), restored;
-	bool dropped;
+	bool dropped = false;
 	int ret;
 
 	memset(result, 0, sizeof(*result));
@@ -26,11 +46,9 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		return hypr_fail(-EINVAL,
 				 "view '%s' has no moment to go back to; take a snapshot and reset that",
 				 view->name);
-	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
-				   &result->pages_restored, &dropped);
+	ret = put_back(vm, view, result, &dropped);
 	if (ret)
-		return hypr_fail_sys(ret, "view '%s': putting its private pages back",
-				     view->name);
+		return ret;
 	view->edited = true;
 	hypr_state_copy(vm, view->state, view->moment->state);
 	restored = hypr_tsc();

@@ -3,14 +3,43 @@
  * A moment into a file: that of a view, or this one.  The VM runs on while the
  * file is written; nothing is under its name before all of it is on the disk.
  */
+#include <stdlib.h>
+
 #include "internal.h"
+
+static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *perm,
+		      uint8_t *buf, struct hypr_vmo_writer *writer)
+{
+	uint64_t gpa = perm->gpa, pages = perm->bytes / HYPR_PAGE_BYTES, part;
+	const uint8_t *mem;
+	int ret = 0;
+
+	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
+		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
+		ret = hypr_moment_read(moment, gpa, part, buf, &mem);
+		if (!ret)
+			ret = hypr_vmo_writer_pages(writer, gpa, mem, part, perm->flags);
+	}
+	return ret;
+}
 
 /* The control page's place is a hole in every moment. */
 static int write_memory(struct hypr_vm *vm, const struct hypr_moment *moment,
 			struct hypr_vmo_writer *writer)
 {
-	return hypr_vmo_writer_pages(writer, 0, moment->mem, vm->mem_bytes / HYPR_PAGE_BYTES,
-				     HYPR_VMO_RUN_RWX);
+	const struct hypr_perm all = { 0, vm->mem_bytes, HYPR_VMO_RUN_RWX };
+	uint8_t *buf = malloc(HYPR_PEEK_PAGES * HYPR_PAGE_BYTES);
+	size_t i;
+	int ret = 0;
+
+	if (!buf)
+		return hypr_fail(-ENOMEM, "no memory to write a moment");
+	if (!moment->nr_perms)
+		ret = write_perm(moment, &all, buf, writer);
+	for (i = 0; !ret && i < moment->nr_perms; i++)
+		ret = write_perm(moment, &moment->perm[i], buf, writer);
+	free(buf);
+	return ret;
 }
 
 static int write_file(struct hypr_vm *vm, const struct hypr_moment *moment,
@@ -74,6 +103,11 @@ static int save_this_moment(struct hypr_vm *vm, const struct hypr_save_params *p
 	result->pause = taken.pause;
 	result->pause_cycles = taken.pause_cycles;
 	result->copy_cycles = taken.copy_cycles;
+	result->precopy_cycles = taken.precopy_cycles;
+	result->pages_precopied = taken.pages_precopied;
+	result->pages_in_pause = taken.pages_in_pause;
+	result->rounds = taken.rounds;
+	result->copy = taken.copy;
 	ret = save_moment(vm, moment, params, result);
 	hypr_moment_destroy(vm, moment);
 	return ret;

@@ -20,6 +20,7 @@
  */
 #include "engine.h"
 #include "internal.h"
+#include "vmo.h"
 
 /* Was this state saved in the park loop of the guest that is running now? */
 static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
@@ -166,6 +167,12 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	int ret;
 
 	result->request_tsc = hypr_tsc();
+	/* Rather here than where memory is missing. */
+	if (hypr_view_is_on_file(to)) {
+		ret = hypr_vmo_check_length(to->moment->vmo);
+		if (ret)
+			return ret;
+	}
 	if (!vm->paused) {
 		ret = hypr_vm_park(vm, flags, &pause);
 		if (ret)

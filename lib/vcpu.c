@@ -11,12 +11,14 @@
  * thread looks whether it is to be held.
  */
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "vmo.h"
 
 static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
 
@@ -99,6 +101,43 @@ static bool hold_point(struct hypr_vcpu *vcpu)
 	return go_on;
 }
 
+/*
+ * Nothing is there: reads are all ones, writes go nowhere.  All memory is in slots,
+ * so that a write to it means that its slot is read-only.
+ */
+static void mmio_exit(struct hypr_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!run->mmio.is_write)
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	else if (run->mmio.phys_addr < vcpu->vm->mem_bytes)
+		hypr_vm_end(vcpu->vm, true, "vCPU %u: write to read-only memory at GPA 0x%llx",
+			    vcpu->index, (unsigned long long)run->mmio.phys_addr);
+}
+
+/* A page of the guest cannot be had: of a file, it may have been truncated. */
+static void memory_gone(struct hypr_vcpu *vcpu)
+{
+	struct hypr_vm *vm = vcpu->vm;
+	const struct hypr_vmo *vmo = NULL;
+	char name[41] = "";
+	size_t len;
+
+	/* Not while an operation is under way: that waits for this thread. */
+	if (!pthread_mutex_trylock(&vm->op_lock)) {
+		if (hypr_view_is_on_file(vm->active))
+			vmo = hypr_vmo_truncated(vm->active->moment->vmo);
+		if (vmo) {
+			len = strlen(vmo->path);
+			snprintf(name, sizeof(name), "%s", vmo->path + (len > 40 ? len - 40 : 0));
+		}
+		pthread_mutex_unlock(&vm->op_lock);
+	}
+	hypr_vm_end(vm, true, "vCPU %u: KVM_RUN: EFAULT: memory is gone%s%s", vcpu->index,
+		    name[0] ? ", truncated in use: " : "", name);
+}
+
 static void handle_exit(struct hypr_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -109,9 +148,7 @@ static void handle_exit(struct hypr_vcpu *vcpu)
 		hypr_port_exit(vcpu);
 		break;
 	case KVM_EXIT_MMIO:
-		/* Nothing is there: reads are all ones, writes go nowhere. */
-		if (!run->mmio.is_write)
-			memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+		mmio_exit(vcpu);
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
@@ -146,6 +183,8 @@ static void *vcpu_thread(void *arg)
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			handle_exit(vcpu);
+		} else if (errno == EFAULT) {
+			memory_gone(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
 			hypr_vm_end(vm, true, "vCPU %u: KVM_RUN: %s", vcpu->index,
 				    strerrorname_np(errno));

@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "internal.h"
+#include "vmo.h"
 
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name)
 {
@@ -44,9 +45,13 @@ struct hypr_view *hypr_view_lookup(struct hypr_vm *vm, const char *name)
 
 int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages)
 {
-	int ret;
+	int ret = 0;
 
-	ret = vm->engine->prepare(vm, view, pages);
+	/* The kernel would leave out what is gone. */
+	if (hypr_view_is_on_file(view))
+		ret = hypr_vmo_check_length(view->moment->vmo);
+	if (!ret)
+		ret = vm->engine->prepare(vm, view, pages);
 	view->prepared = !ret;
 	return ret;
 }
@@ -79,6 +84,7 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 	}
 	if (view->mem)
 		munmap(view->mem, vm->mem_bytes);
+	free(view->slot);
 	hypr_moment_destroy(vm, view->moment);
 	hypr_state_free(vm, view->state);
 	free(view);

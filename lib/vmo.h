@@ -121,6 +121,15 @@ const char *hypr_vmo_describe(char *text, size_t size, const struct hypr_vmo_sec
 /** hypr_vmo_layer() - the file that has a segment */
 struct hypr_vmo *hypr_vmo_layer(struct hypr_vmo *vmo, uint32_t layer);
 
+/** hypr_vmo_truncated() - the first layer that is shorter than it was, or NULL */
+const struct hypr_vmo *hypr_vmo_truncated(const struct hypr_vmo *vmo);
+
+/** hypr_vmo_check_length() - of all layers.  Return: 0; -EBADMSG one was truncated. */
+int hypr_vmo_check_length(const struct hypr_vmo *vmo);
+
+/** hypr_vmo_gone() - a page of it cannot be read: say why.  Return: -EBADMSG, -EIO. */
+int hypr_vmo_gone(struct hypr_vmo *vmo, uint64_t gpa);
+
 /* vmo_runs.c */
 
 /** hypr_vmo_runs_check() - those of the file alone, and count its pages */

@@ -14,6 +14,43 @@ struct hypr_vmo *hypr_vmo_layer(struct hypr_vmo *vmo, uint32_t layer)
 	return vmo;
 }
 
+static uint64_t length(const struct hypr_vmo *vmo)
+{
+	struct stat st;
+
+	return fstat(vmo->file.fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
+}
+
+const struct hypr_vmo *hypr_vmo_truncated(const struct hypr_vmo *vmo)
+{
+	while (vmo && length(vmo) >= vmo->file.disk_bytes)
+		vmo = vmo->parent;
+	return vmo;
+}
+
+int hypr_vmo_check_length(const struct hypr_vmo *vmo)
+{
+	vmo = hypr_vmo_truncated(vmo);
+	return !vmo ? 0 : hypr_fail(-EBADMSG, "%s: the file was truncated while in use, to %llu bytes",
+				    vmo->file.name, (unsigned long long)length(vmo));
+}
+
+int hypr_vmo_gone(struct hypr_vmo *vmo, uint64_t gpa)
+{
+	struct hypr_vmo_segment segment;
+	int ret;
+
+	ret = hypr_vmo_segment(vmo, gpa, &segment);
+	if (ret)
+		return ret;
+	vmo = hypr_vmo_layer(vmo, segment.layer);
+	if (segment.fd >= 0 && length(vmo) < segment.offset + HYPR_VMO_PAGE_BYTES)
+		return hypr_fail(-EBADMSG, "%s: GPA 0x%llx is gone: the file was truncated while in use",
+				 vmo->file.name, (unsigned long long)gpa);
+	return hypr_fail(-EIO, "%s: GPA 0x%llx cannot be read", vmo->file.name,
+			 (unsigned long long)gpa);
+}
+
 static uint64_t segment_end(const struct hypr_vmo_segment *segment)
 {
 	return segment->gpa + segment->pages * HYPR_VMO_PAGE_BYTES;
@@ -97,22 +134,17 @@ static int count_mappings(const struct hypr_vmo *vmo, uint64_t pages, unsigned i
 	return 0;
 }
 
-/* Beyond the end of a file a mapping would be made all the same. */
-static int check_mappable(const struct hypr_vmo *vmo)
+static int check_mappable(const struct hypr_vmo *top)
 {
-	struct stat st;
+	const struct hypr_vmo *vmo;
 
-	for (; vmo; vmo = vmo->parent) {
+	for (vmo = top; vmo; vmo = vmo->parent) {
 		if (vmo->file.chunk)
 			return hypr_fail(-EOPNOTSUPP, "%s: packed; it can be mapped after hypr vmo unpack",
 					 vmo->file.name);
-		if (fstat(vmo->file.fd, &st) < 0)
-			return hypr_fail_sys(-errno, "%s", vmo->file.name);
-		if ((uint64_t)st.st_size < vmo->file.disk_bytes)
-			return hypr_fail(-EBADMSG, "%s: truncated to %llu bytes while it was open",
-					 vmo->file.name, (unsigned long long)st.st_size);
 	}
-	return 0;
+	/* Beyond the end of a file a mapping would be made all the same. */
+	return hypr_vmo_check_length(top);
 }
 
 static int map_at(void *mem, uint64_t bytes, int prot, int flags, int fd, uint64_t offset)

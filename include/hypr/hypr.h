@@ -235,16 +235,30 @@ int hypr_vm_info(struct hypr_vm *vm, struct hypr_vm_info *info);
 
 /* ---- views --------------------------------------------------------------- */
 
+/* How memory was copied for a snapshot. */
+#define HYPR_COPY_NONE		0	/* it was not */
+#define HYPR_COPY_PRECOPY	1	/* while the guest ran; the rest in the pause */
+#define HYPR_COPY_PAUSED	2	/* as it stood: the VM had been paused before */
+#define HYPR_COPY_STOPPED	3	/* in the pause: this KVM does not log writes */
+
+/** hypr_copy_name() - "none", "precopy", "paused" or "stopped" */
+const char *hypr_copy_name(int copy);
+
 struct hypr_snapshot_result {
 	uint32_t view;			/* number of the new view */
 	int pause;			/* HYPR_PAUSE_* */
 	uint64_t pause_cycles;		/* request until every vCPU had stopped */
-	uint64_t copy_cycles;		/* copying the memory */
+	uint64_t copy_cycles;		/* copying memory, the VM stopped */
 	uint64_t prepare_cycles;	/* building the view's tables (the VM runs) */
 	uint64_t total_cycles;		/* the whole call */
 	uint64_t pages_total;		/* pages of memory */
 	uint64_t pages_stored;		/* of them, pages that are not zero */
 	uint64_t pages_mapped;		/* 4 KiB pages that the tables map */
+	uint64_t precopy_cycles;	/* copying memory before, the VM running */
+	uint64_t pages_precopied;	/* looked at then; a page counts each time */
+	uint64_t pages_in_pause;	/* looked at while the VM was stopped */
+	uint32_t rounds;		/* of what was written meanwhile, before the pause */
+	int copy;			/* HYPR_COPY_* */
 };
 
 /**
@@ -252,10 +266,14 @@ struct hypr_snapshot_result {
  * @view: name of the new view
  * @result: out, or NULL
  *
- * The VM goes on in the view that it was in.
+ * The VM goes on in the view that it was in.  Memory is copied while it runs, and
+ * what it writes meanwhile again: the pause grows with how fast it writes, not with
+ * how much memory it has.  A page that it had written before and writes again
+ * afterwards costs it one more fault.
  *
  * Return: 0; -EINVAL bad name; -EEXIST name in use; -ENOSPC all views in use;
- * -ENOMEM; -ESHUTDOWN the guest has ended; -EIO state could not be read.
+ * -ENOMEM; -ESHUTDOWN the guest has ended; -EIO state could not be read;
+ * -EBADMSG the file that the active view stands on was truncated.
  */
 int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
 		       struct hypr_snapshot_result *result);
@@ -304,6 +322,11 @@ struct hypr_save_result {
 	uint64_t pages_zero;
 	uint64_t pages_parent;		/* as in the parent */
 	uint8_t root[32];		/* the file's identity */
+	uint64_t precopy_cycles;	/* as in struct hypr_snapshot_result */
+	uint64_t pages_precopied;
+	uint64_t pages_in_pause;
+	uint32_t rounds;
+	int copy;			/* HYPR_COPY_*; NONE for the moment of a view */
 };
 
 /**
@@ -316,7 +339,8 @@ struct hypr_save_result {
  *
  * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
  * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
- * as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
+ * -EBADMSG the file that the view stands on was truncated; as for hypr_vmo_open()
+ * of the parent and hypr_vmo_writer_create().
  */
 int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
 		   struct hypr_save_result *result);
@@ -359,6 +383,7 @@ struct hypr_swap_result {
  * Return: 0; -ENOENT no such view; -EINVAL unknown flag, or HYPR_SWAP_RESET of
  * the boot view, which has no moment; -EAGAIN the guest did not park in time
  * (HYPR_SWAP_COOPERATIVE); -EBUSY a vCPU is in SMM or in a nested guest;
+ * -EBADMSG the file that the view stands on was truncated;
  * -ESHUTDOWN the guest has ended; -EIO the state could not be moved.
  */
 int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
@@ -379,7 +404,11 @@ struct hypr_reset_result {
  *
  * The active view is paused, put back, and goes on from its moment.
  *
- * Return: 0; -ENOENT; -EINVAL the boot view has no moment; -ESHUTDOWN; -EIO.
+ * A view on a file that was truncated stays as it is; when that happens during
+ * the reset of the active view, the VM ends.
+ *
+ * Return: 0; -ENOENT; -EINVAL the boot view has no moment; -ESHUTDOWN; -EIO;
+ * -EBADMSG the file was truncated; -ENOMEM.
  */
 int hypr_view_reset(struct hypr_vm *vm, const char *view,
 		    struct hypr_reset_result *result);
@@ -398,6 +427,7 @@ struct hypr_verify_result {
 	uint64_t pages_mismatched;
 	uint64_t cycles;
 	struct hypr_gpa_range range[HYPR_VERIFY_RANGES]; /* the first that differ */
+	char name[HYPR_NAME_MAX];	/* of the view */
 };
 
 /**
@@ -408,10 +438,24 @@ struct hypr_verify_result {
  * one that was reset must not.
  *
  * Return: 0 compared (see @result); -ENOENT; -EINVAL the boot view has no
- * moment; -ESHUTDOWN.
+ * moment; -ESHUTDOWN; -EBADMSG the file that it stands on was truncated; -ENOMEM.
  */
 int hypr_view_verify(struct hypr_vm *vm, const char *view,
 		     struct hypr_verify_result *result);
+
+/**
+ * hypr_view_compare() - compare every page of a view with a VMO
+ * @view: NULL: the active one
+ * @path: the VMO, which may be packed and have parents
+ *
+ * As hypr_view_verify(), and any view will do.
+ *
+ * Return: 0 compared (see @result); -ENOENT no such view, or file; -EINVAL the
+ * file has memory of another size; -ESHUTDOWN; -EBADMSG; -ENOMEM; as for
+ * hypr_vmo_open() and hypr_vmo_read().
+ */
+int hypr_view_compare(struct hypr_vm *vm, const char *view, const char *path,
+		      struct hypr_verify_result *result);
 
 struct hypr_view_info {
 	char name[HYPR_NAME_MAX];

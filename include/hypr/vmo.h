@@ -148,7 +148,8 @@ int hypr_vmo_read(struct hypr_vmo *vmo, uint64_t gpa, void *buf, uint64_t bytes)
  * pieces that the system would run out of mappings, the shortest are copied.
  *
  * A file that is truncated afterwards gives SIGBUS to who touches the pages
- * (EFAULT out of KVM_RUN): as with any mapping.
+ * (EFAULT out of KVM_RUN): as with any mapping.  What a run says of writing and
+ * executing is not in the mapping; hypr_vmo_segment() tells.
  *
  * Return: 0; -EOPNOTSUPP a file is packed; or what mmap() returned.  After an
  * error @mem is reserved (PROT_NONE) and has nothing of the file.

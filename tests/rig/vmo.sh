@@ -69,6 +69,29 @@ expect 0 "view old reset" "reset" hypr reset vm1 old
 expect 0 " 0 differ" "a reset view is the file, byte for byte" hypr verify vm1 old
 expect 0 "boot -> old (reset)" "swap with reset" hypr swap --reset vm1 old
 check "the guest goes on there again" wait_for 30 goes_on vm1 $(($(reports vm1) + 2))
+
+# A running VM against a file.
+expect_line 1 "view old and .* differ; first at 0x" "it differs from the file" \
+	hypr vmo verify $dir/a.vmo --vm vm1
+expect 0 "stopped\|paused" "pause" hypr pause vm1
+expect 0 "written in" "a file of a paused VM" hypr snapshot vm1 -o $dir/now.vmo
+expect_line 0 ", 0 differ" "it is that, page by page" hypr vmo verify $dir/now.vmo --vm vm1
+expect 0 "packed.vmo: " "packed" hypr vmo pack $dir/now.vmo $dir/packed.vmo
+expect 0 '"pages_mismatched":0' "it is that of the packed file, too" \
+	hypr vmo verify $dir/packed.vmo --vm vm1 --json
+expect 0 "resumed" "resume" hypr resume vm1
+expect_line 1 "view boot and " "another view of it" \
+	hypr vmo verify $dir/now.vmo --vm vm1 --view boot
+expect_line 4 "no view 'none'" "a view that is not there" \
+	hypr vmo verify $dir/now.vmo --vm vm1 --view none
+expect_line 3 "no VM" "a VM that is not there" hypr vmo verify $dir/now.vmo --vm nobody
+expect_line 8 "busybox" "no VMO" hypr vmo verify /bin/busybox --vm vm1
+expect_line 1 "none.vmo" "no file" hypr vmo verify $dir/none.vmo --vm vm1
+expect_line 2 "with --vm only" "--view alone" hypr vmo verify $dir/a.vmo --view boot
+expect_line 2 "two questions" "--key and --vm" \
+	hypr vmo verify $dir/a.vmo --vm vm1 --key $dir/none
+rm $dir/now.vmo $dir/packed.vmo
+check "the guest goes on" wait_for 30 goes_on vm1 $(($(reports vm1) + 2))
 expect_line 6 "exists already" "a name that is taken" hypr load vm1 $dir/a.vmo --view old
 expect_line 1 "No such file" "a file that is not there" hypr load vm1 $dir/none.vmo
 check "every check of the guest was right" all_right vm1
@@ -127,6 +150,55 @@ check "and have other random numbers" test "$(word c1 2 11)" != "$(word c2 2 11)
 for vm in c1 c2; do
 	expect 0 "stopped" "stop $vm" hypr stop $vm
 done
+
+# A file that is truncated under a VM that runs from it.
+expect 0 "pages" "a file for that" hypr vmo flatten $dir/b.vmo $dir/t.vmo
+expect_line 0 "runs" "resurrect it" hypr resurrect $dir/t.vmo --name vm4 --pin 1,2 --detach
+check "it goes on" wait_for 30 goes_on vm4 2
+expect 0 "view K" "a view of its own memory" hypr snapshot vm4 K
+expect 0 "paused" "pause" hypr pause vm4
+: >$dir/t.vmo
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: verify" hypr verify vm4 boot
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: a file of this moment" \
+	hypr snapshot vm4 -o $dir/no.vmo
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: snapshot" hypr snapshot vm4 N
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: reset" hypr reset vm4 boot
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: a view against a file" \
+	hypr vmo verify $dir/b.vmo --vm vm4
+expect 0 "boot -> K" "truncated: swap to a view that is whole" hypr swap vm4 K
+expect_line 8 "t.vmo: .* truncated while in use" "truncated: swap back" hypr swap vm4 boot
+expect 0 "resumed" "resume" hypr resume vm4
+check "it goes on in the other view" wait_for 30 goes_on vm4 $(($(reports vm4) + 2))
+check "every check of the guest was right" all_right vm4
+expect 0 "stopped" "stop" hypr stop vm4
+expect 0 "pages" "the file once more" hypr vmo flatten $dir/b.vmo $dir/t.vmo --force
+expect_line 0 "runs" "resurrect it again" hypr resurrect $dir/t.vmo --name vm4 --pin 1,2 --detach
+check "it goes on" wait_for 30 goes_on vm4 2
+: >$dir/t.vmo
+check "truncated while it runs: it ends, and says why" wait_for 30 \
+	grep -q "vm4 (ept-swap) ended: vCPU .: KVM_RUN: EFAULT: memory is gone, truncated in use: .*t.vmo" "$(log vm4)"
+check "nothing of it is left" wait_for 10 nothing_left
+rm $dir/t.vmo
+
+# Memory that the guest may not write.
+check "a file whose kernel text is read-only" \
+	/tests/rig/vmo-readonly $dir/a.vmo $dir/ro.vmo 0x200000 0x240000
+expect_line 0 "runs" "resurrect it" hypr resurrect $dir/ro.vmo --name vm5 --pin 1,2 --detach
+check "it goes on" wait_for 30 goes_on vm5 2
+expect 0 "precopy" "a view of it" hypr snapshot vm5 A
+expect 0 "boot -> A" "swap to it" hypr swap vm5 A
+check "it goes on there" wait_for 30 goes_on vm5 $(($(reports vm5) + 2))
+check "every check of the guest was right" all_right vm5
+check "the guest complained of nothing" guest_is_sane vm5
+expect 0 "stopped" "stop" hypr stop vm5
+rm $dir/ro.vmo
+check "a file whose memory is read-only from 5 MiB on" \
+	/tests/rig/vmo-readonly $dir/a.vmo $dir/ro.vmo 0x500000 0x1000000
+hypr resurrect $dir/ro.vmo --name vm5 --pin 1,2 --detach >$out 2>&1
+check "a write ends the VM, which says where" wait_for 30 \
+	grep -q "vm5 (ept-swap) ended: vCPU .: write to read-only memory at GPA 0x" "$(log vm5)"
+check "nothing of it is left" wait_for 10 nothing_left
+rm $dir/ro.vmo
 
 # What is wrong with a file is said, and nothing is left.
 head -c 100000 $dir/a.vmo >$dir/short.vmo

@@ -66,6 +66,15 @@ $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
 
+UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm)
+UNIT_TESTS += $(UNIT_PLAYED)
+
+$(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_vm.o \
+		$(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread \
+		-o $@ $^ $(LIB_LIBS) -lcmocka
+
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
 UNIT_TESTS += $(UNIT_ENGINE_TSAN)

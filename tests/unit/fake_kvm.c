@@ -2,6 +2,7 @@
 /* KVM played in user space; see fake_kvm.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,7 +37,16 @@ static unsigned int vm_of[MAX_FD];	/* of a VM and of its vCPUs */
 static unsigned int vcpu_of[MAX_FD];	/* index into fake_kvm.vcpu */
 static struct kvm_run *run_of[FAKE_VMS * FAKE_VCPUS];
 static struct hypr_control_page *control;
-static uint64_t slot_map;	/* four bits for each view or VM */
+
+#define VIEWS		16
+#define SLOTS		512
+#define LOG_PAGES	4096	/* of 16 MiB */
+
+static pthread_mutex_t slot_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kvm_userspace_memory_region slots[VIEWS][SLOTS];	/* slot_lock;
+									 * by view or VM */
+static uint64_t dirty[VIEWS][LOG_PAGES / 64];			/* slot_lock */
+static bool two_calls;						/* slot_lock */
 
 int __real_open(const char *path, int flags, ...);
 int __real_close(int fd);
@@ -45,12 +55,15 @@ int __wrap_open(const char *path, int flags, ...);
 int __wrap_close(int fd);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 static void close_vm(unsigned int vm);
+static void count_slots(void);
 
 void fake_kvm_reset(void)
 {
 	memset(&fake_kvm, 0, sizeof(fake_kvm));
 	control = NULL;
-	slot_map = 0;
+	memset(slots, 0, sizeof(slots));
+	memset(dirty, 0, sizeof(dirty));
+	two_calls = false;
 }
 
 unsigned int fake_kvm_vcpus_of(int vm_fd)
@@ -89,8 +102,8 @@ static int create_vm(void)
 static void close_vm(unsigned int vm)
 {
 	fake_kvm.vms &= ~(1u << vm);
-	slot_map &= ~(0xfull << (vm * 4));
-	fake_kvm.slots = (unsigned int)__builtin_popcountll(slot_map);
+	memset(slots[vm], 0, sizeof(slots[vm]));
+	count_slots();
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -116,6 +129,11 @@ int __wrap_close(int fd)
 		kind[fd] = OTHER;
 	}
 	return __real_close(fd);
+}
+
+static bool has_flag(unsigned int flag)
+{
+	return __atomic_load_n(&fake_kvm.flags, __ATOMIC_SEQ_CST) & flag;
 }
 
 /* ---- /dev/kvm ------------------------------------------------------------ */
@@ -153,9 +171,13 @@ static int check_extension(unsigned long capability)
 {
 	switch (capability) {
 	case KVM_CAP_HYPR_EPT_SWAP:
-		return fake_kvm.flags & FAKE_NO_HYPR ? 0 : 14;
+		return has_flag(FAKE_NO_HYPR) ? 0 : 14;
 	case KVM_CAP_XSAVE2:
 		return 4096;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return has_flag(FAKE_ONE_CALL) ? 0 : 3;
+	case KVM_CAP_READONLY_MEM:
+		return !has_flag(FAKE_NO_ROM);
 	case KVM_CAP_MAX_VCPUS:
 		return FAKE_VCPUS;
 	default:
@@ -196,21 +218,180 @@ static int create_vcpu(unsigned int vm, unsigned long index)
 	return fd;
 }
 
+static unsigned int place(unsigned int vm, uint32_t id)
+{
+	return (vm + (id >> 16)) % VIEWS;
+}
+
+static struct kvm_userspace_memory_region *slot_of(unsigned int vm, uint32_t id)
+{
+	return &slots[place(vm, id)][id & (SLOTS - 1)];
+}
+
+const struct kvm_userspace_memory_region *fake_kvm_slot(unsigned int view, unsigned int n)
+{
+	const struct kvm_userspace_memory_region *slot = slot_of(0, view << 16 | n);
+
+	return slot->memory_size ? slot : NULL;
+}
+
+static void count_slots(void)
+{
+	unsigned int view, n;
+
+	fake_kvm.slots = 0;
+	fake_kvm.logging = 0;
+	for (view = 0; view < VIEWS; view++) {
+		for (n = 0; n < SLOTS; n++) {
+			fake_kvm.slots += !!slots[view][n].memory_size;
+			fake_kvm.logging += !!(slots[view][n].flags & KVM_MEM_LOG_DIRTY_PAGES);
+		}
+	}
+}
+
+/* Only the dirty log of a slot that there is can be changed. */
+static bool may_set(const struct kvm_userspace_memory_region *old,
+		    const struct kvm_userspace_memory_region *region)
+{
+	if ((region->flags & KVM_MEM_LOG_DIRTY_PAGES) && has_flag(FAKE_NO_LOG))
+		return false;
+	/* Deleting what is not there is no success in KVM either. */
+	if (!old->memory_size || !region->memory_size)
+		return old->memory_size || region->memory_size;
+	return old->guest_phys_addr == region->guest_phys_addr &&
+	       old->memory_size == region->memory_size &&
+	       old->userspace_addr == region->userspace_addr &&
+	       !((old->flags ^ region->flags) & ~KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static uint64_t slot_page(const struct kvm_userspace_memory_region *slot, uint64_t i)
+{
+	return slot->guest_phys_addr / 4096 + i;
+}
+
+static bool log_bit(unsigned int view, uint64_t page, bool clear)
+{
+	uint64_t bit = 1ull << page % 64, *word = &dirty[view][page / 64];
+	bool was = *word & bit;
+
+	if (clear)
+		*word &= ~bit;
+	return was;
+}
+
 static int set_slot(unsigned int vm, const struct kvm_userspace_memory_region *region)
 {
-	uint64_t bit = 1ull << ((vm + (region->slot >> 16)) * 4 + (region->slot & 3));
+	struct kvm_userspace_memory_region *slot = slot_of(vm, region->slot);
+	int ret = -1;
 
-	/* Deleting what is not there is no success in KVM either. */
-	if (!region->memory_size && !(slot_map & bit)) {
+	pthread_mutex_lock(&slot_lock);
+	if (may_set(slot, region)) {
+		/* A log begins empty. */
+		if (~slot->flags & region->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			for (uint64_t i = 0; i < region->memory_size / 4096; i++)
+				log_bit(place(vm, region->slot), slot_page(region, i), true);
+		*slot = *region;
+		if (!region->memory_size)
+			memset(slot, 0, sizeof(*slot));
+		count_slots();
+		ret = 0;
+	}
+	pthread_mutex_unlock(&slot_lock);
+	if (ret)
+		errno = EINVAL;
+	else if (region->guest_phys_addr == HYPR_CONTROL_GPA)
+		__atomic_store_n(&control, (void *)(uintptr_t)region->userspace_addr,
+				 __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+static int enable_cap(const struct kvm_enable_cap *cap)
+{
+	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
+		return 0;
+	if (cap->flags || cap->args[0] != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) {
 		errno = EINVAL;
 		return -1;
 	}
-	slot_map = region->memory_size ? slot_map | bit : slot_map & ~bit;
-	fake_kvm.slots = (unsigned int)__builtin_popcountll(slot_map);
-	if (region->guest_phys_addr == HYPR_CONTROL_GPA)
-		__atomic_store_n(&control, (void *)(uintptr_t)region->userspace_addr,
-				 __ATOMIC_SEQ_CST);
+	two_calls = true;
 	return 0;
+}
+
+static int get_log(unsigned int vm, const struct kvm_dirty_log *log)
+{
+	const struct kvm_userspace_memory_region *slot = slot_of(vm, log->slot);
+	uint64_t i, pages = slot->memory_size / 4096, *bitmap = log->dirty_bitmap;
+
+	if (!(log->slot & 0xffff)) {
+		if (fake_kvm.on_log_read)
+			fake_kvm.on_log_read(fake_kvm.log_reads);
+		fake_kvm.log_reads++;
+	}
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+		errno = ENOENT;
+		return -1;
+	}
+	pthread_mutex_lock(&slot_lock);
+	memset(bitmap, 0, (pages + 63) / 64 * 8);
+	for (i = 0; i < pages; i++) {
+		if (log_bit(place(vm, log->slot), slot_page(slot, i), !two_calls))
+			bitmap[i / 64] |= 1ull << i % 64;
+	}
+	pthread_mutex_unlock(&slot_lock);
+	return 0;
+}
+
+static int clear_log(unsigned int vm, const struct kvm_clear_dirty_log *log)
+{
+	const struct kvm_userspace_memory_region *slot = slot_of(vm, log->slot);
+	uint64_t i, pages = slot->memory_size / 4096, *bitmap = log->dirty_bitmap;
+
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) || !two_calls || log->first_page ||
+	    log->num_pages != pages) {
+		errno = EINVAL;
+		return -1;
+	}
+	pthread_mutex_lock(&slot_lock);
+	for (i = 0; i < pages; i++) {
+		if (bitmap[i / 64] >> i % 64 & 1)
+			log_bit(place(vm, log->slot), slot_page(slot, i), true);
+	}
+	pthread_mutex_unlock(&slot_lock);
+	return 0;
+}
+
+/* Written and logged in one: between the two nobody reads the log. */
+bool fake_kvm_write(uint64_t gpa, uint64_t value)
+{
+	struct kvm_userspace_memory_region *slot = slots[fake_kvm.active];
+	bool done = false;
+	unsigned int n;
+
+	pthread_mutex_lock(&slot_lock);
+	for (n = 0; n < SLOTS; n++, slot++) {
+		if (gpa < slot->guest_phys_addr ||
+		    gpa - slot->guest_phys_addr >= slot->memory_size ||
+		    (slot->flags & KVM_MEM_READONLY))
+			continue;
+		*(volatile uint64_t *)(uintptr_t)(slot->userspace_addr + gpa -
+						  slot->guest_phys_addr) = value;
+		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			dirty[fake_kvm.active][gpa / 4096 / 64] |= 1ull << gpa / 4096 % 64;
+		done = true;
+	}
+	pthread_mutex_unlock(&slot_lock);
+	return done;
+}
+
+/* Above what a boot writes; every third time the page becomes zero. */
+uint64_t fake_kvm_written_gpa(uint64_t k)
+{
+	return 0x800000 + k % FAKE_WRITTEN_PAGES * 4096;
+}
+
+uint64_t fake_kvm_written_value(uint64_t k)
+{
+	return k % 3 ? k : 0;
 }
 
 static int swap_all(struct kvm_hypr_swap *swap)
@@ -242,6 +423,12 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return create_vcpu(vm, (unsigned long)arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return set_slot(vm, arg);
+	case KVM_ENABLE_CAP:
+		return enable_cap(arg);
+	case KVM_GET_DIRTY_LOG:
+		return get_log(vm, arg);
+	case KVM_CLEAR_DIRTY_LOG:
+		return clear_log(vm, arg);
 	case KVM_PREPARE_EPT_SWAP:
 		fake_kvm.prepared |= 1u << ((struct kvm_hypr_prepare *)arg)->view;
 		return 0;
@@ -263,6 +450,19 @@ static bool change(uint32_t *word, uint32_t from, uint32_t to)
 					   __ATOMIC_SEQ_CST);
 }
 
+/* RAX counts the writes, too: what stands in memory can be told by it. */
+static void write_some(struct fake_vcpu *vcpu)
+{
+	unsigned int writes = __atomic_load_n(&fake_kvm.writes, __ATOMIC_SEQ_CST);
+	uint64_t k;
+
+	do {
+		k = __atomic_add_fetch(&vcpu->regs.rax, 1, __ATOMIC_SEQ_CST);
+		if (writes)
+			fake_kvm_write(fake_kvm_written_gpa(k), fake_kvm_written_value(k));
+	} while (writes-- > 1);
+}
+
 /* One step of the guest: answer the control page, or count. */
 static void guest_step(unsigned int i)
 {
@@ -279,7 +479,10 @@ static void guest_step(unsigned int i)
 		if (__atomic_load_n(state, __ATOMIC_SEQ_CST) == HYPR_VCPU_PAUSED)
 			return;
 	}
-	__atomic_add_fetch(&vcpu->regs.rax, 1, __ATOMIC_SEQ_CST);
+	if (i == 0)
+		write_some(vcpu);
+	else
+		__atomic_add_fetch(&vcpu->regs.rax, 1, __ATOMIC_SEQ_CST);
 }
 
 static int exit_now(struct kvm_run *run)
@@ -293,6 +496,10 @@ static int exit_now(struct kvm_run *run)
 		run->io.count = 1;
 		run->io.data_offset = IO_OFFSET;
 		memcpy((uint8_t *)run + IO_OFFSET, &fake_kvm.value, 4);
+	} else if (run->exit_reason == KVM_EXIT_MMIO) {
+		run->mmio.phys_addr = fake_kvm.gpa;
+		run->mmio.is_write = 1;
+		run->mmio.len = 8;
 	}
 	return 0;
 }
@@ -323,6 +530,10 @@ static int vcpu_run(unsigned int i)
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
+		if (i == 0 && __atomic_load_n(&fake_kvm.run_errno, __ATOMIC_SEQ_CST)) {
+			errno = __atomic_exchange_n(&fake_kvm.run_errno, 0, __ATOMIC_SEQ_CST);
+			return -1;
+		}
 		guest_step(i);
 		nanosleep(&step, NULL);
 	}

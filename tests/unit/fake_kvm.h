@@ -45,13 +45,23 @@ struct fake_kvm {
 	uint32_t exit_reason;	/* of vCPU 0's next KVM_RUN, once */
 	uint16_t port;		/* KVM_EXIT_IO: what is written where */
 	uint32_t value;
+	uint64_t gpa;		/* KVM_EXIT_MMIO: where a write goes to */
+	int run_errno;		/* of vCPU 0's next KVM_RUN, once */
 	unsigned int slots;	/* memory slots that there are */
+	unsigned int logging;	/* of them, those that log dirty pages */
+	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */
+	unsigned int writes;	/* pages that vCPU 0 writes at each step */
+	/* Called before each of @log_reads, with its number from 0. */
+	void (*on_log_read)(unsigned int n);
 };
 
 #define FAKE_NO_HYPR	1	/* a KVM without the capability */
 #define FAKE_UNPATCHED	2	/* a guest that knows no control page */
 #define FAKE_DEAF	4	/* a guest that never parks */
 #define FAKE_SPINNING	8	/* vCPU 1 stays in until vCPU 0 has gone on, once */
+#define FAKE_ONE_CALL	16	/* reading the dirty log clears it */
+#define FAKE_NO_LOG	32	/* a KVM without a dirty log */
+#define FAKE_NO_ROM	64	/* a KVM without read-only memory */
 
 extern struct fake_kvm fake_kvm;
 
@@ -59,5 +69,19 @@ void fake_kvm_reset(void);
 
 /* The first of its vCPUs in fake_kvm.vcpu. */
 unsigned int fake_kvm_vcpus_of(int vm_fd);
+
+/* A slot as it was set last; NULL when there is none. */
+const struct kvm_userspace_memory_region *fake_kvm_slot(unsigned int view, unsigned int n);
+
+/*
+ * What a guest does: write the first word of a page of the active view.  False
+ * when it may not.
+ */
+bool fake_kvm_write(uint64_t gpa, uint64_t value);
+
+/* Where and what vCPU 0 writes with @writes, the k-th time in its life. */
+uint64_t fake_kvm_written_gpa(uint64_t k);
+uint64_t fake_kvm_written_value(uint64_t k);
+#define FAKE_WRITTEN_PAGES	40
 
 #endif /* TESTS_UNIT_FAKE_KVM_H */

@@ -43,6 +43,12 @@ static void test_request_is_understood(void **ctx)
 	assert_int_equal(r.flags, HYPR_SWAP_RESET);
 	assert_int_equal(parse("{\"op\":\"swap\",\"view\":\"B\",\"cooperative\":true}", &r), 0);
 	assert_int_equal(r.flags, HYPR_SWAP_COOPERATIVE);
+	assert_int_equal(parse("{\"op\":\"compare\",\"file\":\"/a.vmo\"}", &r), 0);
+	assert_int_equal(r.op, HYPR_OP_COMPARE);
+	assert_string_equal(r.file, "/a.vmo");
+	assert_string_equal(r.view, "");
+	assert_int_equal(parse("{\"op\":\"compare\",\"file\":\"/a.vmo\",\"view\":\"A\"}", &r), 0);
+	assert_string_equal(r.view, "A");
 }
 
 static void test_request_is_refused(void **ctx)
@@ -55,6 +61,8 @@ static void test_request_is_refused(void **ctx)
 		"{\"op\":\"swap\",\"view\":\"A\",\"reset\":1}",
 		"{\"op\":\"swap\",\"view\":\"A\",\"rest\":true}",
 		"{\"op\":\"reset\",\"view\":\"A\",\"force\":true}",
+		"{\"op\":\"compare\"}", "{\"op\":\"compare\",\"view\":\"A\"}",
+		"{\"op\":\"compare\",\"file\":\"a.vmo\"}",
 		"{\"op\":\"pause\",\"force\":true}", "\xff\xfe", "{\"op\":\"\xff\"}",
 	};
 	struct hypr_request r;

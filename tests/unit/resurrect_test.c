@@ -284,6 +284,87 @@ static void test_the_moment_of_a_view(void **ctx)
 	assert_int_equal(hypr_view_save(f->vm, "nope", &p, NULL), -ENOENT);
 }
 
+/* ---- a running VM against a file ------------------------------------------- */
+
+static void test_compare(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_verify_result r;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	save(f, f->file);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), 0);
+	assert_int_equal(r.pages_compared, HYPR_MEM_MIN_BYTES / 4096 - 1);
+	assert_int_equal(r.pages_mismatched, 0);
+	assert_string_equal(r.name, "boot");
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	f->vm->active->mem[0x300000] = 1;
+	f->vm->active->mem[0x301000] = 1;
+	f->vm->active->mem[0x800000] = 1;
+	assert_int_equal(hypr_view_compare(f->vm, "boot", f->file, &r), 0);
+	assert_int_equal(r.pages_mismatched, 3);
+	assert_int_equal(r.nr_ranges, 2);
+	assert_int_equal(r.range[0].start, 0x300000);
+	assert_int_equal(r.range[0].end, 0x302000);
+	assert_int_equal(r.range[1].start, 0x800000);
+	assert_true(runs());
+	assert_int_equal(hypr_view_compare(f->vm, "A", f->file, &r), 0);
+	assert_int_equal(r.pages_mismatched, 0);
+	assert_int_equal(r.view, 2);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), 0);
+	assert_int_equal(r.pages_mismatched, 3);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+}
+
+static void test_compare_with_layers_and_packed(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->other);
+	struct hypr_verify_result r;
+	struct hypr_vmo *vmo;
+
+	save(f, f->file);
+	f->vm->active->mem[0x400000] = 7;
+	p.parent = f->file;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->other, &r), 0);
+	assert_int_equal(r.pages_mismatched, 0);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), 0);
+	assert_int_equal(r.pages_mismatched, 1);
+	assert_int_equal(hypr_vmo_open(f->file, &vmo), 0);
+	unlink(f->other);
+	assert_int_equal(hypr_vmo_pack(vmo, f->other, 0, 1, NULL), 0);
+	hypr_vmo_close(vmo);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->other, &r), 0);
+	assert_int_equal(r.pages_mismatched, 1);
+	assert_true(runs());
+}
+
+static void test_compare_refuses(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vmo_params p = {
+		.size = sizeof(p), .mem_bytes = 2 * HYPR_MEM_MIN_BYTES,
+	};
+	struct hypr_verify_result r;
+	struct hypr_vmo_writer *writer;
+
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), -ENOENT);
+	assert_non_null(strstr(hypr_error(), f->file));
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->kernel, &r), -ENOEXEC);
+	assert_int_equal(hypr_view_compare(f->vm, "A", f->file, &r), -ENOENT);
+	assert_non_null(strstr(hypr_error(), "no view 'A'"));
+	assert_int_equal(hypr_vmo_writer_create(f->file, &p, &writer), 0);
+	assert_int_equal(hypr_vmo_writer_commit(writer, NULL), 0);
+	hypr_vmo_writer_destroy(writer);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), -EINVAL);
+	assert_non_null(strstr(hypr_error(), "32 MiB, where the VM has 16"));
+	assert_true(runs());
+	assert_int_equal(hypr_vm_stop(f->vm), 0);
+	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), -ESHUTDOWN);
+}
+
 static void test_parent(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -649,6 +730,9 @@ int main(void)
 		T(prefault_none),
 		T(a_view_of_the_same_vm),
 		T(the_moment_of_a_view),
+		T(compare),
+		T(compare_with_layers_and_packed),
+		T(compare_refuses),
 		T(parent),
 		T(time),
 		T(time_never_goes_back),

@@ -397,7 +397,7 @@ static void test_a_file_that_shrinks(void **ctx)
 	/* Mapped it is refused, all of it. */
 	map = mmap(NULL, KIT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_int_equal(hypr_vmo_map(vmo, map), -EBADMSG);
-	assert_non_null(strstr(hypr_error(), "truncated to 12288 bytes"));
+	assert_non_null(strstr(hypr_error(), "truncated while in use, to 12288 bytes"));
 	assert_int_equal(mprotect(map, KIT_BYTES, PROT_READ), 0);
 	assert_int_equal(map[0], 0);
 	munmap(map, KIT_BYTES);

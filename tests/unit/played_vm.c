@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VM on the KVM that is played; see played_vm.h. */
+#include "played_vm.h"
+
+#include <fcntl.h>
+
+void (*played_on_pread)(const uint8_t *buf);
+
+ssize_t __real_pread(int fd, void *buf, size_t bytes, off_t offset);
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset);
+
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	if (played_on_pread)
+		played_on_pread(buf);
+	return __real_pread(fd, buf, bytes, offset);
+}
+
+/* The smallest file that counts as a kernel. */
+static void write_kernel(const char *path)
+{
+	static uint8_t kernel[5 * 512 + 4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	kernel[0x201] = 0x6a;
+	kernel[0x1f1] = 4;
+	memcpy(kernel + 0x1fe, "\x55\xaa", 2);
+	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
+	kernel[0x211] = 1;
+	kernel[0x236] = 1;
+	memcpy(kernel + 0x22c, "\xff\xff\xff\x7f", 4);
+	memcpy(kernel + 0x238, "\xff\x00\x00\x00", 4);
+	memcpy(kernel + 0x258, "\x00\x00\x20\x00", 4);
+	memcpy(kernel + 0x260, "\x00\x00\x01\x00", 4);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, kernel, sizeof(kernel)), sizeof(kernel));
+	close(fd);
+}
+
+uint64_t played_count(unsigned int vcpu)
+{
+	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
+}
+
+bool played_runs(void)
+{
+	uint64_t was[FAKE_VCPUS] = { played_count(0), played_count(1) };
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		if (played_count(0) > was[0] && played_count(1) > was[1])
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+void played_start(struct played *p, unsigned int flags)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	fake_kvm_reset();
+	fake_kvm.flags = flags;
+	c.name = "vm1";
+	c.kernel = p->kernel;
+	c.vcpus = FAKE_VCPUS;
+	c.pause_timeout_ms = 200;
+	assert_int_equal(hypr_vm_create(&c, &p->vm), 0);
+	assert_int_equal(hypr_vm_start(p->vm), 0);
+	assert_true(played_runs());
+}
+
+void played_end(struct played *p)
+{
+	hypr_vm_destroy(p->vm);
+	p->vm = NULL;
+	assert_int_equal(fake_kvm.slots, 0);
+}
+
+int played_resurrect(struct played *p, const char *path, unsigned int flags)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	int ret;
+
+	played_end(p);
+	fake_kvm_reset();
+	fake_kvm.flags = flags;
+	c.name = "vm2";
+	c.vmo = path;
+	c.pause_timeout_ms = 200;
+	ret = hypr_vm_create(&c, &p->vm);
+	if (ret)
+		return ret;
+	assert_int_equal(hypr_vm_start(p->vm), 0);
+	assert_true(played_runs());
+	return 0;
+}
+
+void played_save(struct played *p, const char *path)
+{
+	struct hypr_save_params params = {
+		.size = sizeof(params), .flags = HYPR_SAVE_REPLACE, .path = path,
+	};
+
+	assert_int_equal(hypr_view_save(p->vm, NULL, &params, NULL), 0);
+}
+
+int played_setup(void **ctx)
+{
+	struct played *p = calloc(1, sizeof(*p));
+
+	strcpy(p->dir, "/tmp/hypr-played-XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	snprintf(p->file, sizeof(p->file), "%s/a.vmo", p->dir);
+	snprintf(p->other, sizeof(p->other), "%s/b.vmo", p->dir);
+	snprintf(p->kernel, sizeof(p->kernel), "%s/kernel", p->dir);
+	write_kernel(p->kernel);
+	played_start(p, 0);
+	*ctx = p;
+	return 0;
+}
+
+int played_teardown(void **ctx)
+{
+	struct played *p = *ctx;
+
+	fake_kvm.fail_at = 0;
+	fake_kvm.on_log_read = NULL;
+	played_on_pread = NULL;
+	played_end(p);
+	unlink(p->file);
+	unlink(p->other);
+	unlink(p->kernel);
+	assert_int_equal(rmdir(p->dir), 0);
+	free(p);
+	return 0;
+}
