@@ -67,7 +67,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
-	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views,
+	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views, cmd_working_set,
 	cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
 	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;
 
@@ -94,6 +94,9 @@ int cli_parse_uint(const char *text, unsigned int max, unsigned int *value);
  * Return: how many, or -EINVAL.
  */
 int cli_parse_list(const char *text, int *list, int max);
+
+/** cli_parse_prefault() - "all", "none", "used", "record".  Return: HYPR_LOAD_*, -EINVAL. */
+int cli_parse_prefault(const char *text);
 
 /* report.c */
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hypr_view;
 struct hypr_vm;
 
 struct hypr_engine_swap {
@@ -24,6 +25,9 @@ struct hypr_engine_swap {
  *	when this host cannot
  * @control: tell it the control page, whose slot stands in the boot view
  * @prepare: build a view's tables ahead of time
+ * @prepare_part: the same for a range of it, which is page-aligned; adds to
+ *	@pages_mapped.  -EAGAIN: parts that were built before are lost.  NULL: it
+ *	builds no parts
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
  *	view changed while it was not active
@@ -34,6 +38,8 @@ struct hypr_engine {
 	int (*enable)(struct hypr_vm *vm);
 	int (*control)(struct hypr_vm *vm);
 	int (*prepare)(struct hypr_vm *vm, unsigned int view, uint64_t *pages_mapped);
+	int (*prepare_part)(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
+			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*swap)(struct hypr_vm *vm, unsigned int view, bool flush,
 		    struct hypr_engine_swap *swap);
 	int (*discard)(struct hypr_vm *vm, unsigned int view);

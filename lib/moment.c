@@ -125,6 +125,7 @@ int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 	result->pause_cycles = pause.pause_cycles;
 
 	start = hypr_tsc();
+	hypr_record_spoil(vm->active, "was copied for a snapshot");
 	moment = hypr_moment_create(vm, vm->active);
 	result->copy_cycles = hypr_tsc() - start;
 	ret = vm->paused ? 0 : hypr_vm_go(vm);

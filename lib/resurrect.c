@@ -55,9 +55,7 @@ int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
 
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	ret = generation_set(vm);
-	if (!ret && !(flags & HYPR_LOAD_PREFAULT_NONE))
-		ret = hypr_view_prepare(vm, vm->active, NULL);
-	return ret;
+	return ret ? ret : hypr_view_prefault(vm, vm->active, flags, NULL);
 }
 
 /** hypr_vm_resurrect_go() - load the vCPUs, whose threads are held, and let them go */

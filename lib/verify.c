@@ -53,6 +53,7 @@ static int verify_locked(struct hypr_vm *vm, struct hypr_view *view,
 			return ret;
 	}
 	compare(vm, view, result);
+	hypr_record_spoil(view, "was verified");
 	return running ? hypr_vm_go(vm) : 0;
 }
 

@@ -346,6 +346,39 @@ int hypr_vmo_unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus);
 
+/* ---- working sets -------------------------------------------------------- */
+
+/**
+ * hypr_vmo_ws_path() - where a file's working set is recorded: beside it
+ * @path: out: absolute, symbolic links resolved, to be freed
+ *
+ * Return: 0; -ENOENT the file has no name any more; -ENOMEM.
+ */
+int hypr_vmo_ws_path(const struct hypr_vmo *vmo, char **path);
+
+/**
+ * hypr_vmo_ws_write() - record a working set
+ * @path: its name; NULL: as hypr_vmo_ws_path() has it
+ * @flags: HYPR_VMO_REPLACE
+ * @range: @nr of them, ascending, none overlaps
+ *
+ * Return: 0; -EINVAL they are no such ranges; -E2BIG more than
+ * HYPR_VMO_WS_RANGES_MAX; as for hypr_vmo_ws_path() and the writer.
+ */
+int hypr_vmo_ws_write(const struct hypr_vmo *vmo, const char *path, unsigned int flags,
+		      const struct hypr_vmo_range *range, size_t nr);
+
+/**
+ * hypr_vmo_ws_read() - the working set that belongs to a file
+ * @range, @nr: out: checked; to be freed
+ *
+ * That beside the file; if there is none, the section WORKING_SET.
+ *
+ * Return: 0; -ENODATA there is neither; -ESTALE it is of another file; else as
+ * for hypr_vmo_open().
+ */
+int hypr_vmo_ws_read(struct hypr_vmo *vmo, struct hypr_vmo_range **range, size_t *nr);
+
 /* ---- differences --------------------------------------------------------- */
 
 /* How memory differs; a page that is zero in the second file is ZEROED. */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define FAKE_VCPUS	2
+#define FAKE_PARTS	4096
 
 struct fake_vcpu {
 	struct kvm_regs regs;
@@ -32,6 +33,10 @@ struct fake_kvm {
 	unsigned int active;	/* view */
 	uint64_t generation;
 	unsigned int prepared;	/* bit for each view */
+	unsigned int nr_parts;	/* of views, prepared alone, in this order */
+	struct kvm_hypr_prepare part[FAKE_PARTS];
+	int part_errno;		/* of part number @part_fails, which is half done; once */
+	unsigned int part_fails;
 	unsigned int swaps;
 	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
 	unsigned int flags;	/* FAKE_* */

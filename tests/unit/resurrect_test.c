@@ -573,7 +573,9 @@ static void test_wrong_arguments(void **ctx)
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EEXIST);
 	p.flags = HYPR_SAVE_REPLACE;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
-	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 4, NULL), -EINVAL);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 64, NULL), -EINVAL);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, HYPR_LOAD_PREFAULT_NONE |
+					HYPR_LOAD_PREFAULT_USED, NULL), -EINVAL);
 	assert_int_equal(hypr_view_load(f->vm, "boot", f->file, 0, NULL), -EEXIST);
 	assert_int_equal(files(f), 2);
 	end(f);
