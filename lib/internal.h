@@ -267,6 +267,7 @@ int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
 			 struct hypr_vmo_writer *writer);
 int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 			unsigned int flags, struct hypr_state *state);
+int hypr_vmo_check_plain(struct hypr_vmo *vmo, const char *path);
 int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
 		      const struct kvm_cpuid_entry2 **entry, size_t *nr);
 int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,

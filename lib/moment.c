@@ -175,6 +175,9 @@ static int check_fits(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path
 	size_t nr;
 	int ret;
 
+	ret = hypr_vmo_check_plain(vmo, path);
+	if (ret)
+		return ret;
 	hypr_vmo_info(vmo, &info);
 	if (info.mem_bytes != vm->mem_bytes || info.nr_vcpus != vm->nr_vcpus)
 		return hypr_fail(-EOPNOTSUPP,

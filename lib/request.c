@@ -43,6 +43,7 @@ static const struct {
 	{ "force", HYPR_OP_SWAP, HYPR_SWAP_FORCE },
 	{ "cooperative", HYPR_OP_SWAP, HYPR_SWAP_COOPERATIVE },
 	{ "replace", HYPR_OP_SAVE, HYPR_SAVE_REPLACE },
+	{ "compress", HYPR_OP_SAVE, HYPR_SAVE_COMPRESS },
 	{ "replace", HYPR_OP_WORKING_SET, HYPR_SAVE_REPLACE },
 	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
 };

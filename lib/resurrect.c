@@ -17,6 +17,9 @@ int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *conf
 	ret = hypr_vmo_open(config->vmo, &vm->vmo);
 	if (ret)
 		return ret;
+	ret = hypr_vmo_check_plain(vm->vmo, config->vmo);
+	if (ret)
+		return ret;
 	hypr_vmo_info(vm->vmo, &info);
 	if (!info.nr_vcpus || info.nr_vcpus > HYPR_VCPUS_MAX ||
 	    info.mem_bytes < HYPR_MEM_MIN_BYTES || info.mem_bytes > HYPR_MEM_MAX_BYTES)

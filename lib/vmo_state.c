@@ -132,6 +132,26 @@ static int get(struct hypr_vmo *vmo, const char *path, uint32_t type, uint32_t i
 	return 0;
 }
 
+/**
+ * hypr_vmo_check_plain() - a file to run, or an archive of one?
+ * Return: 0; -ENOEXEC it, or one that it is layered on, is packed.
+ */
+int hypr_vmo_check_plain(struct hypr_vmo *vmo, const char *path)
+{
+	char parent[sizeof(((struct hypr_vmo_info *)0)->parent_name)];
+	struct hypr_vmo_info info;
+
+	for (; vmo; vmo = hypr_vmo_parent(vmo)) {
+		hypr_vmo_info(vmo, &info);
+		if (info.packed)
+			return hypr_fail(-ENOEXEC, "%s: packed, for keeping: hypr vmo unpack makes a file of it that can run",
+					 path);
+		memcpy(parent, info.parent_name, sizeof(parent));
+		path = parent;
+	}
+	return 0;
+}
+
 /** hypr_vmo_cpu_read() - the CPUID that the guest saw; it belongs to @vmo */
 int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
 		      const struct kvm_cpuid_entry2 **entry, size_t *nr)

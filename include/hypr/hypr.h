@@ -140,7 +140,8 @@ struct hypr_vm_config {
  * -EINVAL: a field of @config is out of range, or a name is not a name;
  * -ENOENT, -EACCES: the kernel or initrd (or /dev/kvm) cannot be opened;
  * -ENODEV: there is no /dev/kvm;
- * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started;
+ * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started; the VMO
+ *	is packed;
  * -E2BIG: the command line is longer than the kernel takes;
  * -ENOSPC: kernel and initrd do not fit into the memory;
  * -EOPNOTSUPP: this host cannot do it with the engine asked for, or lacks what
@@ -277,7 +278,7 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
  *
  * Return: 0; -EINVAL bad name or flag; -EEXIST name in use; -ENOSPC all views in
  * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM, or this
- * host cannot record; -ENODATA no working set was recorded (HYPR_LOAD_PREFAULT_USED);
+ * host cannot record; -ENOEXEC it is packed; -ENODATA no working set was recorded (HYPR_LOAD_PREFAULT_USED);
  * -ESHUTDOWN; as for hypr_vmo_open(), hypr_vmo_map() and hypr_vmo_ws_read().
  */
 int hypr_view_load(struct hypr_vm *vm, const char *view, const char *path, unsigned int flags,
@@ -312,6 +313,7 @@ int hypr_view_working_set(struct hypr_vm *vm, const char *view, const char *path
 
 /* hypr_save_params.flags */
 #define HYPR_SAVE_REPLACE	(1u << 0)	/* a file that is there already */
+#define HYPR_SAVE_COMPRESS	(1u << 1)	/* packed, for keeping: it cannot be run as it is */
 
 /**
  * struct hypr_save_params - a file to write

@@ -189,6 +189,7 @@ struct hypr_vmo_writer;
 
 /* hypr_vmo_params.flags, and of the calls that make one file of another */
 #define HYPR_VMO_REPLACE	(1u << 0)	/* a file that is there already */
+#define HYPR_VMO_COMPRESS	(1u << 1)	/* hypr_vmo_params only: write it packed */
 
 /**
  * struct hypr_vmo_params - what is to be written
@@ -262,6 +263,9 @@ struct hypr_vmo_written {
 /**
  * hypr_vmo_writer_commit() - finish the file, onto the disk and under its name
  * @written: out, or NULL
+ *
+ * With HYPR_VMO_COMPRESS the file is packed now, from one that has no name, and
+ * @written has the length of the packed one; both are on the disk for a while.
  *
  * Return: 0; -EEXIST such a file came to be meanwhile; -EINVAL it was committed,
  * or adding to it failed; or what the system returned: nothing of it is under
