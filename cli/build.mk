@@ -32,4 +32,4 @@ install-cli: cli
 	install -m 644 cli/hypr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hypr
 
 # Shell tests of the command, run there (tests/rig.list).
-RIG_FILES += $(foreach f,common.sh cli.sh forced.sh vmo.sh amd.sh amd_guest.sh,tests/rig/$(f):/tests/rig/$(f))
+RIG_FILES += $(foreach f,common.sh cli.sh forced.sh vmo.sh wset.sh amd.sh amd_guest.sh,tests/rig/$(f):/tests/rig/$(f))

@@ -55,8 +55,8 @@ static int record_start(struct hypr_vm *vm, struct hypr_view *view)
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
-		return hypr_fail_sys(-EOPNOTSUPP, "view '%s': recording which pages are touched needs userfaultfd with WP_ASYNC (Linux 6.7), errno %d",
-				     view->name, -ret);
+		return hypr_fail(-EOPNOTSUPP, "view '%s': recording which pages are touched needs userfaultfd with WP_ASYNC (Linux 6.7, CONFIG_PTE_MARKER_UFFD_WP): %s",
+				 view->name, strerrorname_np(-ret));
 	}
 	/* A huge page would stand for pages that were not touched. */
 	madvise(view->mem, vm->mem_bytes, MADV_NOHUGEPAGE);
