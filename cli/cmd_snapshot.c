@@ -49,7 +49,7 @@ static int save(const struct cli_args *args, const char *file, const char *paren
 		json_object_set_new(request, "parent", json_string(parent));
 	if (args->nr > 1)
 		json_object_set_new(request, "view", json_string(args->arg[1]));
-	code = cli_call(args, "snapshot", args->arg[0], request, &answer);
+	code = cli_call_long(args, "snapshot", args->arg[0], request, &answer);
 	if (code)
 		return code;
 	if (!args->json) {

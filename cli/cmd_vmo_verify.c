@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hypr vmo verify: every digest of a VMO file and its parents, and who signed it. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "cli.h"
@@ -66,10 +67,12 @@ static int run(const struct cli_args *args)
 	code = cli_vmo_open(args, "vmo verify", args->arg[0], &vmo);
 	if (code)
 		return code;
+	cli_progress_start(args, "vmo verify", true);
 	ret = verify(vmo, args->option[KEY], &result);
+	cli_progress_stop();
 	if (!ret)
 		print_answer(args, vmo, &result);
-	else if (result.bad_pages > 1)
+	else if (ret == -EBADMSG && result.bad_pages > 1)
 		code = cli_fail(args, cli_vmo_code(ret), "vmo verify", "%s, and %llu more",
 				hypr_error(), (unsigned long long)result.bad_pages - 1);
 	else

@@ -34,6 +34,8 @@ static const struct op {
 	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };
 
+#define FLAG_PROGRESS	(1u << 31)	/* becomes hypr_request.progress */
+
 static const struct {
 	const char *name;
 	enum hypr_op op;
@@ -43,6 +45,7 @@ static const struct {
 	{ "force", HYPR_OP_SWAP, HYPR_SWAP_FORCE },
 	{ "cooperative", HYPR_OP_SWAP, HYPR_SWAP_COOPERATIVE },
 	{ "replace", HYPR_OP_SAVE, HYPR_SAVE_REPLACE },
+	{ "progress", HYPR_OP_SAVE, FLAG_PROGRESS },
 	{ "compress", HYPR_OP_SAVE, HYPR_SAVE_COMPRESS },
 	{ "replace", HYPR_OP_WORKING_SET, HYPR_SAVE_REPLACE },
 	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
@@ -157,6 +160,8 @@ static int parse_object(json_t *root, struct hypr_request *request)
 		if (ret)
 			return ret;
 	}
+	request->progress = request->flags & FLAG_PROGRESS;
+	request->flags &= ~FLAG_PROGRESS;
 	if ((op->needs & KEY_VIEW) && !request->view[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
 	if ((op->needs & KEY_FILE) && !request->file[0])

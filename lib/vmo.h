@@ -17,6 +17,7 @@
 
 #include "hypr/vmo.h"
 #include "error.h"
+#include "progress.h"
 
 #define HYPR_VMO_TAIL	64	/* of a path, in messages */
 

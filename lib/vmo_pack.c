@@ -133,8 +133,11 @@ int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header 
 	if (ret)
 		return ret;
 	ret = packer_init(&packer, file, level);
-	for (n = 0; !ret && n < packer.chunks->nr_chunks; n++)
-		ret = pack_chunk(&packer, file, n);
+	for (n = 0; !ret && n < packer.chunks->nr_chunks; n++) {
+		ret = hypr_progress(n, packer.chunks->nr_chunks);
+		if (!ret)
+			ret = pack_chunk(&packer, file, n);
+	}
 	if (!ret)
 		ret = pack_head(&packer, header, &packed_bytes);
 	if (!ret)
@@ -168,7 +171,9 @@ static int copy_out(struct hypr_vmo *vmo, struct hypr_vmo_temp *temp)
 		part = vmo->file.bytes - at;
 		if (part > HYPR_VMO_CHUNK_BYTES)
 			part = HYPR_VMO_CHUNK_BYTES;
-		ret = hypr_vmo_file_read(&vmo->file, at, plain, part);
+		ret = hypr_progress(at, vmo->file.bytes);
+		if (!ret)
+			ret = hypr_vmo_file_read(&vmo->file, at, plain, part);
 		if (ret)
 			break;
 		ret = hypr_vmo_write(temp->fd, at, plain, part);

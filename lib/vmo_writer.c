@@ -321,6 +321,15 @@ static int add_piece(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_
 	return 0;
 }
 
+/* With a second half, in which it is packed. */
+static int tell(const struct hypr_vmo_writer *writer)
+{
+	uint64_t total = writer->header.mem_bytes;
+
+	return hypr_progress(writer->next_gpa,
+			     writer->flags & HYPR_VMO_COMPRESS ? 2 * total : total);
+}
+
 static int check_pages(const struct hypr_vmo_writer *writer, uint64_t gpa, uint64_t nr_pages,
 		       uint32_t flags)
 {
@@ -354,6 +363,8 @@ int hypr_vmo_writer_pages(struct hypr_vmo_writer *writer, uint64_t gpa, const vo
 	while (!ret && mem && nr_pages) {
 		part = nr_pages < PIECE_PAGES ? nr_pages : PIECE_PAGES;
 		ret = add_piece(writer, from, part, flags);
+		if (!ret)
+			ret = tell(writer);
 		from += part * HYPR_VMO_PAGE_BYTES;
 		nr_pages -= part;
 	}
@@ -545,8 +556,13 @@ static int commit_packed(struct hypr_vmo_writer *writer, uint64_t *bytes)
 		.bytes = writer->header.file_bytes,
 	};
 
-	return hypr_vmo_pack_file(&plain, &writer->header, writer->path,
-				  writer->flags & HYPR_VMO_REPLACE, 0, bytes);
+	int ret;
+
+	hypr_progress_halves(true);
+	ret = hypr_vmo_pack_file(&plain, &writer->header, writer->path,
+				 writer->flags & HYPR_VMO_REPLACE, 0, bytes);
+	hypr_progress_halves(false);
+	return ret;
 }
 
 int hypr_vmo_writer_commit(struct hypr_vmo_writer *writer, struct hypr_vmo_written *written)

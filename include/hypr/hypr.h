@@ -62,6 +62,30 @@ const char *hypr_error(void);
 /** hypr_version() - version of the library that is linked, as HYPR_VERSION */
 const char *hypr_version(void);
 
+/* ---- long operations ------------------------------------------------------ */
+
+/**
+ * hypr_progress_fn - how far a long operation is
+ * @arg: as given to hypr_progress_set()
+ * @done, @total: in any unit; both 0 when it cannot be told
+ *
+ * Called often, on the thread of the operation; must not call into libhypr.
+ * Return: 0 to go on.  Anything else ends the operation, which then returns
+ * -ECANCELED and leaves what it leaves after any other error: no file.
+ */
+typedef int (*hypr_progress_fn)(void *arg, uint64_t done, uint64_t total);
+
+/**
+ * hypr_progress_set() - be told of this thread's long operations
+ * @fn: NULL: no longer
+ *
+ * Those are: writing, verifying, comparing and converting VMO files, and
+ * hypr_client_call(), which passes on what the VM's process tells.  A call to
+ * another process that is no longer wanted is waited for all the same: its answer
+ * says whether it was ended in time.
+ */
+void hypr_progress_set(hypr_progress_fn fn, void *arg);
+
 /* ---- a VM ---------------------------------------------------------------- */
 
 struct hypr_vm;
@@ -351,7 +375,7 @@ struct hypr_save_result {
  *
  * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
  * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
- * as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
+ * -ECANCELED see hypr_progress_set(); as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
  */
 int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
 		   struct hypr_save_result *result);

@@ -16,6 +16,7 @@
  *	-ESTALE		the parent that is there is not the one it was made on
  *	-ELOOP		too many parents, or one that is its own
  *	-ENOMEM
+ *	-ECANCELED	see hypr_progress_set()
  */
 #ifndef HYPR_VMO_H
 #define HYPR_VMO_H
