@@ -262,6 +262,9 @@ int hypr_view_prefault(struct hypr_vm *vm, struct hypr_view *view, unsigned int 
 void hypr_record_stop(struct hypr_view *view);
 void hypr_record_spoil(struct hypr_view *view, const char *why);
 
+/* timers.c */
+void hypr_lapic_advance(struct kvm_lapic_state *lapic, uint64_t ns);
+
 /* vmo_state.c: vCPUs and devices as sections of a file */
 int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
 			 struct hypr_vmo_writer *writer);

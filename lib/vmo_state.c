@@ -286,12 +286,16 @@ static int read_devices(struct hypr_vmo *vmo, const char *path, struct hypr_stat
 	return 0;
 }
 
-/* TSC cycles from the stop to now, for a guest whose clock ran on; never back. */
-static uint64_t cycles_passed(const struct hypr_vmo_clock *clock)
+/* From the stop to now, for a guest whose clock ran on; never back. */
+static uint64_t ns_passed(const struct hypr_vmo_clock *clock)
 {
 	uint64_t now = hypr_unix_ns();
-	uint64_t ns = now > clock->stopped_ns ? now - clock->stopped_ns : 0;
 
+	return now > clock->stopped_ns ? now - clock->stopped_ns : 0;
+}
+
+static uint64_t cycles_of(const struct hypr_vmo_clock *clock, uint64_t ns)
+{
 	return ns / NS_PER_S * clock->tsc_khz * 1000 +
 	       ns % NS_PER_S * clock->tsc_khz / 1000000;
 }
@@ -307,7 +311,7 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 			unsigned int flags, struct hypr_state *state)
 {
 	const struct hypr_vmo_clock *clock;
-	uint64_t passed;
+	uint64_t passed_ns, passed;
 	unsigned int i;
 	int ret;
 
@@ -315,12 +319,16 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 	ret = hypr_vmo_clock_read(vmo, path, &clock);
 	if (ret)
 		return ret;
-	passed = flags & HYPR_LOAD_TIME_CONTINUE ? cycles_passed(clock) : 0;
+	passed_ns = flags & HYPR_LOAD_TIME_CONTINUE ? ns_passed(clock) : 0;
+	passed = cycles_of(clock, passed_ns);
 	state->host_tsc = hypr_tsc();
 	state->stopped_ns = clock->stopped_ns;
 	memcpy(state->boot_id, clock->boot_id, sizeof(state->boot_id));
-	for (i = 0; !ret && i < vm->nr_vcpus; i++)
+	for (i = 0; !ret && i < vm->nr_vcpus; i++) {
 		ret = read_vcpu(vm, vmo, path, i, passed, state);
+		if (!ret)
+			hypr_lapic_advance(&state->vcpu[i].lapic, passed_ns);
+	}
 	if (!ret)
 		ret = read_devices(vmo, path, state);
 	state->valid = !ret;

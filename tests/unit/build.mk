@@ -66,6 +66,15 @@ $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
 
+# Its time of day is the test's.
+UNIT_TIME := out/tests/unit/time_test
+UNIT_TESTS += $(UNIT_TIME)
+
+$(UNIT_TIME): $(UNIT_OBJ)/time_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=hypr_unix_ns \
+		-o $@ $^ $(LIB_LIBS) -lcmocka
+
 # It runs the command itself.
 out/tests/unit/interrupt_test: | $(CLI_HYPR)
 

@@ -372,6 +372,12 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 	case KVM_GET_SREGS:
 		memset(arg, 0, sizeof(struct kvm_sregs));
 		return 0;
+	case KVM_GET_LAPIC:
+		*(struct kvm_lapic_state *)arg = vcpu->lapic;
+		return 0;
+	case KVM_SET_LAPIC:
+		vcpu->lapic = *(struct kvm_lapic_state *)arg;
+		return 0;
 	case KVM_GET_TSC_KHZ:
 		return 2400000;
 	case KVM_GET_MSRS:

@@ -22,6 +22,7 @@ struct fake_vcpu {
 	struct kvm_regs regs;
 	uint64_t tsc_offset;
 	uint64_t deadline;
+	struct kvm_lapic_state lapic;
 	bool up;		/* has said so in the control page */
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
