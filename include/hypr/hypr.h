@@ -302,8 +302,9 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
  *
  * Return: 0; -EINVAL bad name or flag; -EEXIST name in use; -ENOSPC all views in
  * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM, or this
- * host cannot record; -ENOEXEC it is packed; -ENODATA no working set was recorded (HYPR_LOAD_PREFAULT_USED);
- * -ESHUTDOWN; as for hypr_vmo_open(), hypr_vmo_map() and hypr_vmo_ws_read().
+ * host cannot record; -ENOEXEC it is packed; -ENODATA no working set was recorded
+ * (HYPR_LOAD_PREFAULT_USED); -ESHUTDOWN; as for hypr_vmo_open(), hypr_vmo_map() and
+ * hypr_vmo_ws_read().
  */
 int hypr_view_load(struct hypr_vm *vm, const char *view, const char *path, unsigned int flags,
 		   struct hypr_snapshot_result *result);
@@ -375,7 +376,8 @@ struct hypr_save_result {
  *
  * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
  * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
- * -ECANCELED see hypr_progress_set(); as for hypr_vmo_open() of the parent and hypr_vmo_writer_create().
+ * -ECANCELED see hypr_progress_set(); as for hypr_vmo_open() of the parent and
+ * hypr_vmo_writer_create().
  */
 int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
 		   struct hypr_save_result *result);
