@@ -32,8 +32,8 @@ static int call_failed(const struct cli_args *args, const char *verb, const char
 	return cli_fail(args, cli_code(ret), verb, "%s", hypr_error());
 }
 
-int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
-	     json_t **answer)
+static int call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+		bool can_stop, json_t **answer)
 {
 	char *line = json_dumps(request, JSON_COMPACT);
 	char *text = NULL;
@@ -43,7 +43,9 @@ int cli_call(const struct cli_args *args, const char *verb, const char *vm, json
 	json_decref(request);
 	if (!line)	/* what was typed is not UTF-8 */
 		return cli_fail(args, EXIT_USAGE, verb, "a name with bytes that no name has");
+	cli_progress_start(args, verb, can_stop);
 	ret = hypr_client_call(vm, line, &text);
+	cli_progress_stop();
 	free(line);
 	if (ret)
 		return call_failed(args, verb, vm, ret);
@@ -61,4 +63,17 @@ int cli_call(const struct cli_args *args, const char *verb, const char *vm, json
 	if (args->json)
 		cli_print_json(*answer);
 	return EXIT_OK;
+}
+
+int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+	     json_t **answer)
+{
+	return call(args, verb, vm, request, false, answer);
+}
+
+int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
+		  json_t *request, json_t **answer)
+{
+	json_object_set_new(request, "progress", json_true());
+	return call(args, verb, vm, request, true, answer);
 }

@@ -21,6 +21,7 @@
 #define EXIT_EXISTS		6	/* a VM or view of this name is there */
 #define EXIT_NOT_PARKED		7	/* the guest did not park, and force was ruled out */
 #define EXIT_FILE		8	/* a VMO file is damaged, newer, or not the one wanted */
+#define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16
 #define CLI_ERROR_MAX		512
@@ -68,7 +69,7 @@ struct cli_command {
 
 extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
 	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views,
-	cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
+	cmd_working_set, cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
 	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;
 
 /* parse.c: nothing here prints */
@@ -94,6 +95,9 @@ int cli_parse_uint(const char *text, unsigned int max, unsigned int *value);
  * Return: how many, or -EINVAL.
  */
 int cli_parse_list(const char *text, int *list, int max);
+
+/** cli_parse_prefault() - "all", "none", "used", "record".  Return: HYPR_LOAD_*, -EINVAL. */
+int cli_parse_prefault(const char *text);
 
 /* report.c */
 
@@ -124,6 +128,10 @@ const char *cli_str(const json_t *object, const char *key);
  */
 int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	     json_t **answer);
+
+/** cli_call_long() - as cli_call(); it can be interrupted, and then nothing was done */
+int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
+		  json_t *request, json_t **answer);
 
 /* path.c */
 
@@ -160,6 +168,20 @@ const char *cli_hex(char *text, const uint8_t *bytes);
 
 /** cli_size() - "4.2 MiB", in @text, of CLI_SIZE_MAX bytes */
 const char *cli_size(char *text, uint64_t bytes);
+
+/* progress.c */
+
+/**
+ * cli_progress_start() - show how far an operation of the library is
+ * @verb: is kept
+ * @can_stop: SIGINT, SIGTERM and SIGHUP end the operation, and it leaves nothing
+ *
+ * On a terminal, without --json, and when it takes more than two seconds.
+ */
+void cli_progress_start(const struct cli_args *args, const char *verb, bool can_stop);
+
+/** cli_progress_stop() - before anything else is printed */
+void cli_progress_stop(void);
 
 /* tty.c */
 

@@ -8,11 +8,13 @@
 #include "cli.h"
 #include "hypr/hypr.h"
 
-enum { VIEW, TIME };
+enum { VIEW, TIME, PREFAULT };
 
 static const struct cli_option options[] = {
 	[VIEW] = { "view", 'v', "VIEW", "its name (that of the file, without .vmo)" },
 	[TIME] = { "time", 't', "HOW", "the guest's clock: freeze (default) or continue" },
+	[PREFAULT] = { "prefault", 0, "WHAT",
+		       "tables built ahead: all (default), none, used, record" },
 	{ 0 },
 };
 
@@ -30,7 +32,7 @@ static void name_of_file(const char *path, char name[HYPR_NAME_MAX])
 
 static int run(const struct cli_args *args)
 {
-	const char *time = args->option[TIME];
+	const char *time = args->option[TIME], *prefault = args->option[PREFAULT];
 	char name[HYPR_NAME_MAX];
 	json_t *answer;
 	char *path;
@@ -38,22 +40,27 @@ static int run(const struct cli_args *args)
 
 	if (time && strcmp(time, "freeze") && strcmp(time, "continue"))
 		return cli_fail(args, EXIT_USAGE, "load", "--time is freeze or continue");
+	if (prefault && cli_parse_prefault(prefault) < 0)
+		return cli_fail(args, EXIT_USAGE, "load",
+				"--prefault is all, none, used or record");
 	name_of_file(args->arg[1], name);
 	code = cli_path(args, "load", args->arg[1], &path);
 	if (code)
 		return code;
 	code = cli_call(args, "load", args->arg[0],
-			json_pack("{s:s, s:s, s:s, s:b}", "op", "load", "view",
+			json_pack("{s:s, s:s, s:s, s:b, s:s}", "op", "load", "view",
 				  args->option[VIEW] ? args->option[VIEW] : name, "file", path,
-				  "continue", time && !strcmp(time, "continue")), &answer);
+				  "continue", time && !strcmp(time, "continue"),
+				  "prefault", prefault ? prefault : "all"), &answer);
 	free(path);
 	if (code)
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("view %s (%lld): %lld of %lld pages in the file; prepare %lld cycles\n",
+		printf("view %s (%lld): %lld of %lld pages in the file; %lld mapped ahead, prepare %lld cycles\n",
 		       cli_str(answer, "view"), cli_int(answer, "number"),
 		       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
+		       cli_int(answer, "pages_mapped"),
 		       cli_int(answer, "prepare_cycles"));
 	}
 	json_decref(answer);

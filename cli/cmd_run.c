@@ -54,7 +54,7 @@ static const struct cli_option resurrect_options[] = {
 	OPTIONS_OF_BOTH,
 	[TIME] = { "time", 't', "HOW", "the guest's clock: freeze (default) or continue" },
 	[PREFAULT] = { "prefault", 0, "WHAT",
-		       "tables built before it runs: all (default) or none" },
+		       "tables built before it runs: all (default), none, used, record" },
 	{ 0 },
 };
 
@@ -164,15 +164,16 @@ static int read_load_options(const struct cli_args *args, struct setup *setup)
 {
 	const char *time = args->option[TIME], *prefault = args->option[PREFAULT];
 	struct hypr_vm_config *config = &setup->config;
+	int flags = prefault ? cli_parse_prefault(prefault) : 0;
 
 	if (time && !strcmp(time, "continue"))
 		config->load_flags |= HYPR_LOAD_TIME_CONTINUE;
 	else if (time && strcmp(time, "freeze"))
 		return cli_fail(args, EXIT_USAGE, setup->verb, "--time is freeze or continue");
-	if (prefault && !strcmp(prefault, "none"))
-		config->load_flags |= HYPR_LOAD_PREFAULT_NONE;
-	else if (prefault && strcmp(prefault, "all"))
-		return cli_fail(args, EXIT_USAGE, setup->verb, "--prefault is all or none");
+	if (flags < 0)
+		return cli_fail(args, EXIT_USAGE, setup->verb,
+				"--prefault is all, none, used or record");
+	config->load_flags |= (uint32_t)flags;
 	config->vmo = args->arg[0];
 	return EXIT_OK;
 }

@@ -5,12 +5,13 @@
 
 #include "cli.h"
 
-enum { OUTPUT, PARENT, REPLACE };
+enum { OUTPUT, PARENT, REPLACE, COMPRESS };
 
 static const struct cli_option options[] = {
 	[OUTPUT] = { "output", 'o', "FILE", "write it to a VMO" },
 	[PARENT] = { "parent", 'p', "FILE", "only what differs from this VMO, in the same folder" },
 	[REPLACE] = { "replace", 0, NULL, "FILE may be there already" },
+	[COMPRESS] = { "compress", 0, NULL, "packed, for keeping; hypr vmo unpack before it runs" },
 	{ 0 },
 };
 
@@ -40,8 +41,9 @@ static int snapshot(const struct cli_args *args)
 /* The view's moment; without a view, this one. */
 static int save(const struct cli_args *args, const char *file, const char *parent)
 {
-	json_t *request = json_pack("{s:s, s:s, s:b}", "op", "save", "file", file, "replace",
-				    args->option[REPLACE] != NULL);
+	json_t *request = json_pack("{s:s, s:s, s:b, s:b}", "op", "save", "file", file,
+				    "replace", args->option[REPLACE] != NULL,
+				    "compress", args->option[COMPRESS] != NULL);
 	json_t *answer;
 	int code;
 
@@ -49,7 +51,7 @@ static int save(const struct cli_args *args, const char *file, const char *paren
 		json_object_set_new(request, "parent", json_string(parent));
 	if (args->nr > 1)
 		json_object_set_new(request, "view", json_string(args->arg[1]));
-	code = cli_call(args, "snapshot", args->arg[0], request, &answer);
+	code = cli_call_long(args, "snapshot", args->arg[0], request, &answer);
 	if (code)
 		return code;
 	if (!args->json) {
@@ -75,9 +77,10 @@ static int run(const struct cli_args *args)
 	if (args->nr < 2 && !args->option[OUTPUT])
 		return cli_fail(args, EXIT_USAGE, "snapshot",
 				"where to: a view's name, or --output FILE, or both");
-	if (!args->option[OUTPUT] && (args->option[PARENT] || args->option[REPLACE]))
+	if (!args->option[OUTPUT] &&
+	    (args->option[PARENT] || args->option[REPLACE] || args->option[COMPRESS]))
 		return cli_fail(args, EXIT_USAGE, "snapshot",
-				"--parent and --replace go with --output only");
+				"--parent, --replace and --compress go with --output only");
 	if (args->option[OUTPUT])
 		code = cli_path(args, "snapshot", args->option[OUTPUT], &file);
 	if (!code && args->option[PARENT])

@@ -113,7 +113,9 @@ static int compare(const struct cli_args *args, struct hypr_vmo *from, struct hy
 		if (!found.map)
 			code = cli_fail(args, EXIT_FAILED, "vmo diff", "no memory for a picture");
 	}
+	cli_progress_start(args, "vmo diff", true);
 	ret = code ? 0 : hypr_vmo_diff(from, to, note, &found);
+	cli_progress_stop();
 	if (ret)
 		code = cli_vmo_fail(args, "vmo diff", ret);
 	if (!code && found.map)

@@ -22,8 +22,10 @@ static int run(const struct cli_args *args)
 	code = cli_vmo_open(args, "vmo export", args->arg[0], &vmo);
 	if (code)
 		return code;
+	cli_progress_start(args, "vmo export", true);
 	ret = hypr_vmo_export(vmo, args->arg[1], args->option[FORCE] ? HYPR_VMO_REPLACE : 0,
 			      &vcpus);
+	cli_progress_stop();
 	hypr_vmo_close(vmo);
 	if (ret)
 		return cli_vmo_fail(args, "vmo export", ret);

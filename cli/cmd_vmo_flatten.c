@@ -41,8 +41,10 @@ static int run(const struct cli_args *args)
 	code = cli_vmo_open(args, "vmo flatten", args->arg[0], &vmo);
 	if (code)
 		return code;
+	cli_progress_start(args, "vmo flatten", true);
 	ret = hypr_vmo_flatten(vmo, args->arg[1], args->option[FORCE] ? HYPR_VMO_REPLACE : 0,
 			       &written);
+	cli_progress_stop();
 	hypr_vmo_close(vmo);
 	if (ret)
 		return cli_vmo_fail(args, "vmo flatten", ret);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hypr vmo info: what a VMO file has in it. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "cli.h"
@@ -69,9 +71,30 @@ static json_t *layer_json(struct hypr_vmo *vmo, const char *name)
 	return layer;
 }
 
+/* What is recorded of the file that would run: NULL when nothing is. */
+static json_t *working_set(struct hypr_vmo *vmo)
+{
+	struct hypr_vmo_range *range;
+	json_int_t pages = 0;
+	json_t *set;
+	size_t nr, i;
+	int ret;
+
+	ret = hypr_vmo_ws_read(vmo, &range, &nr);
+	if (ret == -ENODATA)
+		return NULL;
+	if (ret)
+		return json_pack("{s:s}", "error", hypr_error());
+	for (i = 0; i < nr; i++)
+		pages += (json_int_t)range[i].pages;
+	set = json_pack("{s:I, s:I}", "pages", pages, "ranges", (json_int_t)nr);
+	free(range);
+	return set;
+}
+
 static void print_json(struct hypr_vmo *vmo, const char *path)
 {
-	json_t *layers = json_array(), *answer;
+	json_t *layers = json_array(), *answer, *set = working_set(vmo);
 	struct hypr_vmo_info info;
 	const char *name = path;
 	char names[HYPR_VMO_NAME_MAX_BYTES + 1];
@@ -83,6 +106,8 @@ static void print_json(struct hypr_vmo *vmo, const char *path)
 		name = names;
 	}
 	answer = json_pack("{s:b, s:o}", "ok", 1, "layers", layers);
+	if (set)
+		json_object_set_new(answer, "working_set", set);
 	cli_print_json(answer);
 	json_decref(answer);
 }
@@ -125,6 +150,18 @@ static void print_layer(const struct hypr_vmo *vmo, const struct hypr_vmo_info *
 	print_sections(vmo);
 }
 
+static void print_working_set(struct hypr_vmo *vmo)
+{
+	json_t *set = working_set(vmo);
+
+	if (set && *cli_str(set, "error"))
+		printf("working set that cannot be used: %s\n", cli_str(set, "error"));
+	else if (set)
+		printf("working set of %lld pages in %lld ranges\n", cli_int(set, "pages"),
+		       cli_int(set, "ranges"));
+	json_decref(set);
+}
+
 static void print_text(struct hypr_vmo *vmo, const char *path)
 {
 	struct hypr_vmo_info info;
@@ -134,6 +171,7 @@ static void print_text(struct hypr_vmo *vmo, const char *path)
 	printf("%s: VMO, format version %u, %u layer%s\n", path, info.version, info.layers,
 	       info.layers > 1 ? "s" : "");
 	print_layer(vmo, &info);
+	print_working_set(vmo);
 	for (layer = 1; info.has_parent; layer++) {
 		printf("\nlayer %u: %s\n", layer, info.parent_name);
 		vmo = hypr_vmo_parent(vmo);

@@ -49,10 +49,12 @@ static int convert(const struct cli_args *args, const char *verb, bool pack, uns
 	if (code)
 		return code;
 	hypr_vmo_info(vmo, &info);
+	cli_progress_start(args, verb, true);
 	if (pack)
 		ret = hypr_vmo_pack(vmo, args->arg[1], flags, (int)level, &bytes);
 	else
 		ret = hypr_vmo_unpack(vmo, args->arg[1], flags, &bytes);
+	cli_progress_stop();
 	hypr_vmo_close(vmo);
 	if (ret)
 		return cli_vmo_fail(args, verb, ret);

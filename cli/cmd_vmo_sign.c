@@ -48,7 +48,9 @@ static int run_sign(const struct cli_args *args)
 	if (!args->option[KEY])
 		return cli_fail(args, EXIT_USAGE, "vmo sign",
 				"--key is needed (hypr vmo keygen makes one)");
+	cli_progress_start(args, "vmo sign", true);
 	ret = hypr_vmo_sign(args->arg[0], args->option[KEY]);
+	cli_progress_stop();
 	if (ret)
 		return cli_vmo_fail(args, "vmo sign", ret);
 	code = cli_vmo_open(args, "vmo sign", args->arg[0], &vmo);

@@ -3,6 +3,7 @@
  * hypr vmo verify: every digest of a VMO file and its parents, and who signed it; or
  * how a view of a running VM differs from it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -118,10 +119,12 @@ static int run(const struct cli_args *args)
 	code = cli_vmo_open(args, "vmo verify", args->arg[0], &vmo);
 	if (code)
 		return code;
+	cli_progress_start(args, "vmo verify", true);
 	ret = verify(vmo, args->option[KEY], &result);
+	cli_progress_stop();
 	if (!ret)
 		print_answer(args, vmo, &result);
-	else if (result.bad_pages > 1)
+	else if (ret == -EBADMSG && result.bad_pages > 1)
 		code = cli_fail(args, cli_vmo_code(ret), "vmo verify", "%s, and %llu more",
 				hypr_error(), (unsigned long long)result.bad_pages - 1);
 	else

@@ -65,7 +65,7 @@ _hypr()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="run resurrect ps pause resume snapshot load views swap reset verify remove stop doctor vmo version help"
+		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor vmo version help"
 	elif [[ $verb == vmo ]]; then
 		_hypr_vmo "$cur" "$prev"
 		return
@@ -75,26 +75,30 @@ _hypr()
 		case $verb,$prev in
 		*,--engine | *,-e) words=ept-swap ;;
 		resurrect,--time | resurrect,-t) words="freeze continue" ;;
-		resurrect,--prefault) words="all none" ;;
+		resurrect,--prefault) words="all none used record" ;;
 		*,--kernel | *,-k | *,--initrd | *,-i | *,--log | *,-l | resurrect,*)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 			;;
 		esac
+	elif [[ $verb == load && ($prev == --time || $prev == -t) ]]; then
+		words="freeze continue"
+	elif [[ $verb == load && $prev == --prefault ]]; then
+		words="all none used record"
 	elif [[ $prev == --output || $prev == -o || $prev == --parent || $prev == -p ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	else
 		mapfile -t given < <(_hypr_arguments)
 		case $verb,${#given[@]} in
-		pause,0 | resume,0 | views,0 | stop,0 | snapshot,0) words=$(_hypr_vms) ;;
+		pause,0 | resume,0 | views,0 | stop,0 | snapshot,0 | working-set,0) words=$(_hypr_vms) ;;
 		load,1)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 			;;
 		load,0 | swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
-		swap,1 | reset,1 | verify,1 | remove,1) words=$(_hypr_views "${given[0]}") ;;
-		help,0) words="run resurrect ps pause resume snapshot load views swap reset verify remove stop doctor" ;;
+		swap,1 | reset,1 | verify,1 | remove,1 | working-set,1) words=$(_hypr_views "${given[0]}") ;;
+		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor" ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -42,6 +42,8 @@ int cli_code(int err)
 	case -EADDRINUSE:
 	case -EEXIST:
 		return EXIT_EXISTS;
+	case -ECANCELED:
+		return EXIT_INTERRUPTED;
 	case -EAGAIN:
 		return EXIT_NOT_PARKED;
 	default:

@@ -91,6 +91,23 @@ static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request
 			 "pages_mapped", (json_int_t)r.pages_mapped);
 }
 
+static json_t *serve_working_set(struct hypr_vm *vm, const struct hypr_request *request,
+				 int *ret)
+{
+	const char *view = request->view[0] ? request->view : NULL;
+	const char *file = request->file[0] ? request->file : NULL;
+	struct hypr_working_set_result r;
+
+	*ret = hypr_view_working_set(vm, view, file, request->flags, &r);
+	return json_pack("{s:s?, s:i, s:s, s:I, s:I, s:I}",
+			 "view", view,
+			 "number", (int)r.view,
+			 "file", r.path,
+			 "pages", (json_int_t)r.pages,
+			 "pages_total", (json_int_t)r.pages_total,
+			 "ranges", (json_int_t)r.ranges);
+}
+
 static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
 {
 	struct hypr_snapshot_result r;
@@ -222,6 +239,8 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 		return serve_save(vm, request, ret);
 	case HYPR_OP_LOAD:
 		return serve_load(vm, request, ret);
+	case HYPR_OP_WORKING_SET:
+		return serve_working_set(vm, request, ret);
 	case HYPR_OP_VIEWS:
 		return serve_views(vm);
 	case HYPR_OP_SWAP:

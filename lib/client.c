@@ -2,19 +2,22 @@
 /* The other end of the control socket. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "hypr/hypr.h"
 #include "error.h"
+#include "progress.h"
+#include "protocol.h"
 #include "runtime.h"
 
 #define ANSWER_MAX	(1u << 20)
 #define ANSWER_TIMEOUT_S	300	/* verify takes long on a large VM, or a slow host */
+#define POLL_MS		100	/* from question to question whether it is still wanted */
 #define SUFFIX		".sock"
 
 static int send_all(int fd, const char *text, size_t len)
@@ -32,43 +35,99 @@ static int send_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-/* Up to the first newline, which becomes the final NUL. */
-static int receive_line(int fd, char **line)
+/* What has come in, and not been looked at yet. */
+struct input {
+	char *buf;
+	size_t len, size;
+};
+
+/*
+ * Wait until there is something to read.  Who no longer wants the answer gets it
+ * all the same, but the other side is told, by the end of what we send.
+ */
+static int await(int fd, bool *wanted)
 {
-	size_t size = 4096, len = 0;
-	char *buf = NULL, *more, *newline;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	unsigned int waited_ms;
+	int n;
+
+	for (waited_ms = 0; waited_ms < ANSWER_TIMEOUT_S * 1000; waited_ms += POLL_MS) {
+		if (*wanted && hypr_progress_check()) {
+			*wanted = false;
+			shutdown(fd, SHUT_WR);
+		}
+		n = poll(&pfd, 1, POLL_MS);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+	return -ETIMEDOUT;
+}
+
+static int receive(int fd, struct input *in)
+{
+	size_t more = in->size ? 2 * in->size : 4096;
+	char *grown;
 	ssize_t n;
 
-	for (;;) {
-		more = realloc(buf, size);
-		if (!more) {
-			free(buf);
-			return -ENOMEM;
-		}
-		buf = more;
-		n = recv(fd, buf + len, size - len, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int ret = n ? -errno : -ECONNRESET;
-
-			free(buf);
-			return ret == -EAGAIN ? -ETIMEDOUT : ret;
-		}
-		newline = memchr(buf + len, '\n', (size_t)n);
-		len += (size_t)n;
-		if (newline) {
-			*newline = '\0';
-			*line = buf;
-			return 0;
-		}
-		if (len == size)
-			size *= 2;
-		if (size > ANSWER_MAX) {
-			free(buf);
+	if (in->len == in->size) {
+		if (more > ANSWER_MAX)
 			return -EPROTO;
-		}
+		grown = realloc(in->buf, more);
+		if (!grown)
+			return -ENOMEM;
+		in->buf = grown;
+		in->size = more;
 	}
+	do
+		n = recv(fd, in->buf + in->len, in->size - in->len, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n ? -errno : -ECONNRESET;
+	in->len += (size_t)n;
+	return 0;
+}
+
+/* Lines that tell how far it is, up to the answer.  Return: 1: that has come. */
+static int take_lines(struct input *in, bool *wanted)
+{
+	unsigned long long done, total;
+	char *newline;
+
+	while ((newline = memchr(in->buf, '\n', in->len))) {
+		*newline = '\0';
+		if (sscanf(in->buf, HYPR_PROGRESS_LINE, &done, &total) != 2)
+			return 1;
+		/* Whether it is still wanted is asked where it is told to the VM. */
+		if (*wanted)
+			hypr_progress(done, total);
+		in->len -= (size_t)(newline + 1 - in->buf);
+		memmove(in->buf, newline + 1, in->len);
+	}
+	return 0;
+}
+
+/* The answer's newline becomes the final NUL. */
+static int receive_line(int fd, char **line)
+{
+	struct input in = { 0 };
+	bool wanted = true;
+	int ret;
+
+	do {
+		ret = await(fd, &wanted);
+		if (!ret)
+			ret = receive(fd, &in);
+		if (!ret)
+			ret = take_lines(&in, &wanted);
+	} while (!ret);
+	if (ret < 0) {
+		free(in.buf);
+		return ret;
+	}
+	*line = in.buf;
+	return 0;
 }
 
 static int no_such_vm(const char *vm, int err)
@@ -80,7 +139,6 @@ static int no_such_vm(const char *vm, int err)
 
 int hypr_client_call(const char *vm, const char *request, char **answer)
 {
-	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct sockaddr_un address;
 	int fd, ret;
 
@@ -91,7 +149,6 @@ int hypr_client_call(const char *vm, const char *request, char **answer)
 	fd = hypr_runtime_connect(&address);
 	if (fd < 0)
 		return no_such_vm(vm, fd);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	ret = send_all(fd, request, strlen(request));
 	if (!ret)
 		ret = send_all(fd, "\n", 1);

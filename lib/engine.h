@@ -30,6 +30,9 @@ struct hypr_engine_swap {
  *	view comes first, when the vCPUs are there
  * @close: give back what belongs to a view; an active one goes with its VM
  * @prepare: build a view's tables ahead of time
+ * @prepare_part: the same for a range of it, which is page-aligned; adds to
+ *	@pages_mapped.  -EAGAIN: parts that were built before are lost.  NULL: it
+ *	builds no parts
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
  *	view changed while it was not active
@@ -42,6 +45,8 @@ struct hypr_engine {
 	int (*open)(struct hypr_vm *vm, struct hypr_view *view);
 	void (*close)(struct hypr_vm *vm, struct hypr_view *view);
 	int (*prepare)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped);
+	int (*prepare_part)(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
+			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 		    struct hypr_engine_swap *swap);
 };

@@ -67,6 +67,31 @@ static int ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 	return 0;
 }
 
+static int ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
+				 uint64_t bytes, uint64_t *pages_mapped)
+{
+	uint64_t end = gpa + bytes;
+	int ret = 0;
+
+	while (!ret && gpa < end) {
+		struct kvm_hypr_prepare prepare = {
+			.view = view->number,
+			.flags = KVM_HYPR_PREPARE_RANGE,
+			.gpa = gpa,
+			.size = end - gpa,
+		};
+
+		ret = ioctl(vm->vm_fd, KVM_PREPARE_EPT_SWAP, &prepare) < 0 ? -errno : 0;
+		*pages_mapped += prepare.pages_mapped;
+		/* A signal: what was built stays. */
+		if (ret == -EINTR)
+			ret = 0;
+		if (prepare.next_gpa > gpa)
+			gpa = prepare.next_gpa;
+	}
+	return ret ? hypr_fail_sys(ret, "view %u: KVM_PREPARE_EPT_SWAP", view->number) : 0;
+}
+
 static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 			 struct hypr_engine_swap *swap)
 {
@@ -97,5 +122,6 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.open = ept_swap_open,
 	.close = ept_swap_close,
 	.prepare = ept_swap_prepare,
+	.prepare_part = ept_swap_prepare_part,
 	.swap = ept_swap_swap,
 };

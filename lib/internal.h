@@ -129,6 +129,17 @@ struct hypr_moment {
 	struct hypr_state *state;
 };
 
+/**
+ * struct hypr_record - which pages of a view are touched
+ * @fd: userfaultfd, while @on
+ * @spoilt: what touched them all; NULL: nothing
+ */
+struct hypr_record {
+	bool on;
+	int fd;
+	const char *spoilt;
+};
+
 /* Guarded by op_lock, but for what a running vCPU does to the memory. */
 struct hypr_view {
 	char name[HYPR_NAME_MAX];
@@ -144,6 +155,7 @@ struct hypr_view {
 	struct hypr_state *state;	/* where it was left, unless it is running */
 	bool prepared;
 	bool edited;			/* its bytes changed while no vCPU was in it */
+	struct hypr_record record;
 	uint64_t swaps;
 	uint64_t resets;
 };
@@ -366,11 +378,22 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment);
 void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view);
 int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages);
 
+/* working_set.c: which pages a guest touches; op_lock held */
+int hypr_load_flags_check(unsigned int flags);
+int hypr_view_prefault(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
+		       uint64_t *pages);
+void hypr_record_stop(struct hypr_view *view);
+void hypr_record_spoil(struct hypr_view *view, const char *why);
+
+/* timers.c */
+void hypr_lapic_advance(struct kvm_lapic_state *lapic, uint64_t ns);
+
 /* vmo_state.c: vCPUs and devices as sections of a file */
 int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
 			 struct hypr_vmo_writer *writer);
 int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 			unsigned int flags, struct hypr_state *state);
+int hypr_vmo_check_plain(struct hypr_vmo *vmo, const char *path);
 int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
 		      const struct kvm_cpuid_entry2 **entry, size_t *nr);
 int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,

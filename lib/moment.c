@@ -81,6 +81,7 @@ int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 
 	if (!moment)
 		return -ENOMEM;
+	hypr_record_spoil(vm->active, "was copied for a snapshot");
 	ret = take(vm, vm->active, result, moment);
 	if (ret)
 		hypr_moment_destroy(vm, moment);
@@ -152,6 +153,9 @@ static int check_fits(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path
 	size_t nr;
 	int ret;
 
+	ret = hypr_vmo_check_plain(vmo, path);
+	if (ret)
+		return ret;
 	hypr_vmo_info(vmo, &info);
 	if (info.mem_bytes != vm->mem_bytes || info.nr_vcpus != vm->nr_vcpus)
 		return hypr_fail(-EOPNOTSUPP,

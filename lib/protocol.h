@@ -11,6 +11,9 @@
 #define HYPR_PATH_MAX	4096	/* of a file, the final NUL included */
 #define HYPR_LINE_MAX	(3 * HYPR_PATH_MAX) /* of a request, newline included */
 
+/* What comes, if so asked, before the answer: done and total. */
+#define HYPR_PROGRESS_LINE	"{\"progress\":{\"done\":%llu,\"total\":%llu}}"
+
 enum hypr_op {
 	HYPR_OP_INFO,
 	HYPR_OP_PAUSE,
@@ -18,6 +21,7 @@ enum hypr_op {
 	HYPR_OP_SNAPSHOT,
 	HYPR_OP_SAVE,
 	HYPR_OP_LOAD,
+	HYPR_OP_WORKING_SET,
 	HYPR_OP_VIEWS,
 	HYPR_OP_SWAP,
 	HYPR_OP_RESET,
@@ -34,6 +38,7 @@ struct hypr_request {
 	char file[HYPR_PATH_MAX];	/* the same; absolute */
 	char parent[HYPR_PATH_MAX];
 	unsigned int flags;	/* HYPR_SWAP_*, HYPR_SAVE_*, HYPR_LOAD_* */
+	bool progress;		/* wants to be told: HYPR_PROGRESS_LINE before the answer */
 };
 
 /**

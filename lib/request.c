@@ -12,6 +12,7 @@
 #define KEY_VIEW	1u
 #define KEY_FILE	2u
 #define KEY_PARENT	4u
+#define KEY_PREFAULT	8u
 
 static const struct op {
 	const char *name;
@@ -23,7 +24,8 @@ static const struct op {
 	[HYPR_OP_RESUME] = { "resume", 0, 0 },
 	[HYPR_OP_SNAPSHOT] = { "snapshot", KEY_VIEW, 0 },
 	[HYPR_OP_SAVE] = { "save", KEY_FILE, KEY_VIEW | KEY_PARENT },
-	[HYPR_OP_LOAD] = { "load", KEY_VIEW | KEY_FILE, 0 },
+	[HYPR_OP_LOAD] = { "load", KEY_VIEW | KEY_FILE, KEY_PREFAULT },
+	[HYPR_OP_WORKING_SET] = { "working-set", 0, KEY_VIEW | KEY_FILE },
 	[HYPR_OP_VIEWS] = { "views", 0, 0 },
 	[HYPR_OP_SWAP] = { "swap", KEY_VIEW, 0 },
 	[HYPR_OP_RESET] = { "reset", KEY_VIEW, 0 },
@@ -32,6 +34,8 @@ static const struct op {
 	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
 	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };
+
+#define FLAG_PROGRESS	(1u << 31)	/* becomes hypr_request.progress */
 
 static const struct {
 	const char *name;
@@ -42,6 +46,9 @@ static const struct {
 	{ "force", HYPR_OP_SWAP, HYPR_SWAP_FORCE },
 	{ "cooperative", HYPR_OP_SWAP, HYPR_SWAP_COOPERATIVE },
 	{ "replace", HYPR_OP_SAVE, HYPR_SAVE_REPLACE },
+	{ "progress", HYPR_OP_SAVE, FLAG_PROGRESS },
+	{ "compress", HYPR_OP_SAVE, HYPR_SAVE_COMPRESS },
+	{ "replace", HYPR_OP_WORKING_SET, HYPR_SAVE_REPLACE },
 	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
 };
 
@@ -83,6 +90,28 @@ static int parse_path(const json_t *value, const char *key, char *path)
 	return ret;
 }
 
+static int parse_prefault(const json_t *value, struct hypr_request *request)
+{
+	static const struct {
+		const char *name;
+		unsigned int flag;
+	} ways[] = {
+		{ "all", 0 },
+		{ "none", HYPR_LOAD_PREFAULT_NONE },
+		{ "used", HYPR_LOAD_PREFAULT_USED },
+		{ "record", HYPR_LOAD_RECORD },
+	};
+	size_t i;
+
+	for (i = 0; json_is_string(value) && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!strcmp(ways[i].name, json_string_value(value))) {
+			request->flags |= ways[i].flag;
+			return 0;
+		}
+	}
+	return hypr_fail(-EINVAL, "request: \"prefault\" is all, none, used or record");
+}
+
 static int parse_flag(const char *key, const json_t *value, struct hypr_request *request)
 {
 	size_t i;
@@ -109,6 +138,8 @@ static int parse_key(const char *key, const json_t *value, struct hypr_request *
 		return parse_path(value, key, request->file);
 	if ((keys & KEY_PARENT) && !strcmp(key, "parent"))
 		return parse_path(value, key, request->parent);
+	if ((keys & KEY_PREFAULT) && !strcmp(key, "prefault"))
+		return parse_prefault(value, request);
 	return parse_flag(key, value, request);
 }
 
@@ -130,6 +161,8 @@ static int parse_object(json_t *root, struct hypr_request *request)
 		if (ret)
 			return ret;
 	}
+	request->progress = request->flags & FLAG_PROGRESS;
+	request->flags &= ~FLAG_PROGRESS;
 	if ((op->needs & KEY_VIEW) && !request->view[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
 	if ((op->needs & KEY_FILE) && !request->file[0])

@@ -55,6 +55,8 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 
 	/* So that the first touch of a page that is gone does not fault. */
 	if (dropped)
+		hypr_record_spoil(view, "was reset, page by page,");
+	if (dropped)
 		ret = hypr_view_prepare(vm, view, NULL);
 	view->resets++;
 	result->restore_cycles = restored - start;

@@ -17,6 +17,9 @@ int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *conf
 	ret = hypr_vmo_open(config->vmo, &vm->vmo);
 	if (ret)
 		return ret;
+	ret = hypr_vmo_check_plain(vm->vmo, config->vmo);
+	if (ret)
+		return ret;
 	hypr_vmo_info(vm->vmo, &info);
 	if (!info.nr_vcpus || info.nr_vcpus > HYPR_VCPUS_MAX ||
 	    info.mem_bytes < HYPR_MEM_MIN_BYTES || info.mem_bytes > HYPR_MEM_MAX_BYTES)
@@ -55,9 +58,7 @@ int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
 
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	ret = generation_set(vm);
-	if (!ret && !(flags & HYPR_LOAD_PREFAULT_NONE))
-		ret = hypr_view_prepare(vm, vm->active, NULL);
-	return ret;
+	return ret ? ret : hypr_view_prefault(vm, vm->active, flags, NULL);
 }
 
 /** hypr_vm_resurrect_go() - load the vCPUs, whose threads are held, and let them go */

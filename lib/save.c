@@ -48,7 +48,8 @@ static int write_file(struct hypr_vm *vm, const struct hypr_moment *moment,
 {
 	const struct hypr_vmo_params vmo = {
 		.size = sizeof(vmo),
-		.flags = params->flags & HYPR_SAVE_REPLACE ? HYPR_VMO_REPLACE : 0,
+		.flags = (params->flags & HYPR_SAVE_REPLACE ? HYPR_VMO_REPLACE : 0) |
+			 (params->flags & HYPR_SAVE_COMPRESS ? HYPR_VMO_COMPRESS : 0),
 		.mem_bytes = vm->mem_bytes,
 		.nr_vcpus = vm->nr_vcpus,
 		.parent = parent,
@@ -138,8 +139,8 @@ int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	if (params->size < sizeof(*params) || (params->flags & ~HYPR_SAVE_REPLACE) ||
-	    !params->path)
+	if (params->size < sizeof(*params) || !params->path ||
+	    (params->flags & ~(HYPR_SAVE_REPLACE | HYPR_SAVE_COMPRESS)))
 		return hypr_fail(-EINVAL, "save: unknown flags 0x%x, or no file", params->flags);
 	pthread_mutex_lock(&vm->op_lock);
 	ret = hypr_vm_check_alive(vm);

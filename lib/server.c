@@ -6,6 +6,7 @@
  */
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 
 #define CLIENTS_MAX		8
 #define SEND_TIMEOUT_S		2
+#define PROGRESS_NS		250000000ull	/* from line to line */
 
 struct client {
 	int fd;			/* -1: free */
@@ -74,19 +76,62 @@ static bool send_line(int fd, const char *text)
 	return sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)total;
 }
 
+/* A client that waits, and what it was told last. */
+struct waiting {
+	int fd;
+	bool wants_lines;
+	uint64_t told_ns;
+};
+
+/* A file that nobody waits for any more is not written.  Return: 1: so it is. */
+static int client_waits(void *arg, uint64_t done, uint64_t total)
+{
+	struct waiting *waiting = arg;
+	struct pollfd pfd = { .fd = waiting->fd, .events = POLLRDHUP };
+	char line[96];
+
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+		return 1;
+	if (!waiting->wants_lines || hypr_now_ns() - waiting->told_ns < PROGRESS_NS)
+		return 0;
+	waiting->told_ns = hypr_now_ns();
+	snprintf(line, sizeof(line), HYPR_PROGRESS_LINE "\n", (unsigned long long)done,
+		 (unsigned long long)total);
+	/* Whole or not at all; who does not read is not told. */
+	return send(waiting->fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+	       errno == EPIPE;
+}
+
+static char *serve(struct hypr_server *server, const struct client *client,
+		   const struct hypr_request *request)
+{
+	struct waiting waiting = {
+		.fd = client->fd,
+		.wants_lines = request->progress,
+	};
+	bool stop = false;
+	char *answer;
+
+	if (request->op == HYPR_OP_SAVE)
+		hypr_progress_set(client_waits, &waiting);
+	answer = hypr_request_serve(server->vm, request, &stop);
+	hypr_progress_set(NULL, NULL);
+	return answer;
+}
+
 /* Return: false when the client is to be hung up on. */
 static bool serve_line(struct hypr_server *server, struct client *client, size_t len)
 {
 	struct hypr_request request;
-	bool stop = false, sent;
 	char *answer;
+	bool sent;
 	int ret;
 
 	ret = hypr_request_parse(client->line, len, &request);
 	if (ret)
 		answer = hypr_answer_error(ret, hypr_error());
 	else
-		answer = hypr_request_serve(server->vm, &request, &stop);
+		answer = serve(server, client, &request);
 	sent = answer && send_line(client->fd, answer);
 	free(answer);
 	return sent;

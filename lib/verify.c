@@ -98,7 +98,7 @@ static int halt_and_compare(struct hypr_vm *vm, const struct comparison *c,
 	return ret ? ret : go;
 }
 
-static int verify(struct hypr_vm *vm, const struct hypr_view *view, struct hypr_vmo *vmo,
+static int verify(struct hypr_vm *vm, struct hypr_view *view, struct hypr_vmo *vmo,
 		  struct hypr_verify_result *result)
 {
 	struct comparison c = {
@@ -113,6 +113,7 @@ static int verify(struct hypr_vm *vm, const struct hypr_view *view, struct hypr_
 	if (!c.buf)
 		return hypr_fail(-ENOMEM, "view '%s': no memory to compare it", view->name);
 	ret = hypr_view_is_on_file(view) ? hypr_peek_open(&c.peek) : 0;
+	hypr_record_spoil(view, "was verified");
 	if (!ret)
 		ret = halt_and_compare(vm, &c, result);
 	hypr_peek_close(&c.peek);
@@ -120,7 +121,7 @@ static int verify(struct hypr_vm *vm, const struct hypr_view *view, struct hypr_
 	return ret;
 }
 
-static int verify_locked(struct hypr_vm *vm, const struct hypr_view *view,
+static int verify_locked(struct hypr_vm *vm, struct hypr_view *view,
 			 struct hypr_verify_result *result)
 {
 	result->view = view->number;
@@ -151,7 +152,7 @@ unlock:
 static int compare_locked(struct hypr_vm *vm, const char *name, const char *path,
 			  struct hypr_verify_result *result)
 {
-	const struct hypr_view *view = name ? hypr_view_lookup(vm, name) : vm->active;
+	struct hypr_view *view = name ? hypr_view_lookup(vm, name) : vm->active;
 	struct hypr_vmo_info info;
 	struct hypr_vmo *vmo;
 	int ret;

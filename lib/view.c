@@ -82,6 +82,7 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 		vm->engine->close(vm, view);
 		hypr_mem_slots_remove(view);
 	}
+	hypr_record_stop(view);
 	if (view->mem)
 		munmap(view->mem, vm->mem_bytes);
 	free(view->slot);
@@ -147,10 +148,10 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 	return 0;
 }
 
-/* Takes over @moment, also after an error. */
+/* Takes over @moment, also after an error.  @flags: HYPR_LOAD_*, of a file. */
 static struct hypr_view *view_create(struct hypr_vm *vm, const char *name,
-				     struct hypr_moment *moment, uint64_t *pages_mapped,
-				     int *err)
+				     struct hypr_moment *moment, unsigned int flags,
+				     uint64_t *pages_mapped, int *err)
 {
 	struct hypr_view *view;
 	unsigned int number = KVM_HYPR_VIEW_FIRST;
@@ -171,7 +172,7 @@ static struct hypr_view *view_create(struct hypr_vm *vm, const char *name,
 	*err = view_open(vm, view);
 	if (*err)
 		goto free_view;
-	*err = hypr_view_prepare(vm, view, pages_mapped);
+	*err = hypr_view_prefault(vm, view, flags, pages_mapped);
 	if (*err)
 		goto free_view;
 	vm->view[number] = view;
@@ -222,7 +223,7 @@ static int snapshot_locked(struct hypr_vm *vm, const char *name,
 	if (ret)
 		return ret;
 	start = hypr_tsc();
-	view = view_create(vm, name, moment, &result->pages_mapped, &ret);
+	view = view_create(vm, name, moment, 0, &result->pages_mapped, &ret);
 	result->prepare_cycles = hypr_tsc() - start;
 	if (!view)
 		return ret;
@@ -268,7 +269,7 @@ static int load_locked(struct hypr_vm *vm, const char *name, const char *path,
 	if (ret)
 		return ret;
 	start = hypr_tsc();
-	view = view_create(vm, name, moment, &result->pages_mapped, &ret);
+	view = view_create(vm, name, moment, flags, &result->pages_mapped, &ret);
 	result->prepare_cycles = hypr_tsc() - start;
 	if (!view)
 		return ret;
@@ -288,8 +289,9 @@ int hypr_view_load(struct hypr_vm *vm, const char *name, const char *path, unsig
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	if (flags & ~HYPR_LOAD_TIME_CONTINUE)
-		return hypr_fail(-EINVAL, "load: unknown flags 0x%x", flags);
+	ret = hypr_load_flags_check(flags);
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&vm->op_lock);
 	ret = hypr_vm_check_alive(vm);
 	if (!ret)

@@ -62,8 +62,8 @@ static int config_check_vmo(const struct hypr_vm_config *config)
 {
 	if (config->kernel || config->initrd || config->cmdline)
 		return hypr_fail(-EINVAL, "a VM that begins in a VMO boots no kernel");
-	if (config->load_flags & ~(HYPR_LOAD_TIME_CONTINUE | HYPR_LOAD_PREFAULT_NONE))
-		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->load_flags);
+	if (hypr_load_flags_check(config->load_flags))
+		return -EINVAL;
 	return config_check_pins(config);
 }
 

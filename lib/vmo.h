@@ -17,6 +17,7 @@
 
 #include "hypr/vmo.h"
 #include "error.h"
+#include "progress.h"
 
 #define HYPR_VMO_TAIL	64	/* of a path, in messages */
 
@@ -164,6 +165,12 @@ int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp);
 
 /** hypr_vmo_temp_destroy() - and the file, unless it was committed */
 void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp);
+
+/* vmo_pack.c */
+
+/** hypr_vmo_pack_file() - compress a file that may have no name; @header is its own */
+int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header *header,
+		       const char *path, unsigned int flags, int level, uint64_t *bytes);
 
 /* vmo_writer.c */
 

@@ -112,8 +112,11 @@ int hypr_vmo_diff(struct hypr_vmo *from, struct hypr_vmo *to, hypr_vmo_diff_fn f
 	differ->to = to;
 	differ->fn = fn;
 	differ->arg = arg;
-	for (gpa = 0; !ret && gpa < mem_bytes; gpa += pages * HYPR_VMO_PAGE_BYTES)
-		ret = step(differ, gpa, &pages);
+	for (gpa = 0; !ret && gpa < mem_bytes; gpa += pages * HYPR_VMO_PAGE_BYTES) {
+		ret = hypr_progress(gpa, mem_bytes);
+		if (!ret)
+			ret = step(differ, gpa, &pages);
+	}
 	if (!ret)
 		ret = fn(arg, differ->gpa, differ->pages, differ->kind);
 	free(differ);

@@ -160,7 +160,9 @@ static int write_segment(struct core *core, struct hypr_vmo *vmo,
 	for (page = 0; page < segment->pages; page += part) {
 		part = segment->pages - page < PIECE_PAGES ? segment->pages - page : PIECE_PAGES;
 		gpa = segment->gpa + page * HYPR_VMO_PAGE_BYTES;
-		ret = hypr_vmo_read(vmo, gpa, piece, part * HYPR_VMO_PAGE_BYTES);
+		ret = hypr_progress(gpa, vmo->header.mem_bytes);
+		if (!ret)
+			ret = hypr_vmo_read(vmo, gpa, piece, part * HYPR_VMO_PAGE_BYTES);
 		if (ret)
 			return ret;
 		ret = hypr_vmo_write(core->temp.fd, core->memory + gpa, piece,

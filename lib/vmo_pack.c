@@ -40,21 +40,21 @@ static size_t chunks_bytes(uint32_t nr)
 	return sizeof(struct hypr_vmo_chunks) + nr * sizeof(struct hypr_vmo_chunk);
 }
 
-static int packer_init(struct packer *packer, const struct hypr_vmo *vmo, int level)
+static int packer_init(struct packer *packer, const struct hypr_vmo_file *file, int level)
 {
-	uint64_t nr = (vmo->file.bytes - 1) / HYPR_VMO_CHUNK_BYTES + 1;
+	uint64_t nr = (file->bytes - 1) / HYPR_VMO_CHUNK_BYTES + 1;
 
 	if (chunks_bytes((uint32_t)nr) > HYPR_VMO_OPAQUE_MAX_BYTES)
-		return hypr_fail(-EFBIG, "%s: too long to be packed", vmo->file.name);
+		return hypr_fail(-EFBIG, "%s: too long to be packed", file->name);
 	packer->end = HYPR_VMO_HEADER_BYTES;
 	packer->context = ZSTD_createCCtx();
 	packer->chunks = calloc(1, chunks_bytes((uint32_t)nr));
 	packer->plain = malloc(HYPR_VMO_CHUNK_BYTES);
 	packer->frame = malloc(ZSTD_compressBound(HYPR_VMO_CHUNK_BYTES));
 	if (!packer->context || !packer->chunks || !packer->plain || !packer->frame)
-		return hypr_fail(-ENOMEM, "%s: no memory to pack it", vmo->file.name);
+		return hypr_fail(-ENOMEM, "%s: no memory to pack it", file->name);
 	packer->chunk = (struct hypr_vmo_chunk *)(packer->chunks + 1);
-	packer->chunks->file_bytes = vmo->file.bytes;
+	packer->chunks->file_bytes = file->bytes;
 	packer->chunks->chunk_bytes = HYPR_VMO_CHUNK_BYTES;
 	packer->chunks->nr_chunks = (uint32_t)nr;
 	ZSTD_CCtx_setParameter(packer->context, ZSTD_c_compressionLevel,
@@ -63,21 +63,21 @@ static int packer_init(struct packer *packer, const struct hypr_vmo *vmo, int le
 	return 0;
 }
 
-static int pack_chunk(struct packer *packer, struct hypr_vmo *vmo, uint32_t n)
+static int pack_chunk(struct packer *packer, struct hypr_vmo_file *file, uint32_t n)
 {
-	uint64_t start = (uint64_t)n * HYPR_VMO_CHUNK_BYTES, bytes = vmo->file.bytes - start;
+	uint64_t start = (uint64_t)n * HYPR_VMO_CHUNK_BYTES, bytes = file->bytes - start;
 	size_t got;
 	int ret;
 
 	if (bytes > HYPR_VMO_CHUNK_BYTES)
 		bytes = HYPR_VMO_CHUNK_BYTES;
-	ret = hypr_vmo_file_read(&vmo->file, start, packer->plain, bytes);
+	ret = hypr_vmo_file_read(file, start, packer->plain, bytes);
 	if (ret)
 		return ret;
 	got = ZSTD_compress2(packer->context, packer->frame,
 			     ZSTD_compressBound(HYPR_VMO_CHUNK_BYTES), packer->plain, bytes);
 	if (ZSTD_isError(got))
-		return hypr_fail(-EIO, "%s: packing: %s", vmo->file.name, ZSTD_getErrorName(got));
+		return hypr_fail(-EIO, "%s: packing: %s", file->name, ZSTD_getErrorName(got));
 	ret = hypr_vmo_write(packer->temp.fd, packer->end, packer->frame, got);
 	if (ret)
 		return hypr_fail_sys(ret, "%s: writing", packer->temp.base);
@@ -87,10 +87,11 @@ static int pack_chunk(struct packer *packer, struct hypr_vmo *vmo, uint32_t n)
 	return 0;
 }
 
-static int pack_head(struct packer *packer, const struct hypr_vmo *vmo, uint64_t *bytes)
+static int pack_head(struct packer *packer, const struct hypr_vmo_header *inner,
+		     uint64_t *bytes)
 {
 	size_t chunks = chunks_bytes(packer->chunks->nr_chunks);
-	struct hypr_vmo_header header = vmo->header;
+	struct hypr_vmo_header header = *inner;
 	struct hypr_vmo_section table[2] = {
 		{
 			.type = HYPR_VMO_DATA,
@@ -120,33 +121,42 @@ static int pack_head(struct packer *packer, const struct hypr_vmo *vmo, uint64_t
 	return 0;
 }
 
-int hypr_vmo_pack(struct hypr_vmo *vmo, const char *path, unsigned int flags, int level,
-		  uint64_t *bytes)
+int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header *header,
+		       const char *path, unsigned int flags, int level, uint64_t *bytes)
 {
 	struct packer packer = { 0 };
 	uint64_t packed_bytes = 0;
 	uint32_t n;
 	int ret;
 
-	if (level < 0 || level > LEVEL_MAX)
-		return hypr_fail(-EINVAL, "%s: level %d is not 1 to %d", vmo->file.name, level,
-				 LEVEL_MAX);
-	if (vmo->file.chunk)
-		return hypr_fail(-EALREADY, "%s: it is packed", vmo->file.name);
 	ret = hypr_vmo_temp_create(&packer.temp, path, flags);
 	if (ret)
 		return ret;
-	ret = packer_init(&packer, vmo, level);
-	for (n = 0; !ret && n < packer.chunks->nr_chunks; n++)
-		ret = pack_chunk(&packer, vmo, n);
+	ret = packer_init(&packer, file, level);
+	for (n = 0; !ret && n < packer.chunks->nr_chunks; n++) {
+		ret = hypr_progress(n, packer.chunks->nr_chunks);
+		if (!ret)
+			ret = pack_chunk(&packer, file, n);
+	}
 	if (!ret)
-		ret = pack_head(&packer, vmo, &packed_bytes);
+		ret = pack_head(&packer, header, &packed_bytes);
 	if (!ret)
 		ret = hypr_vmo_temp_commit(&packer.temp);
 	if (!ret && bytes)
 		*bytes = packed_bytes;
 	packer_fini(&packer);
 	return ret;
+}
+
+int hypr_vmo_pack(struct hypr_vmo *vmo, const char *path, unsigned int flags, int level,
+		  uint64_t *bytes)
+{
+	if (level < 0 || level > LEVEL_MAX)
+		return hypr_fail(-EINVAL, "%s: level %d is not 1 to %d", vmo->file.name, level,
+				 LEVEL_MAX);
+	if (vmo->file.chunk)
+		return hypr_fail(-EALREADY, "%s: it is packed", vmo->file.name);
+	return hypr_vmo_pack_file(&vmo->file, &vmo->header, path, flags, level, bytes);
 }
 
 static int copy_out(struct hypr_vmo *vmo, struct hypr_vmo_temp *temp)
@@ -161,7 +171,9 @@ static int copy_out(struct hypr_vmo *vmo, struct hypr_vmo_temp *temp)
 		part = vmo->file.bytes - at;
 		if (part > HYPR_VMO_CHUNK_BYTES)
 			part = HYPR_VMO_CHUNK_BYTES;
-		ret = hypr_vmo_file_read(&vmo->file, at, plain, part);
+		ret = hypr_progress(at, vmo->file.bytes);
+		if (!ret)
+			ret = hypr_vmo_file_read(&vmo->file, at, plain, part);
 		if (ret)
 			break;
 		ret = hypr_vmo_write(temp->fd, at, plain, part);

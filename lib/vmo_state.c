@@ -132,6 +132,26 @@ static int get(struct hypr_vmo *vmo, const char *path, uint32_t type, uint32_t i
 	return 0;
 }
 
+/**
+ * hypr_vmo_check_plain() - a file to run, or an archive of one?
+ * Return: 0; -ENOEXEC it, or one that it is layered on, is packed.
+ */
+int hypr_vmo_check_plain(struct hypr_vmo *vmo, const char *path)
+{
+	char parent[sizeof(((struct hypr_vmo_info *)0)->parent_name)];
+	struct hypr_vmo_info info;
+
+	for (; vmo; vmo = hypr_vmo_parent(vmo)) {
+		hypr_vmo_info(vmo, &info);
+		if (info.packed)
+			return hypr_fail(-ENOEXEC, "%s: packed, for keeping: hypr vmo unpack makes a file of it that can run",
+					 path);
+		memcpy(parent, info.parent_name, sizeof(parent));
+		path = parent;
+	}
+	return 0;
+}
+
 /** hypr_vmo_cpu_read() - the CPUID that the guest saw; it belongs to @vmo */
 int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
 		      const struct kvm_cpuid_entry2 **entry, size_t *nr)
@@ -266,12 +286,16 @@ static int read_devices(struct hypr_vmo *vmo, const char *path, struct hypr_stat
 	return 0;
 }
 
-/* TSC cycles from the stop to now, for a guest whose clock ran on; never back. */
-static uint64_t cycles_passed(const struct hypr_vmo_clock *clock)
+/* From the stop to now, for a guest whose clock ran on; never back. */
+static uint64_t ns_passed(const struct hypr_vmo_clock *clock)
 {
 	uint64_t now = hypr_unix_ns();
-	uint64_t ns = now > clock->stopped_ns ? now - clock->stopped_ns : 0;
 
+	return now > clock->stopped_ns ? now - clock->stopped_ns : 0;
+}
+
+static uint64_t cycles_of(const struct hypr_vmo_clock *clock, uint64_t ns)
+{
 	return ns / NS_PER_S * clock->tsc_khz * 1000 +
 	       ns % NS_PER_S * clock->tsc_khz / 1000000;
 }
@@ -287,7 +311,7 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 			unsigned int flags, struct hypr_state *state)
 {
 	const struct hypr_vmo_clock *clock;
-	uint64_t passed;
+	uint64_t passed_ns, passed;
 	unsigned int i;
 	int ret;
 
@@ -295,12 +319,16 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 	ret = hypr_vmo_clock_read(vmo, path, &clock);
 	if (ret)
 		return ret;
-	passed = flags & HYPR_LOAD_TIME_CONTINUE ? cycles_passed(clock) : 0;
+	passed_ns = flags & HYPR_LOAD_TIME_CONTINUE ? ns_passed(clock) : 0;
+	passed = cycles_of(clock, passed_ns);
 	state->host_tsc = hypr_tsc();
 	state->stopped_ns = clock->stopped_ns;
 	memcpy(state->boot_id, clock->boot_id, sizeof(state->boot_id));
-	for (i = 0; !ret && i < vm->nr_vcpus; i++)
+	for (i = 0; !ret && i < vm->nr_vcpus; i++) {
 		ret = read_vcpu(vm, vmo, path, i, passed, state);
+		if (!ret)
+			hypr_lapic_advance(&state->vcpu[i].lapic, passed_ns);
+	}
 	if (!ret)
 		ret = read_devices(vmo, path, state);
 	state->valid = !ret;

@@ -198,8 +198,15 @@ int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp)
 {
 	int ret;
 
+	ret = hypr_progress_check();
+	if (ret)
+		return ret;
 	if (fsync(temp->fd) < 0)
 		return hypr_fail_sys(-errno, "%.80s: writing it to the disk", temp->base);
+	/* The last time: what has its name stays. */
+	ret = hypr_progress_check();
+	if (ret)
+		return ret;
 	ret = give_name(temp);
 	if (ret)
 		return hypr_fail_sys(ret, "%.80s: giving the file its name", temp->base);

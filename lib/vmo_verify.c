@@ -6,6 +6,17 @@
 
 #define PIECE_PAGES	64
 
+/**
+ * struct verifier - a check under way
+ * @total: pages of all layers
+ * @piece: of a file
+ */
+struct verifier {
+	struct hypr_vmo_verify_result *result;
+	uint64_t total;
+	uint8_t *piece;
+};
+
 static void note_bad(struct hypr_vmo_verify_result *result, const char *name, uint32_t layer,
 		     uint64_t gpa)
 {
@@ -40,19 +51,22 @@ static int verify_sections(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *
 	return 0;
 }
 
-static int verify_run(struct hypr_vmo *vmo, const struct hypr_vmo_run *run, uint32_t layer,
-		      const uint64_t *digest, uint8_t *piece,
-		      struct hypr_vmo_verify_result *result)
+static int verify_run(struct verifier *verifier, struct hypr_vmo *vmo,
+		      const struct hypr_vmo_run *run, uint32_t layer, const uint64_t *digest)
 {
+	struct hypr_vmo_verify_result *result = verifier->result;
+	uint8_t *piece = verifier->piece;
 	uint64_t page, i, part;
 	int ret;
 
 	digest += run->offset / HYPR_VMO_PAGE_BYTES;
 	for (page = 0; page < run->pages; page += part) {
 		part = run->pages - page < PIECE_PAGES ? run->pages - page : PIECE_PAGES;
-		ret = hypr_vmo_file_read(&vmo->file, vmo->data->offset + run->offset +
-					 page * HYPR_VMO_PAGE_BYTES, piece,
-					 part * HYPR_VMO_PAGE_BYTES);
+		ret = hypr_progress(result->pages + result->bad_pages, verifier->total);
+		if (!ret)
+			ret = hypr_vmo_file_read(&vmo->file, vmo->data->offset + run->offset +
+						 page * HYPR_VMO_PAGE_BYTES, piece,
+						 part * HYPR_VMO_PAGE_BYTES);
 		if (ret)
 			return ret;
 		for (i = 0; i < part; i++) {
@@ -66,8 +80,7 @@ static int verify_run(struct hypr_vmo *vmo, const struct hypr_vmo_run *run, uint
 	return 0;
 }
 
-static int verify_pages(struct hypr_vmo *vmo, uint32_t layer, uint8_t *piece,
-			struct hypr_vmo_verify_result *result)
+static int verify_pages(struct verifier *verifier, struct hypr_vmo *vmo, uint32_t layer)
 {
 	void *digests;
 	uint32_t i;
@@ -79,28 +92,34 @@ static int verify_pages(struct hypr_vmo *vmo, uint32_t layer, uint8_t *piece,
 	for (i = 0; !ret && i < vmo->nr_runs; i++) {
 		if (vmo->run[i].flags & (HYPR_VMO_RUN_ZERO | HYPR_VMO_RUN_PARENT))
 			continue;
-		ret = verify_run(vmo, &vmo->run[i], layer, digests, piece, result);
+		ret = verify_run(verifier, vmo, &vmo->run[i], layer, digests);
 	}
 	return ret;
 }
 
 int hypr_vmo_verify(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *result)
 {
-	uint8_t *piece = malloc(PIECE_PAGES * HYPR_VMO_PAGE_BYTES);
+	struct verifier verifier = {
+		.result = result,
+		.piece = malloc(PIECE_PAGES * HYPR_VMO_PAGE_BYTES),
+	};
+	const struct hypr_vmo *below;
 	uint32_t layer;
 	int ret = 0;
 
 	memset(result, 0, sizeof(*result));
-	if (!piece)
+	if (!verifier.piece)
 		return hypr_fail(-ENOMEM, "%s: no memory", vmo->file.name);
+	for (below = vmo; below; below = below->parent)
+		verifier.total += below->pages_stored;
 	for (layer = 0; !ret && vmo; layer++, vmo = vmo->parent) {
 		result->layers++;
 		ret = verify_sections(vmo, result);
 		if (!ret && vmo->header.signature.algorithm)
 			ret = hypr_vmo_check_signature(vmo, NULL);
 		if (!ret)
-			ret = verify_pages(vmo, layer, piece, result);
+			ret = verify_pages(&verifier, vmo, layer);
 	}
-	free(piece);
+	free(verifier.piece);
 	return !ret && result->bad_pages ? -EBADMSG : ret;
 }

@@ -22,6 +22,7 @@ struct pending {
 /**
  * struct hypr_vmo_writer - a file that comes to be
  * @name: of the file, for messages
+ * @flags: HYPR_VMO_*
  * @next_gpa: end of what was added
  * @failed: errno that ended it
  * @piece: of the parent's memory
@@ -29,6 +30,8 @@ struct pending {
 struct hypr_vmo_writer {
 	struct hypr_vmo_temp temp;
 	const char *name;
+	char *path;			/* as it was given */
+	unsigned int flags;
 	struct hypr_vmo *parent;
 	struct hypr_vmo_header header;
 	uint64_t next_gpa;
@@ -137,7 +140,13 @@ int hypr_vmo_writer_create(const char *path, const struct hypr_vmo_params *param
 	writer = calloc(1, sizeof(*writer));
 	if (!writer)
 		return hypr_fail(-ENOMEM, "%.80s: no memory", path);
-	ret = hypr_vmo_temp_create(&writer->temp, path, params->flags);
+	writer->flags = params->flags;
+	writer->path = strdup(path);
+	if (!writer->path) {
+		ret = hypr_fail(-ENOMEM, "%.80s: no memory", path);
+		goto free_writer;
+	}
+	ret = hypr_vmo_temp_create(&writer->temp, path, params->flags & ~HYPR_VMO_COMPRESS);
 	if (ret)
 		goto free_writer;
 	writer->name = hypr_vmo_tail(writer->temp.base);
@@ -153,6 +162,7 @@ int hypr_vmo_writer_create(const char *path, const struct hypr_vmo_params *param
 destroy_temp:
 	hypr_vmo_temp_destroy(&writer->temp);
 free_writer:
+	free(writer->path);
 	free(writer);
 	return ret;
 }
@@ -169,6 +179,7 @@ void hypr_vmo_writer_destroy(struct hypr_vmo_writer *writer)
 	free(writer->section);
 	free(writer->run);
 	free(writer->digest);
+	free(writer->path);
 	free(writer);
 }
 
@@ -310,6 +321,15 @@ static int add_piece(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_
 	return 0;
 }
 
+/* With a second half, in which it is packed. */
+static int tell(const struct hypr_vmo_writer *writer)
+{
+	uint64_t total = writer->header.mem_bytes;
+
+	return hypr_progress(writer->next_gpa,
+			     writer->flags & HYPR_VMO_COMPRESS ? 2 * total : total);
+}
+
 static int check_pages(const struct hypr_vmo_writer *writer, uint64_t gpa, uint64_t nr_pages,
 		       uint32_t flags)
 {
@@ -343,6 +363,8 @@ int hypr_vmo_writer_pages(struct hypr_vmo_writer *writer, uint64_t gpa, const vo
 	while (!ret && mem && nr_pages) {
 		part = nr_pages < PIECE_PAGES ? nr_pages : PIECE_PAGES;
 		ret = add_piece(writer, from, part, flags);
+		if (!ret)
+			ret = tell(writer);
 		from += part * HYPR_VMO_PAGE_BYTES;
 		nr_pages -= part;
 	}
@@ -524,8 +546,28 @@ static int write_tables(struct hypr_vmo_writer *writer)
 	return ret ? hypr_fail_sys(ret, "%s: writing its tables", writer->name) : 0;
 }
 
+/* What was written stays without a name; its packed twin gets the name. */
+static int commit_packed(struct hypr_vmo_writer *writer, uint64_t *bytes)
+{
+	struct hypr_vmo_file plain = {
+		.fd = writer->temp.fd,
+		.name = writer->name,
+		.disk_bytes = writer->header.file_bytes,
+		.bytes = writer->header.file_bytes,
+	};
+
+	int ret;
+
+	hypr_progress_halves(true);
+	ret = hypr_vmo_pack_file(&plain, &writer->header, writer->path,
+				 writer->flags & HYPR_VMO_REPLACE, 0, bytes);
+	hypr_progress_halves(false);
+	return ret;
+}
+
 int hypr_vmo_writer_commit(struct hypr_vmo_writer *writer, struct hypr_vmo_written *written)
 {
+	uint64_t bytes = 0;
 	int ret;
 
 	if (writer->committed || writer->failed)
@@ -533,7 +575,9 @@ int hypr_vmo_writer_commit(struct hypr_vmo_writer *writer, struct hypr_vmo_writt
 	ret = add_tables(writer);
 	if (!ret)
 		ret = write_tables(writer);
-	if (!ret)
+	if (!ret && (writer->flags & HYPR_VMO_COMPRESS))
+		ret = commit_packed(writer, &bytes);
+	else if (!ret)
 		ret = hypr_vmo_temp_commit(&writer->temp);
 	writer->failed = ret;
 	if (ret)
@@ -541,7 +585,7 @@ int hypr_vmo_writer_commit(struct hypr_vmo_writer *writer, struct hypr_vmo_writt
 	writer->committed = true;
 	if (written) {
 		*written = (struct hypr_vmo_written){
-			.file_bytes = writer->header.file_bytes,
+			.file_bytes = bytes ? bytes : writer->header.file_bytes,
 			.pages_stored = writer->pages_stored,
 			.pages_zero = writer->pages_zero,
 			.pages_parent = writer->pages_parent,

@@ -13,6 +13,8 @@
  *	epoch.steps=0		end after so many steps, 0 for never
  *	epoch.workers=0		workers, 0 for one on each CPU
  *	epoch.verbose=0		a line on the console every so many steps
+ *	epoch.sleep=0		a further thread sleeps so many milliseconds, again
+ *				and again, and tells how long that took
  *	epoch.port=1		0: report by epoch.verbose alone, not by the port
  *	epoch.corrupt=WHAT	for tests: break page, table, chain, counter,
  *				register or clock of worker 0 ...
@@ -46,6 +48,7 @@ struct options {
 	uint64_t workers;
 	uint64_t verbose;
 	uint64_t port;
+	uint64_t sleep;
 	uint64_t corrupt_step;
 	char corrupt[16];
 	int selftest;
@@ -164,6 +167,7 @@ static void option_take(const char *word)
 		{ "workers=", &options.workers },
 		{ "verbose=", &options.verbose },
 		{ "port=", &options.port },
+		{ "sleep=", &options.sleep },
 		{ "corrupt_step=", &options.corrupt_step },
 	};
 	const char *key = after(word, "epoch."), *value;
@@ -472,6 +476,44 @@ static void worker_run(void *arg)
 	}
 }
 
+/* ---- the sleeper --------------------------------------------------------- */
+
+/* "epoch: slept 3000 took 3001 at 12345": milliseconds of the monotonic clock. */
+static void sleep_line(uint64_t start_ns, uint64_t end_ns)
+{
+	struct line line = { .len = 0 };
+
+	put(&line, "epoch: slept ");
+	put_dec(&line, options.sleep);
+	put(&line, " took ");
+	put_dec(&line, (end_ns - start_ns) / 1000000);
+	put(&line, " at ");
+	put_dec(&line, end_ns / 1000000);
+	put_end(&line);
+}
+
+static void sleeper_run(void *arg)
+{
+	uint64_t ts[2], start;
+
+	(void)arg;
+	for (;;) {
+		ts[0] = options.sleep / 1000;
+		ts[1] = options.sleep % 1000 * 1000000;
+		start = clock_ns();
+		sys2(__NR_nanosleep, ts, 0);
+		sleep_line(start, clock_ns());
+	}
+}
+
+static void thread_start(void (*fn)(void *arg), void *arg)
+{
+	long err = sys_thread(fn, arg, (char *)pages_get(STACK_BYTES) + STACK_BYTES);
+
+	if (err < 0)
+		die("clone", err);
+}
+
 static void workers_init(void)
 {
 	uint64_t pages = options.mib * (1024 * 1024 / EPOCH_PAGE_BYTES), share;
@@ -527,11 +569,9 @@ __attribute__((used)) void start_main(int argc, char **argv)
 	cpus_find();
 	hello();
 	workers_init();
-	for (i = 1; i < state.nr_workers; i++) {
-		err = sys_thread(worker_run, &state.worker[i],
-				 (char *)pages_get(STACK_BYTES) + STACK_BYTES);
-		if (err < 0)
-			die("clone", err);
-	}
+	if (options.sleep)
+		thread_start(sleeper_run, 0);
+	for (i = 1; i < state.nr_workers; i++)
+		thread_start(worker_run, &state.worker[i]);
 	worker_run(&state.worker[0]);
 }

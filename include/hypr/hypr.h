@@ -63,6 +63,30 @@ const char *hypr_error(void);
 /** hypr_version() - version of the library that is linked, as HYPR_VERSION */
 const char *hypr_version(void);
 
+/* ---- long operations ------------------------------------------------------ */
+
+/**
+ * hypr_progress_fn - how far a long operation is
+ * @arg: as given to hypr_progress_set()
+ * @done, @total: in any unit; both 0 when it cannot be told
+ *
+ * Called often, on the thread of the operation; must not call into libhypr.
+ * Return: 0 to go on.  Anything else ends the operation, which then returns
+ * -ECANCELED and leaves what it leaves after any other error: no file.
+ */
+typedef int (*hypr_progress_fn)(void *arg, uint64_t done, uint64_t total);
+
+/**
+ * hypr_progress_set() - be told of this thread's long operations
+ * @fn: NULL: no longer
+ *
+ * Those are: writing, verifying, comparing and converting VMO files, and
+ * hypr_client_call(), which passes on what the VM's process tells.  A call to
+ * another process that is no longer wanted is waited for all the same: its answer
+ * says whether it was ended in time.
+ */
+void hypr_progress_set(hypr_progress_fn fn, void *arg);
+
 /* ---- a VM ---------------------------------------------------------------- */
 
 struct hypr_vm;
@@ -118,7 +142,11 @@ struct hypr_vm_config {
 /* How a VMO is taken up. */
 #define HYPR_LOAD_TIME_CONTINUE	(1u << 0) /* the guest's clock jumps to now; else it
 					   * goes on from where it was stopped */
-#define HYPR_LOAD_PREFAULT_NONE	(1u << 1) /* build no tables before the guest runs */
+/* At most one of these; without: build the tables of all pages before it runs. */
+#define HYPR_LOAD_PREFAULT_NONE	(1u << 1) /* build none: pages are faulted in */
+#define HYPR_LOAD_PREFAULT_USED	(1u << 2) /* those of the recorded working set */
+#define HYPR_LOAD_RECORD	(1u << 3) /* none, and note which pages are touched, for
+					   * hypr_view_working_set() */
 
 #define HYPR_VM_CONFIG_INIT {					\
 	.size = sizeof(struct hypr_vm_config),			\
@@ -137,12 +165,15 @@ struct hypr_vm_config {
  * -EINVAL: a field of @config is out of range, or a name is not a name;
  * -ENOENT, -EACCES: the kernel or initrd (or /dev/kvm) cannot be opened;
  * -ENODEV: there is no /dev/kvm;
- * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started;
+ * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started; the VMO
+ *	is packed;
  * -E2BIG: the command line is longer than the kernel takes;
  * -ENOSPC: kernel and initrd do not fit into the memory;
  * -EOPNOTSUPP: this host cannot do it with the engine asked for, or lacks what
  *	the VMO's guest needs, or does not know the VMO's version;
  * -EBADMSG: the VMO is damaged; see also hypr_vmo_open();
+ * -ENODATA: it has no recorded working set (HYPR_LOAD_PREFAULT_USED); see also
+ *	hypr_vmo_ws_read();
  * -ENOMEM, or what KVM returned.
  */
 int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp);
@@ -282,21 +313,51 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
  * hypr_view_load() - a further view, from a file
  * @view: name of the new view
  * @path: the VMO
- * @flags: HYPR_LOAD_TIME_CONTINUE
+ * @flags: HYPR_LOAD_*
  * @result: out, or NULL; nothing is paused, and copy_cycles is 0
  *
  * The file is mapped, not copied, and the view's tables are built while the VM
  * runs.  The file must stay as it is for as long as the view is there.
  *
  * Return: 0; -EINVAL bad name or flag; -EEXIST name in use; -ENOSPC all views in
- * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM;
- * -ESHUTDOWN; as for hypr_vmo_open() and hypr_vmo_map().
+ * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM, or this
+ * host cannot record; -ENOEXEC it is packed; -ENODATA no working set was recorded
+ * (HYPR_LOAD_PREFAULT_USED); -ESHUTDOWN; as for hypr_vmo_open(), hypr_vmo_map() and
+ * hypr_vmo_ws_read().
  */
 int hypr_view_load(struct hypr_vm *vm, const char *view, const char *path, unsigned int flags,
 		   struct hypr_snapshot_result *result);
 
+struct hypr_working_set_result {
+	uint32_t view;
+	uint32_t reserved;
+	uint64_t pages;			/* that were touched */
+	uint64_t pages_total;		/* of memory */
+	uint64_t ranges;
+	char path[4096];		/* of the file */
+};
+
+/**
+ * hypr_view_working_set() - record which pages of a view were touched
+ * @view: its name; NULL: the active one.  It was loaded with HYPR_LOAD_RECORD
+ * @path: of the file to write; NULL: beside the view's VMO, where
+ *	HYPR_LOAD_PREFAULT_USED looks for it
+ * @flags: HYPR_SAVE_REPLACE
+ * @result: out, or NULL
+ *
+ * What counts is a page that the guest, or a device for it, has touched since the
+ * view was loaded.  Nothing is paused, and recording goes on.
+ *
+ * Return: 0; -ENOENT no such view; -EINVAL it was not loaded to be recorded, or
+ * unknown flags; -ESTALE hypr itself has read all of it since (snapshot, verify);
+ * -ESHUTDOWN; as for hypr_vmo_ws_write().
+ */
+int hypr_view_working_set(struct hypr_vm *vm, const char *view, const char *path,
+			  unsigned int flags, struct hypr_working_set_result *result);
+
 /* hypr_save_params.flags */
 #define HYPR_SAVE_REPLACE	(1u << 0)	/* a file that is there already */
+#define HYPR_SAVE_COMPRESS	(1u << 1)	/* packed, for keeping: it cannot be run as it is */
 
 /**
  * struct hypr_save_params - a file to write
@@ -339,8 +400,9 @@ struct hypr_save_result {
  *
  * Return: 0; -ENOENT no such view; -EINVAL it has no moment, or unknown flags;
  * -EEXIST there is such a file; -ENOSPC; -ENOMEM; -ESHUTDOWN the guest has ended;
- * -EBADMSG the file that the view stands on was truncated; as for hypr_vmo_open()
- * of the parent and hypr_vmo_writer_create().
+ * -EBADMSG the file that the view stands on was truncated; -ECANCELED see
+ * hypr_progress_set(); as for hypr_vmo_open() of the parent and
+ * hypr_vmo_writer_create().
  */
 int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_params *params,
 		   struct hypr_save_result *result);

@@ -16,6 +16,7 @@
  *	-ESTALE		the parent that is there is not the one it was made on
  *	-ELOOP		too many parents, or one that is its own
  *	-ENOMEM
+ *	-ECANCELED	see hypr_progress_set()
  */
 #ifndef HYPR_VMO_H
 #define HYPR_VMO_H
@@ -190,6 +191,7 @@ struct hypr_vmo_writer;
 
 /* hypr_vmo_params.flags, and of the calls that make one file of another */
 #define HYPR_VMO_REPLACE	(1u << 0)	/* a file that is there already */
+#define HYPR_VMO_COMPRESS	(1u << 1)	/* hypr_vmo_params only: write it packed */
 
 /**
  * struct hypr_vmo_params - what is to be written
@@ -263,6 +265,9 @@ struct hypr_vmo_written {
 /**
  * hypr_vmo_writer_commit() - finish the file, onto the disk and under its name
  * @written: out, or NULL
+ *
+ * With HYPR_VMO_COMPRESS the file is packed now, from one that has no name, and
+ * @written has the length of the packed one; both are on the disk for a while.
  *
  * Return: 0; -EEXIST such a file came to be meanwhile; -EINVAL it was committed,
  * or adding to it failed; or what the system returned: nothing of it is under
@@ -346,6 +351,39 @@ int hypr_vmo_unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags,
  */
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus);
+
+/* ---- working sets -------------------------------------------------------- */
+
+/**
+ * hypr_vmo_ws_path() - where a file's working set is recorded: beside it
+ * @path: out: absolute, symbolic links resolved, to be freed
+ *
+ * Return: 0; -ENOENT the file has no name any more; -ENOMEM.
+ */
+int hypr_vmo_ws_path(const struct hypr_vmo *vmo, char **path);
+
+/**
+ * hypr_vmo_ws_write() - record a working set
+ * @path: its name; NULL: as hypr_vmo_ws_path() has it
+ * @flags: HYPR_VMO_REPLACE
+ * @range: @nr of them, ascending, none overlaps
+ *
+ * Return: 0; -EINVAL they are no such ranges; -E2BIG more than
+ * HYPR_VMO_WS_RANGES_MAX; as for hypr_vmo_ws_path() and the writer.
+ */
+int hypr_vmo_ws_write(const struct hypr_vmo *vmo, const char *path, unsigned int flags,
+		      const struct hypr_vmo_range *range, size_t nr);
+
+/**
+ * hypr_vmo_ws_read() - the working set that belongs to a file
+ * @range, @nr: out: checked; to be freed
+ *
+ * That beside the file; if there is none, the section WORKING_SET.
+ *
+ * Return: 0; -ENODATA there is neither; -ESTALE it is of another file; else as
+ * for hypr_vmo_open().
+ */
+int hypr_vmo_ws_read(struct hypr_vmo *vmo, struct hypr_vmo_range **range, size_t *nr);
 
 /* ---- differences --------------------------------------------------------- */
 

@@ -37,7 +37,7 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 # VMO files, with a kit of their own.
-UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden)
+UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress)
 UNIT_TESTS += $(UNIT_VMO)
 
 $(UNIT_VMO): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
@@ -58,7 +58,7 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
-UNIT_ENGINE := out/tests/unit/engine_test out/tests/unit/resurrect_test
+UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt)
 UNIT_TESTS += $(UNIT_ENGINE)
 
 $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
@@ -74,6 +74,18 @@ $(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_v
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread \
 		-o $@ $^ $(LIB_LIBS) -lcmocka
+
+# Its time of day is the test's.
+UNIT_TIME := out/tests/unit/time_test
+UNIT_TESTS += $(UNIT_TIME)
+
+$(UNIT_TIME): $(UNIT_OBJ)/time_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=hypr_unix_ns \
+		-o $@ $^ $(LIB_LIBS) -lcmocka
+
+# It runs the command itself.
+out/tests/unit/interrupt_test: | $(CLI_HYPR)
 
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "cli/cli.h"
+#include "hypr/hypr.h"
 
 #define MAX_WORDS	20
 
@@ -178,7 +179,19 @@ static void test_cli_exit_codes(void **ctx)
 	assert_int_equal(cli_code(-EEXIST), EXIT_EXISTS);
 	assert_int_equal(cli_code(-EADDRINUSE), EXIT_EXISTS);
 	assert_int_equal(cli_code(-EAGAIN), EXIT_NOT_PARKED);
+	assert_int_equal(cli_code(-ECANCELED), EXIT_INTERRUPTED);
 	assert_int_equal(cli_code(-EIO), EXIT_FAILED);
+}
+
+static void test_cli_prefault(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(cli_parse_prefault("all"), 0);
+	assert_int_equal(cli_parse_prefault("none"), HYPR_LOAD_PREFAULT_NONE);
+	assert_int_equal(cli_parse_prefault("used"), HYPR_LOAD_PREFAULT_USED);
+	assert_int_equal(cli_parse_prefault("record"), HYPR_LOAD_RECORD);
+	assert_int_equal(cli_parse_prefault(""), -EINVAL);
+	assert_int_equal(cli_parse_prefault("USED"), -EINVAL);
 }
 
 int main(void)
@@ -193,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_cli_numbers),
 		cmocka_unit_test(test_cli_lists),
 		cmocka_unit_test(test_cli_exit_codes),
+		cmocka_unit_test(test_cli_prefault),
 	};
 
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL) ? 1 : 0;

@@ -414,6 +414,40 @@ static int swap_all(struct kvm_hypr_swap *swap)
 	return 0;
 }
 
+/* A part that fails was built up to its middle; with EAGAIN all of it is lost. */
+static int prepare(struct kvm_hypr_prepare *arg)
+{
+	uint64_t pages = arg->size / 4096;
+
+	if (!(arg->flags & KVM_HYPR_PREPARE_RANGE)) {
+		fake_kvm.prepared |= 1u << arg->view;
+		return 0;
+	}
+	if (arg->gpa % 4096 || arg->size % 4096 || !arg->size ||
+	    fake_kvm.nr_parts == FAKE_PARTS) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (fake_kvm.part_errno && fake_kvm.nr_parts == fake_kvm.part_fails) {
+		errno = fake_kvm.part_errno;
+		fake_kvm.part_errno = 0;
+		pages /= 2;
+		arg->next_gpa = arg->gpa + pages * 4096;
+		arg->pages_mapped = pages;
+		if (errno == EAGAIN)
+			fake_kvm.nr_parts = 0;
+		else if (pages)
+			fake_kvm.part[fake_kvm.nr_parts++] = (struct kvm_hypr_prepare){
+				.view = arg->view, .gpa = arg->gpa, .size = pages * 4096 };
+		return -1;
+	}
+	arg->pages_mapped = pages;
+	arg->next_gpa = arg->gpa + arg->size;
+	fake_kvm.part[fake_kvm.nr_parts++] = *arg;
+	fake_kvm.prepared |= 1u << arg->view;
+	return 0;
+}
+
 static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 {
 	switch (request) {
@@ -430,8 +464,7 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_log(vm, arg);
 	case KVM_PREPARE_EPT_SWAP:
-		fake_kvm.prepared |= 1u << ((struct kvm_hypr_prepare *)arg)->view;
-		return 0;
+		return prepare(arg);
 	case KVM_HYPR_DISCARD_VIEW:
 		fake_kvm.prepared &= ~(1u << ((struct kvm_hypr_discard *)arg)->view);
 		return 0;
@@ -605,6 +638,12 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 	case PRE_FAULT:
 		((struct pre_fault *)arg)->gpa += ((struct pre_fault *)arg)->size;
 		((struct pre_fault *)arg)->size = 0;
+		return 0;
+	case KVM_GET_LAPIC:
+		*(struct kvm_lapic_state *)arg = vcpu->lapic;
+		return 0;
+	case KVM_SET_LAPIC:
+		vcpu->lapic = *(struct kvm_lapic_state *)arg;
 		return 0;
 	case KVM_GET_TSC_KHZ:
 		return 2400000;

@@ -17,12 +17,14 @@
 
 #define FAKE_VCPUS	2
 #define FAKE_VMS	16	/* that there may be at a time */
+#define FAKE_PARTS	4096
 
 struct fake_vcpu {
 	struct kvm_regs regs;
 	uint64_t tsc_offset;
 	uint64_t deadline;
 	uint64_t cr3;
+	struct kvm_lapic_state lapic;
 	bool up;		/* has said so in the control page */
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
@@ -35,6 +37,10 @@ struct fake_kvm {
 	unsigned int active;	/* view */
 	uint64_t generation;
 	unsigned int prepared;	/* bit for each view */
+	unsigned int nr_parts;	/* of views, prepared alone, in this order */
+	struct kvm_hypr_prepare part[FAKE_PARTS];
+	int part_errno;		/* of part number @part_fails, which is half done; once */
+	unsigned int part_fails;
 	unsigned int swaps;
 	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
 	unsigned int flags;	/* FAKE_* */

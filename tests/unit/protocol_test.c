@@ -49,6 +49,26 @@ static void test_request_is_understood(void **ctx)
 	assert_string_equal(r.view, "");
 	assert_int_equal(parse("{\"op\":\"compare\",\"file\":\"/a.vmo\",\"view\":\"A\"}", &r), 0);
 	assert_string_equal(r.view, "A");
+	assert_int_equal(parse("{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\",\"continue\":true,"
+			       "\"prefault\":\"used\"}", &r), 0);
+	assert_int_equal(r.flags, HYPR_LOAD_TIME_CONTINUE | HYPR_LOAD_PREFAULT_USED);
+	assert_int_equal(parse("{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\","
+			       "\"prefault\":\"record\"}", &r), 0);
+	assert_int_equal(r.flags, HYPR_LOAD_RECORD);
+	assert_int_equal(parse("{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\","
+			       "\"prefault\":\"all\"}", &r), 0);
+	assert_int_equal(r.flags, 0);
+	assert_int_equal(parse("{\"op\":\"working-set\"}", &r), 0);
+	assert_string_equal(r.file, "");
+	assert_int_equal(parse("{\"op\":\"working-set\",\"view\":\"A\",\"file\":\"/a.ws\","
+			       "\"replace\":true}", &r), 0);
+	assert_int_equal(r.flags, HYPR_SAVE_REPLACE);
+	assert_int_equal(parse("{\"op\":\"save\",\"file\":\"/a\",\"compress\":true,"
+			       "\"progress\":true}", &r), 0);
+	assert_int_equal(r.flags, HYPR_SAVE_COMPRESS);
+	assert_true(r.progress);
+	assert_int_equal(parse("{\"op\":\"save\",\"file\":\"/a\",\"progress\":false}", &r), 0);
+	assert_false(r.progress);
 }
 
 static void test_request_is_refused(void **ctx)
@@ -63,6 +83,11 @@ static void test_request_is_refused(void **ctx)
 		"{\"op\":\"reset\",\"view\":\"A\",\"force\":true}",
 		"{\"op\":\"compare\"}", "{\"op\":\"compare\",\"view\":\"A\"}",
 		"{\"op\":\"compare\",\"file\":\"a.vmo\"}",
+		"{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\",\"prefault\":\"some\"}",
+		"{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\",\"prefault\":true}",
+		"{\"op\":\"save\",\"file\":\"/a\",\"prefault\":\"used\"}",
+		"{\"op\":\"working-set\",\"file\":\"a.ws\"}",
+		"{\"op\":\"working-set\",\"compress\":true}",
 		"{\"op\":\"pause\",\"force\":true}", "\xff\xfe", "{\"op\":\"\xff\"}",
 	};
 	struct hypr_request r;

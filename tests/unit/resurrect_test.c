@@ -384,6 +384,50 @@ static void test_parent(void **ctx)
 	assert_int_equal(f->clone->active->mem[0x400000], 7);
 }
 
+/* An archive: it says what to do, and runs after that. */
+static void test_packed(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->file);
+	struct hypr_save_result r;
+	struct hypr_vmo *vmo;
+
+	f->vm->active->mem[0x300000] = 0x5a;
+	p.flags = HYPR_SAVE_COMPRESS;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
+	assert_true(r.file_bytes < r.pages_stored * 4096);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), -ENOEXEC);
+	assert_non_null(strstr(hypr_error(), "hypr vmo unpack"));
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), -ENOEXEC);
+	assert_non_null(strstr(hypr_error(), "a.vmo: packed"));
+	assert_non_null(strstr(hypr_error(), "hypr vmo unpack"));
+	assert_int_equal(fake_kvm.slots, 0);
+	assert_int_equal(hypr_vmo_open(f->file, &vmo), 0);
+	assert_int_equal(hypr_vmo_unpack(vmo, f->other, 0, NULL), 0);
+	hypr_vmo_close(vmo);
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(runs());
+}
+
+/* One that is layered on an archive names that one. */
+static void test_packed_parent(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_save_params p = params(f->file);
+
+	p.flags = HYPR_SAVE_COMPRESS;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+	p = params(f->other);
+	p.parent = f->file;
+	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+	end(f);
+	assert_int_equal(resurrect(f, f->other, 0), -ENOEXEC);
+	assert_non_null(strstr(hypr_error(), "a.vmo: packed"));
+}
+
 /* ---- the clock ----------------------------------------------------------- */
 
 static uint64_t guest_tsc(const struct hypr_state *state)
@@ -644,7 +688,7 @@ static void test_wrong_arguments(void **ctx)
 	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
 	struct hypr_save_params p = params(f->file);
 
-	p.flags = 2;
+	p.flags = 64;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EINVAL);
 	p.flags = 0;
 	p.path = NULL;
@@ -654,7 +698,9 @@ static void test_wrong_arguments(void **ctx)
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -EEXIST);
 	p.flags = HYPR_SAVE_REPLACE;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
-	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 4, NULL), -EINVAL);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 64, NULL), -EINVAL);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, HYPR_LOAD_PREFAULT_NONE |
+					HYPR_LOAD_PREFAULT_USED, NULL), -EINVAL);
 	assert_int_equal(hypr_view_load(f->vm, "boot", f->file, 0, NULL), -EEXIST);
 	assert_int_equal(files(f), 2);
 	end(f);
@@ -734,6 +780,8 @@ int main(void)
 		T(compare_with_layers_and_packed),
 		T(compare_refuses),
 		T(parent),
+		T(packed),
+		T(packed_parent),
 		T(time),
 		T(time_never_goes_back),
 		T(no_file),

@@ -35,6 +35,9 @@ static void test_texts(void **ctx)
 	(void)ctx;
 	assert_int_equal(sizeof(HYPR_VMO_MAGIC) - 1, 8);
 	assert_memory_equal(HYPR_VMO_MAGIC, "HYPRVMO\x1a", 8);
+	assert_int_equal(sizeof(HYPR_VMO_WS_MAGIC) - 1, 8);
+	assert_memory_equal(HYPR_VMO_WS_MAGIC, "HYPR-WS\x1a", 8);
+	assert_string_equal(HYPR_VMO_WS_SUFFIX, ".ws");
 	assert_string_equal(HYPR_VMO_SIGN_PREFIX, "HYPR VMO root 1\n");
 }
 

@@ -149,6 +149,30 @@ static void test_files_of_version_1_are_read(void **ctx)
 	check(FOLDER "/v1-packed.vmo", false, 1);
 }
 
+/* The working set beside a file goes before the one in it. */
+static void test_working_set_of_version_1_is_read(void **ctx)
+{
+	static const struct hypr_vmo_range wanted[] = { { 0, 2 }, { 12 * PAGE, 1 } };
+	struct hypr_vmo_range *range;
+	struct hypr_vmo *vmo;
+	size_t nr;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_open(FOLDER "/v1-child.vmo", &vmo), 0);
+	assert_int_equal(hypr_vmo_ws_read(vmo, &range, &nr), 0);
+	assert_int_equal(nr, 2);
+	assert_memory_equal(range, wanted, sizeof(wanted));
+	free(range);
+	hypr_vmo_close(vmo);
+	/* Of this one nothing was recorded later. */
+	assert_int_equal(hypr_vmo_open(FOLDER "/v1-base.vmo", &vmo), 0);
+	assert_int_equal(hypr_vmo_ws_read(vmo, &range, &nr), 0);
+	assert_int_equal(nr, 1);
+	assert_int_equal(range->gpa, 2 * PAGE);
+	free(range);
+	hypr_vmo_close(vmo);
+}
+
 static void assert_same_file(const char *name)
 {
 	uint8_t a[128 * 1024], b[128 * 1024];
@@ -188,6 +212,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_files_of_version_1_are_read),
+		T(test_working_set_of_version_1_is_read),
 		T(test_the_same_is_written_today),
 	};
 

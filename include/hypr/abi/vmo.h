@@ -86,7 +86,7 @@ struct hypr_vmo_header {
 #define HYPR_VMO_PAGE_DIGESTS		2	/* uint64_t[]: XXH3-64 of each page of DATA */
 #define HYPR_VMO_DATA			3	/* pages */
 #define HYPR_VMO_PARENT			4	/* file name of the parent, no NUL */
-#define HYPR_VMO_WORKING_SET		5	/* struct hypr_vmo_range[] */
+#define HYPR_VMO_WORKING_SET		5	/* struct hypr_vmo_range[]; see hypr_vmo_ws */
 #define HYPR_VMO_CHUNKS			6	/* struct hypr_vmo_chunks; packed files only */
 #define HYPR_VMO_VCPU			16	/* index: the vCPU */
 #define HYPR_VMO_CHIPS			17
@@ -137,7 +137,7 @@ struct hypr_vmo_run {
 	uint32_t reserved;
 };
 
-/** struct hypr_vmo_range - an entry of WORKING_SET: ascending, no two overlap */
+/** struct hypr_vmo_range - an entry of a working set: ascending, no two overlap */
 struct hypr_vmo_range {
 	uint64_t gpa;
 	uint64_t pages;
@@ -162,5 +162,38 @@ struct hypr_vmo_chunks {
 };
 
 #define HYPR_VMO_CHUNK_BYTES		(1u << 20)
+
+/*
+ * A recorded working set: a file beside the VMO, FILE.vmo.ws, and no part of it.
+ */
+#define HYPR_VMO_WS_MAGIC		"HYPR-WS\x1a"	/* 8 bytes, no NUL */
+#define HYPR_VMO_WS_VERSION		1
+#define HYPR_VMO_WS_HEADER_BYTES	128
+#define HYPR_VMO_WS_RANGES_MAX		(1u << 22)
+#define HYPR_VMO_WS_SUFFIX		".ws"
+
+/**
+ * struct hypr_vmo_ws - its header; struct hypr_vmo_range[nr_ranges] to the end follow
+ * @required, @optional: feature bits, as in a VMO; none are known
+ * @mem_bytes: of the VMO
+ * @pages: of all ranges
+ * @recorded_ns: Unix time
+ * @root: of the VMO that it belongs to
+ * @digest: BLAKE2b-256 of the whole file, with @digest zero
+ */
+struct hypr_vmo_ws {
+	uint8_t magic[8];
+	uint32_t version;
+	uint32_t header_bytes;
+	uint64_t required;
+	uint64_t optional;
+	uint64_t mem_bytes;
+	uint64_t pages;
+	uint64_t recorded_ns;
+	uint32_t nr_ranges;
+	uint32_t reserved;
+	uint8_t root[HYPR_VMO_DIGEST_BYTES];
+	uint8_t digest[HYPR_VMO_DIGEST_BYTES];
+};
 
 #endif /* HYPR_ABI_VMO_H */
