@@ -4,6 +4,7 @@
  * is swap.c; pause.c and state.c are its two halves.
  *
  * Locks, outermost first:
+ *	hypr_vm.gone_lock	vCPU threads that find no memory, one at a time
  *	hypr_vm.op_lock		operations on the VM, one at a time
  *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
  *	hypr_console.lock, hypr_rtc.lock
@@ -191,6 +192,7 @@ struct hypr_vm {
 	struct hypr_console console;
 	struct hypr_rtc rtc;
 
+	pthread_mutex_t gone_lock;
 	pthread_mutex_t op_lock;
 	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by number */
 	struct hypr_view *active;			/* op_lock */

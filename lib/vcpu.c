@@ -124,7 +124,11 @@ static void memory_gone(struct hypr_vcpu *vcpu)
 	char name[41] = "";
 	size_t len;
 
-	/* Not while an operation is under way: that waits for this thread. */
+	pthread_mutex_lock(&vm->gone_lock);
+	/*
+	 * Not while an operation is under way: it waits for this thread, and will
+	 * name the file itself.
+	 */
 	if (!pthread_mutex_trylock(&vm->op_lock)) {
 		if (hypr_view_is_on_file(vm->active))
 			vmo = hypr_vmo_truncated(vm->active->moment->vmo);
@@ -136,6 +140,7 @@ static void memory_gone(struct hypr_vcpu *vcpu)
 	}
 	hypr_vm_end(vm, true, "vCPU %u: KVM_RUN: EFAULT: memory is gone%s%s", vcpu->index,
 		    name[0] ? ", truncated in use: " : "", name);
+	pthread_mutex_unlock(&vm->gone_lock);
 }
 
 static void handle_exit(struct hypr_vcpu *vcpu)

@@ -563,8 +563,8 @@ static int vcpu_run(unsigned int i)
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
-		if (i == 0 && __atomic_load_n(&fake_kvm.run_errno, __ATOMIC_SEQ_CST)) {
-			errno = __atomic_exchange_n(&fake_kvm.run_errno, 0, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&fake_kvm.run_errno[i], __ATOMIC_SEQ_CST)) {
+			errno = __atomic_exchange_n(&fake_kvm.run_errno[i], 0, __ATOMIC_SEQ_CST);
 			return -1;
 		}
 		guest_step(i);

@@ -52,7 +52,7 @@ struct fake_kvm {
 	uint16_t port;		/* KVM_EXIT_IO: what is written where */
 	uint32_t value;
 	uint64_t gpa;		/* KVM_EXIT_MMIO: where a write goes to */
-	int run_errno;		/* of vCPU 0's next KVM_RUN, once */
+	int run_errno[FAKE_VCPUS];	/* of its next KVM_RUN, once */
 	unsigned int slots;	/* memory slots that there are */
 	unsigned int logging;	/* of them, those that log dirty pages */
 	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */

@@ -266,17 +266,39 @@ static void test_parent(void **ctx)
 	assert_gone(p);
 }
 
-static void test_a_vcpu_ends_the_vm(void **ctx)
+static void assert_ends(struct played *p, unsigned int vcpus, const char *file)
 {
 	struct hypr_vm_info info;
-	struct played *p = *ctx;
+	unsigned int i;
 
-	truncated(p);
-	__atomic_store_n(&fake_kvm.run_errno, EFAULT, __ATOMIC_SEQ_CST);
+	assert_int_equal(truncate(file, 0), 0);
+	for (i = 0; i < vcpus; i++)
+		__atomic_store_n(&fake_kvm.run_errno[i], EFAULT, __ATOMIC_SEQ_CST);
 	assert_int_equal(hypr_vm_wait(p->vm, 10000), -EIO);
 	hypr_vm_info(p->vm, &info);
-	assert_non_null(strstr(info.end_reason, "EFAULT: memory is gone, truncated in use: "));
-	assert_non_null(strstr(info.end_reason, p->file + strlen(p->dir)));
+	if (!strstr(info.end_reason, "EFAULT: memory is gone, truncated in use: ") ||
+	    !strstr(info.end_reason, file + strlen(p->dir)))
+		fail_msg("%s", info.end_reason);
+}
+
+static void test_a_vcpu_ends_the_vm(void **ctx)
+{
+	assert_ends(*ctx, 1, ((struct played *)*ctx)->file);
+}
+
+/* At the same time: the one that comes first knows the file, whichever it is. */
+static void test_both_vcpus_end_the_vm(void **ctx)
+{
+	struct played *p = *ctx;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		played_end(p);
+		played_start(p, 0);
+		played_save(p, p->other);
+		assert_int_equal(played_resurrect(p, p->other, 0), 0);
+		assert_ends(p, 2, p->other);
+	}
 }
 
 static void test_efault_of_another_cause(void **ctx)
@@ -284,7 +306,7 @@ static void test_efault_of_another_cause(void **ctx)
 	struct hypr_vm_info info;
 	struct played *p = *ctx;
 
-	__atomic_store_n(&fake_kvm.run_errno, EFAULT, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&fake_kvm.run_errno[0], EFAULT, __ATOMIC_SEQ_CST);
 	assert_int_equal(hypr_vm_wait(p->vm, 10000), -EIO);
 	hypr_vm_info(p->vm, &info);
 	assert_string_equal(info.end_reason, "vCPU 0: KVM_RUN: EFAULT: memory is gone");
@@ -309,6 +331,7 @@ int main(void)
 		T(prepare),
 		T(parent),
 		T(a_vcpu_ends_the_vm),
+		T(both_vcpus_end_the_vm),
 		T(efault_of_another_cause),
 	};
 
