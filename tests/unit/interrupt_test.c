@@ -478,11 +478,12 @@ static void test_killed_snapshots(void **ctx)
 /* What comes before an answer, and only for who asked. */
 static int note(void *arg, uint64_t done, uint64_t total)
 {
-	uint64_t *last = arg;
+	uint64_t *last = arg, part = total ? done * 1000 / total : 0;
 
+	/* The unit may be another one from line to line, what it comes to is not. */
 	assert_true(done <= total);
-	assert_true(done >= last[0]);
-	last[0] = done;
+	assert_true(part >= last[0]);
+	last[0] = part;
 	last[1] += total != 0;
 	return 0;
 }
