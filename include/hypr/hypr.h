@@ -68,7 +68,7 @@ const char *hypr_version(void);
 /**
  * hypr_progress_fn - how far a long operation is
  * @arg: as given to hypr_progress_set()
- * @done, @total: in any unit; both 0 when it cannot be told
+ * @done, @total: in any unit, which may change; both 0 when it cannot be told
  *
  * Called often, on the thread of the operation; must not call into libhypr.
  * Return: 0 to go on.  Anything else ends the operation, which then returns
