@@ -153,7 +153,7 @@ done
 
 # A file that is truncated under a VM that runs from it.
 expect 0 "pages" "a file for that" hypr vmo flatten $dir/b.vmo $dir/t.vmo
-expect_line 0 "runs" "resurrect it" hypr resurrect $dir/t.vmo --name vm4 --pin 1,2 --detach
+expect_line 0 "runs" "resurrect it" hypr resurrect $dir/t.vmo --engine "$engine" --name vm4 --pin 1,2 --detach
 check "it goes on" wait_for 30 goes_on vm4 2
 expect 0 "view K" "a view of its own memory" hypr snapshot vm4 K
 expect 0 "paused" "pause" hypr pause vm4
@@ -172,7 +172,7 @@ check "it goes on in the other view" wait_for 30 goes_on vm4 $(($(reports vm4) +
 check "every check of the guest was right" all_right vm4
 expect 0 "stopped" "stop" hypr stop vm4
 expect 0 "pages" "the file once more" hypr vmo flatten $dir/b.vmo $dir/t.vmo --force
-expect_line 0 "runs" "resurrect it again" hypr resurrect $dir/t.vmo --name vm4 --pin 1,2 --detach
+expect_line 0 "runs" "resurrect it again" hypr resurrect $dir/t.vmo --engine "$engine" --name vm4 --pin 1,2 --detach
 check "it goes on" wait_for 30 goes_on vm4 2
 : >$dir/t.vmo
 check "truncated while it runs: it ends, and says why" wait_for 30 \
@@ -183,7 +183,7 @@ rm $dir/t.vmo
 # Memory that the guest may not write.
 check "a file whose kernel text is read-only" \
 	/tests/rig/vmo-readonly $dir/a.vmo $dir/ro.vmo 0x200000 0x240000
-expect_line 0 "runs" "resurrect it" hypr resurrect $dir/ro.vmo --name vm5 --pin 1,2 --detach
+expect_line 0 "runs" "resurrect it" hypr resurrect $dir/ro.vmo --engine "$engine" --name vm5 --pin 1,2 --detach
 check "it goes on" wait_for 30 goes_on vm5 2
 expect 0 "precopy" "a view of it" hypr snapshot vm5 A
 expect 0 "boot -> A" "swap to it" hypr swap vm5 A
@@ -194,7 +194,7 @@ expect 0 "stopped" "stop" hypr stop vm5
 rm $dir/ro.vmo
 check "a file whose memory is read-only from 5 MiB on" \
 	/tests/rig/vmo-readonly $dir/a.vmo $dir/ro.vmo 0x500000 0x1000000
-hypr resurrect $dir/ro.vmo --name vm5 --pin 1,2 --detach >$out 2>&1
+hypr resurrect $dir/ro.vmo --engine "$engine" --name vm5 --pin 1,2 --detach >$out 2>&1
 check "a write ends the VM, which says where" wait_for 30 \
 	grep -q "vm5 (ept-swap) ended: vCPU .: write to read-only memory at GPA 0x" "$(log vm5)"
 check "nothing of it is left" wait_for 10 nothing_left
