@@ -102,8 +102,10 @@ static int create_vm(void)
 static void close_vm(unsigned int vm)
 {
 	fake_kvm.vms &= ~(1u << vm);
+	pthread_mutex_lock(&slot_lock);
 	memset(slots[vm], 0, sizeof(slots[vm]));
 	count_slots();
+	pthread_mutex_unlock(&slot_lock);
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -563,8 +565,9 @@ static int vcpu_run(unsigned int i)
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
-		if (__atomic_load_n(&fake_kvm.run_errno[i], __ATOMIC_SEQ_CST)) {
-			errno = __atomic_exchange_n(&fake_kvm.run_errno[i], 0, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&fake_kvm.run_errno[i % FAKE_VCPUS], __ATOMIC_SEQ_CST)) {
+			errno = __atomic_exchange_n(&fake_kvm.run_errno[i % FAKE_VCPUS], 0,
+						    __ATOMIC_SEQ_CST);
 			return -1;
 		}
 		guest_step(i);
