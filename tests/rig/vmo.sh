@@ -176,7 +176,7 @@ expect_line 0 "runs" "resurrect it again" hypr resurrect $dir/t.vmo --engine "$e
 check "it goes on" wait_for 30 goes_on vm4 2
 : >$dir/t.vmo
 check "truncated while it runs: it ends, and says why" wait_for 30 \
-	grep -q "vm4 (ept-swap) ended: vCPU .: KVM_RUN: EFAULT: memory is gone, truncated in use: .*t.vmo" "$(log vm4)"
+	grep -q "vm4 ($engine) ended: vCPU .: KVM_RUN: EFAULT: memory is gone, truncated in use: .*t.vmo" "$(log vm4)"
 check "nothing of it is left" wait_for 10 nothing_left
 rm $dir/t.vmo
 
@@ -196,7 +196,7 @@ check "a file whose memory is read-only from 5 MiB on" \
 	/tests/rig/vmo-readonly $dir/a.vmo $dir/ro.vmo 0x500000 0x1000000
 hypr resurrect $dir/ro.vmo --engine "$engine" --name vm5 --pin 1,2 --detach >$out 2>&1
 check "a write ends the VM, which says where" wait_for 30 \
-	grep -q "vm5 (ept-swap) ended: vCPU .: write to read-only memory at GPA 0x" "$(log vm5)"
+	grep -q "vm5 ($engine) ended: vCPU .: write to read-only memory at GPA 0x" "$(log vm5)"
 check "nothing of it is left" wait_for 10 nothing_left
 rm $dir/ro.vmo
 
