@@ -4,7 +4,8 @@
 # between "HYPR-TAP-BEGIN name" and "HYPR-TAP-END status".  A result that the
 # plan promised and that did not come, a status that says otherwise than the
 # results, and a program without an end are failures too.  Prints one line
-# "COUNT passed failed skipped" and a line "FAIL name: what" for each failure.
+# "COUNT passed failed skipped" and a line "FAIL name: what" for each failure,
+# with what the program says of it: a comment before the result or after it.
 
 function fail(what)
 {
@@ -12,8 +13,17 @@ function fail(what)
 	print "FAIL " name ": " what
 }
 
+# A failed test's line, held back until it is known what is said of it.
+function tell_failed(why)
+{
+	if (held != "")
+		print "FAIL " held (why == "" ? "" : ": " why)
+	held = ""
+}
+
 function program_end(status,    seen)
 {
+	tell_failed("")
 	if (name == "")
 		return
 	seen = ok + bad + skip
@@ -41,12 +51,19 @@ function program_end(status,    seen)
 /^HYPR-TAP-BEGIN / {
 	program_end("")
 	name = substr($0, 16)
-	plan = ""
+	plan = said = ""
 	ok = bad = skip = skip_all = 0
 	next
 }
 /^HYPR-TAP-END / { program_end($2); next }
 name == "" { next }
+/^# / {
+	said = substr($0, 3)
+	if (held != "")
+		tell_failed(said)
+	next
+}
+{ tell_failed("") }
 /^1\.\.[0-9]+/ {
 	# A cmocka program with several groups prints a plan for each.
 	plan = plan + substr($1, 4)
@@ -59,6 +76,7 @@ name == "" { next }
 		skip++
 	else
 		ok++
+	said = ""
 	next
 }
 # So cmocka says that a test was skipped.
@@ -66,7 +84,10 @@ name == "" { next }
 /^not ok / {
 	bad++
 	failed++
-	print "FAIL " name ": " substr($0, 8)
+	held = name ": " substr($0, 8)
+	if (said != "")
+		tell_failed(said)
+	said = ""
 	next
 }
 

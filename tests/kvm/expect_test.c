@@ -17,7 +17,7 @@ static struct kvm_hypr_swap swap_from(unsigned int from, unsigned int to)
 		.view = to,
 		.flags = KVM_EPT_SWAP_EXPECT | KVM_EPT_SWAP_FORCE,
 		.expected_view = from,
-		.timeout_ns = WAIT_NS,
+		.timeout_ns = SWAP_WAIT_NS,
 	};
 }
 

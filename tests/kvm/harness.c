@@ -314,7 +314,7 @@ struct kvm_hypr_swap vm_commit(struct vm *vm, unsigned int view, uint32_t flags)
 	struct kvm_hypr_swap swap = {
 		.view = view,
 		.flags = flags,
-		.timeout_ns = 5000000000ull,
+		.timeout_ns = SWAP_WAIT_NS,
 	};
 
 	OK(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap));

@@ -108,7 +108,7 @@ static void swap_against(int nr_vcpus, unsigned int hostile)
 		if (ret && ret != -EAGAIN && ret != -EBUSY)
 			FAIL("swap %u with flags %#x gives %d", i, swap.flags, ret);
 		/* The deadline counts for pause and commit each. */
-		CHECK(now_ns() - start < WAIT_NS);
+		CHECK(now_ns() - start < SWAP_WAIT_NS);
 		CHECK_EQ(swap.old_view, active);
 		if (!ret)
 			active = swap.view;

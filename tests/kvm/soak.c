@@ -306,7 +306,7 @@ static void swap_to(struct soak *soak, unsigned int view)
 	struct kvm_hypr_swap swap = {
 		.view = view,
 		.flags = ways[tap_random() % 4],
-		.timeout_ns = WAIT_NS,
+		.timeout_ns = SWAP_WAIT_NS,
 	};
 	int ret;
 

@@ -112,7 +112,7 @@ static void test_pauses(void)
 	vcpu_do(vcpu, GUEST_ONLINE, 0, 0, 0);
 	for (i = 0; i < 10; i++) {
 		swap.view = i % 2 ? B : A;
-		swap.timeout_ns = WAIT_NS;
+		swap.timeout_ns = SWAP_WAIT_NS;
 		OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap));
 		CHECK_EQ(swap.forced, 0);
 		sum += swap.pause_cycles;

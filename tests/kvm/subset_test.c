@@ -44,7 +44,7 @@ static int try_subset(struct vm *vm, unsigned int view, uint64_t mask,
 		.view = view,
 		.flags = flags | KVM_EPT_SWAP_VCPUS,
 		.vcpu_mask = mask,
-		.timeout_ns = WAIT_NS,
+		.timeout_ns = SWAP_WAIT_NS,
 	};
 
 	return try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap);
@@ -57,7 +57,7 @@ static struct kvm_hypr_swap subset(struct vm *vm, unsigned int view,
 		.view = view,
 		.flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_VCPUS,
 		.vcpu_mask = mask,
-		.timeout_ns = WAIT_NS,
+		.timeout_ns = SWAP_WAIT_NS,
 	};
 
 	OK(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap));

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAP_DEADLINE_S	60
+#define TAP_DEADLINE_S	120
 
 /**
  * struct test - one behaviour

@@ -6,7 +6,7 @@
 status=0
 for name in guest cap control errno eptp npt swap busy discard prepare isolation \
 	    pv semantics; do
-	tap-run 60 "/tests/kvm/${name}_test" || status=1
+	tap-run 300 "/tests/kvm/${name}_test" || status=1
 done
-tap-run 120 /tests/rig/amd_guest.sh || status=1
+tap-run 300 /tests/rig/amd_guest.sh || status=1
 exit $status
