@@ -6,39 +6,23 @@
  */
 #include "unit.h"
 
-#include <asm/bootparam.h>
-#include <fcntl.h>
 #include <pthread.h>
 
+#include "fake_kernel.h"
 #include "fake_kvm.h"
 #include "hypr/hypr.h"
 
-#define KERNEL_BYTES	(5 * 512 + 4096)
-
 static char kernel_path[] = "/tmp/hypr-engine-XXXXXX";
 
-/* The smallest file that counts as a kernel. */
 static int group_setup(void **ctx)
 {
-	static uint8_t kernel[KERNEL_BYTES];
-	struct setup_header *hdr = (struct setup_header *)(kernel + 0x1f1);
 	int fd = mkstemp(kernel_path);
 
 	(void)ctx;
-	kernel[0x201] = 0x6a;
-	hdr->setup_sects = 4;
-	hdr->boot_flag = 0xaa55;
-	hdr->header = 0x53726448;
-	hdr->version = 0x020f;
-	hdr->loadflags = LOADED_HIGH;
-	hdr->xloadflags = XLF_KERNEL_64;
-	hdr->cmdline_size = 255;
-	hdr->pref_address = 0x200000;
-	hdr->init_size = 0x10000;
-	hdr->initrd_addr_max = 0x7fffffff;
-	if (fd < 0 || write(fd, kernel, sizeof(kernel)) != sizeof(kernel))
+	if (fd < 0 || close(fd) || unlink(kernel_path))
 		return -1;
-	return close(fd);
+	fake_kernel_write(kernel_path);
+	return 0;
 }
 
 static int group_teardown(void **ctx)

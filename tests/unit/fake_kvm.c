@@ -66,6 +66,24 @@ void fake_kvm_reset(void)
 	two_calls = false;
 }
 
+uint64_t fake_kvm_count(unsigned int vcpu)
+{
+	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
+}
+
+bool fake_kvm_runs(void)
+{
+	uint64_t was[FAKE_VCPUS] = { fake_kvm_count(0), fake_kvm_count(1) };
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		if (fake_kvm_count(0) > was[0] && fake_kvm_count(1) > was[1])
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 unsigned int fake_kvm_vcpus_of(int vm_fd)
 {
 	return vm_of[vm_fd] * FAKE_VCPUS;

@@ -73,6 +73,12 @@ extern struct fake_kvm fake_kvm;
 
 void fake_kvm_reset(void);
 
+/* How far a vCPU of the first VM has counted. */
+uint64_t fake_kvm_count(unsigned int vcpu);
+
+/* Until both have counted on; false when they do not within five seconds. */
+bool fake_kvm_runs(void);
+
 /* The first of its vCPUs in fake_kvm.vcpu. */
 unsigned int fake_kvm_vcpus_of(int vm_fd);
 

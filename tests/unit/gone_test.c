@@ -40,7 +40,7 @@ static void assert_said(struct played *p, const char *words)
 static void assert_gone(struct played *p)
 {
 	assert_said(p, "truncated while in use");
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_string_equal(p->vm->active->name, "boot");
 	assert_int_equal(fake_kvm.logging, 0);
 }
@@ -67,7 +67,7 @@ static void test_verify_while_paused(void **ctx)
 	truncated(p);
 	assert_int_equal(hypr_view_verify(p->vm, "boot", &r), -EBADMSG);
 	assert_int_equal(hypr_vm_resume(p->vm), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 static void test_reset(void **ctx)
@@ -101,7 +101,7 @@ static void test_reset_changes_nothing(void **ctx)
 	assert_non_null(strstr(hypr_error(), p->other));
 	for (i = 0; i < 200; i++)
 		assert_int_equal(p->vm->active->mem[MARK_GPA + i * PAGE], 1);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* In the middle of writing it back: what is left is neither the one nor the other. */
@@ -136,9 +136,9 @@ static void test_reset_of_another_view_under_way(void **ctx)
 	resetting = p->vm->view[0];
 	played_on_pread = truncate_then;
 	assert_int_equal(hypr_view_reset(p->vm, "boot", NULL), -EBADMSG);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_swap(p->vm, "boot", 0, NULL), -EBADMSG);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 static int save(struct played *p, const char *view)
@@ -228,10 +228,10 @@ static void test_swap(void **ctx)
 	assert_gone(p);
 	/* From such a view to one that is whole. */
 	assert_int_equal(hypr_view_swap(p->vm, "B", 0, NULL), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_swap(p->vm, "boot", 0, NULL), -EBADMSG);
 	assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 static void test_prepare(void **ctx)
@@ -246,7 +246,7 @@ static void test_prepare(void **ctx)
 	assert_gone(p);
 	assert_false(view->prepared);
 	assert_int_equal(hypr_view_load(p->vm, "B", p->file, 0, NULL), -ENOEXEC);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* The layer that lacks it is named, not the one on top. */

@@ -342,24 +342,6 @@ static void test_no_terminal(void **ctx)
 
 /* ---- a VM ------------------------------------------------------------------ */
 
-static uint64_t steps(void)
-{
-	return __atomic_load_n(&fake_kvm.vcpu[0].regs.rax, __ATOMIC_SEQ_CST);
-}
-
-static bool runs(void)
-{
-	uint64_t was = steps();
-	int i;
-
-	for (i = 0; i < 5000; i++) {
-		if (steps() > was)
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
 static struct hypr_server *server;
 
 static struct hypr_vm *make_vm(void)
@@ -378,7 +360,7 @@ static struct hypr_vm *make_vm(void)
 	fill(vm->active->mem + (2 << 20), 13 << 20);
 	assert_int_equal(hypr_server_start(vm, &server), 0);
 	assert_int_equal(hypr_vm_start(vm), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	return vm;
 }
 
@@ -421,7 +403,7 @@ static void test_interrupted_snapshots(void **ctx)
 
 		code = run_for(which ? packed : plain,
 			       next_random() % (whole_us[which] * 5 / 4), any_signal());
-		assert_true(runs());
+		assert_true(fake_kvm_runs());
 		if (code == 0) {
 			check_whole(out);
 			done++;
@@ -469,7 +451,7 @@ static void test_killed_snapshots(void **ctx)
 			none++;
 		}
 		assert_int_equal(files(), before);
-		assert_true(runs());
+		assert_true(fake_kvm_runs());
 	}
 	print_message("# %d whole, %d not there\n", whole, none);
 	assert_true(none > 0);

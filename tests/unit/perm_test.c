@@ -104,7 +104,7 @@ static void test_slots(void **ctx)
 	assert_slots(0);
 	assert_false(fake_kvm_write(0x200000, 1));
 	assert_true(fake_kvm_write(0x210000, 1));
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* As a view beside another that may write everything. */
@@ -145,7 +145,7 @@ static void test_a_write_to_nowhere(void **ctx)
 	start(p);
 	fake_kvm.gpa = HYPR_MEM_MIN_BYTES;
 	__atomic_store_n(&fake_kvm.exit_reason, KVM_EXIT_MMIO, __ATOMIC_SEQ_CST);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_vm_wait(p->vm, 0), -ETIMEDOUT);
 }
 
@@ -189,7 +189,7 @@ static void test_they_go_into_files_and_views(void **ctx)
 	assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), 0);
 	assert_slots(2);
 	assert_int_equal(hypr_view_swap(p->vm, "A", 0, NULL), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(save(p, NULL), 0);
 	assert_perms(p->other);
 	assert_int_equal(hypr_view_reset(p->vm, "A", NULL), 0);
@@ -227,7 +227,7 @@ static void test_too_many_pieces(void **ctx)
 	assert_int_equal(hypr_view_load(p->vm, "A", p->file, 0, NULL), -EOPNOTSUPP);
 	assert_non_null(strstr(hypr_error(), p->file));
 	assert_non_null(strstr(hypr_error(), "more than 500 memory slots"));
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* Neither is it logged, nor does the log of others suffer. */
@@ -243,7 +243,7 @@ static void test_snapshot_beside_read_only_memory(void **ctx)
 		assert_int_equal(hypr_view_snapshot(p->vm, "A", &r), 0);
 		assert_int_equal(r.copy, HYPR_COPY_PRECOPY);
 		assert_int_equal(fake_kvm.logging, 0);
-		assert_true(played_runs());
+		assert_true(fake_kvm_runs());
 		assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
 	}
 }

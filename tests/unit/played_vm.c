@@ -2,7 +2,7 @@
 /* A VM on the KVM that is played; see played_vm.h. */
 #include "played_vm.h"
 
-#include <fcntl.h>
+#include "fake_kernel.h"
 
 void (*played_on_pread)(const uint8_t *buf);
 
@@ -14,45 +14,6 @@ ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset)
 	if (played_on_pread)
 		played_on_pread(buf);
 	return __real_pread(fd, buf, bytes, offset);
-}
-
-/* The smallest file that counts as a kernel. */
-static void write_kernel(const char *path)
-{
-	static uint8_t kernel[5 * 512 + 4096];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-
-	kernel[0x201] = 0x6a;
-	kernel[0x1f1] = 4;
-	memcpy(kernel + 0x1fe, "\x55\xaa", 2);
-	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
-	kernel[0x211] = 1;
-	kernel[0x236] = 1;
-	memcpy(kernel + 0x22c, "\xff\xff\xff\x7f", 4);
-	memcpy(kernel + 0x238, "\xff\x00\x00\x00", 4);
-	memcpy(kernel + 0x258, "\x00\x00\x20\x00", 4);
-	memcpy(kernel + 0x260, "\x00\x00\x01\x00", 4);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, kernel, sizeof(kernel)), sizeof(kernel));
-	close(fd);
-}
-
-uint64_t played_count(unsigned int vcpu)
-{
-	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
-}
-
-bool played_runs(void)
-{
-	uint64_t was[FAKE_VCPUS] = { played_count(0), played_count(1) };
-	int i;
-
-	for (i = 0; i < 5000; i++) {
-		if (played_count(0) > was[0] && played_count(1) > was[1])
-			return true;
-		usleep(1000);
-	}
-	return false;
 }
 
 void played_start(struct played *p, unsigned int flags)
@@ -67,7 +28,7 @@ void played_start(struct played *p, unsigned int flags)
 	c.pause_timeout_ms = 200;
 	assert_int_equal(hypr_vm_create(&c, &p->vm), 0);
 	assert_int_equal(hypr_vm_start(p->vm), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 void played_end(struct played *p)
@@ -92,7 +53,7 @@ int played_resurrect(struct played *p, const char *path, unsigned int flags)
 	if (ret)
 		return ret;
 	assert_int_equal(hypr_vm_start(p->vm), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	return 0;
 }
 
@@ -114,7 +75,7 @@ int played_setup(void **ctx)
 	snprintf(p->file, sizeof(p->file), "%s/a.vmo", p->dir);
 	snprintf(p->other, sizeof(p->other), "%s/b.vmo", p->dir);
 	snprintf(p->kernel, sizeof(p->kernel), "%s/kernel", p->dir);
-	write_kernel(p->kernel);
+	fake_kernel_write(p->kernel);
 	played_start(p, 0);
 	*ctx = p;
 	return 0;

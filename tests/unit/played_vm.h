@@ -37,9 +37,4 @@ int played_resurrect(struct played *p, const char *path, unsigned int flags);
 /** played_save() - the active view's moment into a file */
 void played_save(struct played *p, const char *path);
 
-uint64_t played_count(unsigned int vcpu);
-
-/** played_runs() - until both vCPUs have gone on; false after five seconds */
-bool played_runs(void);
-
 #endif /* TESTS_UNIT_PLAYED_VM_H */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "fake_kernel.h"
 #include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
@@ -26,45 +27,6 @@ struct fixture {
 	struct hypr_vm *clone;
 };
 
-/* The smallest file that counts as a kernel. */
-static void write_kernel(const char *path)
-{
-	static uint8_t kernel[5 * 512 + 4096];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-
-	kernel[0x201] = 0x6a;
-	kernel[0x1f1] = 4;
-	memcpy(kernel + 0x1fe, "\x55\xaa", 2);
-	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
-	kernel[0x211] = 1;
-	kernel[0x236] = 1;
-	memcpy(kernel + 0x22c, "\xff\xff\xff\x7f", 4);
-	memcpy(kernel + 0x238, "\xff\x00\x00\x00", 4);
-	memcpy(kernel + 0x258, "\x00\x00\x20\x00", 4);
-	memcpy(kernel + 0x260, "\x00\x00\x01\x00", 4);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, kernel, sizeof(kernel)), sizeof(kernel));
-	close(fd);
-}
-
-static uint64_t count(unsigned int vcpu)
-{
-	return __atomic_load_n(&fake_kvm.vcpu[vcpu].regs.rax, __ATOMIC_SEQ_CST);
-}
-
-static bool runs(void)
-{
-	uint64_t was[FAKE_VCPUS] = { count(0), count(1) };
-	int i;
-
-	for (i = 0; i < 5000; i++) {
-		if (count(0) > was[0] && count(1) > was[1])
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
 static int setup(void **ctx)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -76,14 +38,14 @@ static int setup(void **ctx)
 	snprintf(f->file, sizeof(f->file), "%s/a.vmo", f->dir);
 	snprintf(f->other, sizeof(f->other), "%s/b.vmo", f->dir);
 	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
-	write_kernel(f->kernel);
+	fake_kernel_write(f->kernel);
 	c.name = "vm1";
 	c.kernel = f->kernel;
 	c.vcpus = FAKE_VCPUS;
 	c.pause_timeout_ms = 200;
 	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
 	assert_int_equal(hypr_vm_start(f->vm), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	*ctx = f;
 	return 0;
 }
@@ -157,7 +119,7 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	f->vm->active->mem[0x300000] = 0x5a;
 	f->vm->control->boot_id[0] = 77;
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
-	at = count(0);
+	at = fake_kvm_count(0);
 	generation = f->vm->control->generation;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
 	assert_true(r.pages_stored >= 2);
@@ -173,9 +135,9 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	assert_true(f->clone->control->generation != generation);
 	assert_int_equal(fake_kvm.prepared, 1);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
-	assert_true(runs());
-	assert_true(count(0) > at);
-	assert_true(count(0) < at + 60000);
+	assert_true(fake_kvm_runs());
+	assert_true(fake_kvm_count(0) > at);
+	assert_true(fake_kvm_count(0) < at + 60000);
 }
 
 static void test_clones_have_generations_of_their_own(void **ctx)
@@ -204,7 +166,7 @@ static void test_reset_goes_back_to_the_file(void **ctx)
 	end(f);
 	assert_int_equal(resurrect(f, f->file, 0), 0);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	f->clone->active->mem[0x300000] = 1;
 	f->clone->active->mem[0x400000] = 1;
 	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
@@ -214,7 +176,7 @@ static void test_reset_goes_back_to_the_file(void **ctx)
 	assert_int_equal(f->clone->active->mem[0x400000], 0);
 	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
 	assert_int_equal(v.pages_mismatched, 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 }
 
 static void test_prefault_none(void **ctx)
@@ -226,7 +188,7 @@ static void test_prefault_none(void **ctx)
 	assert_int_equal(resurrect(f, f->file, HYPR_LOAD_PREFAULT_NONE), 0);
 	assert_int_equal(fake_kvm.prepared, 0);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 }
 
 static void test_a_view_of_the_same_vm(void **ctx)
@@ -239,19 +201,19 @@ static void test_a_view_of_the_same_vm(void **ctx)
 
 	f->vm->active->mem[0x300000] = 0x5a;
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
-	at = count(1);
+	at = fake_kvm_count(1);
 	save(f, f->file);
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 	f->vm->active->mem[0x300000] = 1;
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_load(f->vm, "old", f->file, 0, &r), 0);
 	assert_int_equal(r.view, 2);
 	assert_true(r.pages_stored >= 2 && r.pages_stored < 100);
 	assert_int_equal(hypr_view_swap(f->vm, "old", 0, NULL), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	hypr_vm_info(f->vm, &vm);
 	assert_string_equal(vm.active_view, "old");
-	assert_true(count(1) > at);
+	assert_true(fake_kvm_count(1) > at);
 	assert_int_equal(f->vm->active->mem[0x300000], 0x5a);
 	assert_int_equal(hypr_view_list(f->vm, info, 4), 2);
 	assert_int_equal(info[1].has_moment, 1);
@@ -307,7 +269,7 @@ static void test_compare(void **ctx)
 	assert_int_equal(r.range[0].start, 0x300000);
 	assert_int_equal(r.range[0].end, 0x302000);
 	assert_int_equal(r.range[1].start, 0x800000);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_compare(f->vm, "A", f->file, &r), 0);
 	assert_int_equal(r.pages_mismatched, 0);
 	assert_int_equal(r.view, 2);
@@ -338,7 +300,7 @@ static void test_compare_with_layers_and_packed(void **ctx)
 	hypr_vmo_close(vmo);
 	assert_int_equal(hypr_view_compare(f->vm, NULL, f->other, &r), 0);
 	assert_int_equal(r.pages_mismatched, 1);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 }
 
 static void test_compare_refuses(void **ctx)
@@ -360,7 +322,7 @@ static void test_compare_refuses(void **ctx)
 	hypr_vmo_writer_destroy(writer);
 	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), -EINVAL);
 	assert_non_null(strstr(hypr_error(), "32 MiB, where the VM has 16"));
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_vm_stop(f->vm), 0);
 	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), -ESHUTDOWN);
 }
@@ -409,7 +371,7 @@ static void test_packed(void **ctx)
 	assert_int_equal(resurrect(f, f->other, 0), 0);
 	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* One that is layered on an archive names that one. */
@@ -488,7 +450,7 @@ static void test_no_file(void **ctx)
 
 	end(f);
 	refused(f, -ENOENT, "No such file");
-	write_kernel(f->file);
+	fake_kernel_write(f->file);
 	refused(f, -ENOEXEC, "");
 }
 
@@ -563,7 +525,7 @@ static void test_sections_that_are_missing(void **ctx)
 		c.vcpus = FAKE_VCPUS;
 		assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
 		assert_int_equal(hypr_vm_start(f->vm), 0);
-		assert_true(runs());
+		assert_true(fake_kvm_runs());
 	}
 }
 
@@ -740,7 +702,7 @@ static void test_each_ioctl_fails(void **ctx)
 			ret = hypr_vm_start(f->clone);
 		failed += ret != 0;
 		if (!ret)
-			assert_true(runs());
+			assert_true(fake_kvm_runs());
 		ret = fake_kvm.ioctls < n;
 		fake_kvm.fail_at = 0;
 		hypr_vm_destroy(f->clone);
@@ -759,11 +721,11 @@ static void test_full_disk(void **ctx)
 	struct hypr_save_params p = params("/dev/full/x.vmo");
 
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -ENOTDIR);
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 	p.path = "/nowhere/at/all.vmo";
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), -ENOENT);
 	assert_non_null(strstr(hypr_error(), "/nowhere"));
-	assert_true(runs());
+	assert_true(fake_kvm_runs());
 }
 
 int main(void)

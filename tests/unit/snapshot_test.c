@@ -51,13 +51,13 @@ static void assert_consistent(const struct hypr_moment *moment)
 /* Until vCPU 0 has written each of its pages. */
 static void let_write(unsigned int pages)
 {
-	uint64_t was = played_count(0);
+	uint64_t was = fake_kvm_count(0);
 	int i;
 
 	__atomic_store_n(&fake_kvm.writes, pages, __ATOMIC_SEQ_CST);
-	for (i = 0; i < 5000 && played_count(0) < was + 2 * FAKE_WRITTEN_PAGES; i++)
+	for (i = 0; i < 5000 && fake_kvm_count(0) < was + 2 * FAKE_WRITTEN_PAGES; i++)
 		usleep(1000);
-	assert_true(played_count(0) >= was + 2 * FAKE_WRITTEN_PAGES);
+	assert_true(fake_kvm_count(0) >= was + 2 * FAKE_WRITTEN_PAGES);
 }
 
 static void snapshots_are_consistent(struct played *p, int copy)
@@ -81,7 +81,7 @@ static void snapshots_are_consistent(struct played *p, int copy)
 			assert_int_equal(r.pages_precopied, 0);
 			assert_int_equal(r.pages_in_pause, ALL_PAGES);
 		}
-		assert_true(played_runs());
+		assert_true(fake_kvm_runs());
 		assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
 	}
 }
@@ -127,7 +127,7 @@ static void test_a_vm_that_is_paused(void **ctx)
 	assert_int_equal(fake_kvm.log_reads, 0);
 	assert_consistent(view_of(p, "A")->moment);
 	assert_int_equal(hypr_vm_resume(p->vm), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 }
 
 /* ---- rounds -------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static void rounds(struct played *p, const unsigned int *pages, unsigned int wan
 		if (last)
 			assert_int_equal(word(moment, FREE_GPA + i * PAGE), last);
 	}
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
 }
 
@@ -241,13 +241,13 @@ static void test_views_go_their_own_ways(void **ctx)
 	let_write(8);
 	assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), 0);
 	assert_int_equal(hypr_view_swap(p->vm, "A", 0, NULL), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_snapshot(p->vm, "B", NULL), 0);
 	assert_int_equal(fake_kvm.logging, 0);
 	assert_consistent(view_of(p, "B")->moment);
 	assert_int_equal(hypr_view_reset(p->vm, "A", NULL), 0);
 	assert_int_equal(hypr_view_swap(p->vm, "B", 0, NULL), 0);
-	assert_true(played_runs());
+	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_reset(p->vm, "A", NULL), 0);
 	assert_int_equal(hypr_view_verify(p->vm, "A", &v), 0);
 	assert_int_equal(v.pages_mismatched, 0);
@@ -275,7 +275,7 @@ static void each_ioctl_fails(struct played *p)
 		fake_kvm.fail_at = 0;
 		failed += ret != 0;
 		assert_int_equal(fake_kvm.logging, 0);
-		assert_true(played_runs());
+		assert_true(fake_kvm_runs());
 		if (!ret) {
 			assert_consistent(view_of(p, "A")->moment);
 			assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
