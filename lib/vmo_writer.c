@@ -13,6 +13,8 @@
 
 #define PIECE_PAGES	64
 #define OWN_SECTIONS	4	/* DATA, RUNS, PAGE_DIGESTS, PARENT */
+/* All of them and a parent's name within the format's bound. */
+#define SECTIONS_MAX_BYTES	(HYPR_VMO_OPAQUE_SUM_MAX_BYTES - HYPR_VMO_NAME_MAX_BYTES)
 
 struct pending {
 	struct hypr_vmo_section entry;
@@ -39,6 +41,7 @@ struct hypr_vmo_writer {
 	uint64_t pages_stored, pages_zero, pages_parent;
 	struct pending *section;
 	uint32_t nr_sections;
+	uint64_t sections_bytes;
 	int failed;
 	bool committed;
 	uint8_t piece[PIECE_PAGES * HYPR_VMO_PAGE_BYTES];
@@ -90,6 +93,9 @@ static int check_folder(const struct hypr_vmo_writer *writer)
 			return hypr_fail(-EINVAL, "%s: it would replace %s, which it needs",
 					 writer->name, layer->file.name);
 	}
+	if (!hypr_vmo_name_is_fit(base_of(writer->parent->path)))
+		return hypr_fail(-EINVAL, "%s: no name for a parent: one in UTF-8 without control characters, please",
+				 writer->parent->file.name);
 	folder = strdup(writer->parent->path);
 	if (!folder)
 		return hypr_fail(-ENOMEM, "%s: no memory", writer->name);
@@ -432,7 +438,14 @@ int hypr_vmo_writer_section(struct hypr_vmo_writer *writer, uint32_t type, uint3
 	ret = check_section(writer, &entry, data);
 	if (!ret && writer->nr_sections == HYPR_VMO_SECTIONS_MAX - OWN_SECTIONS)
 		ret = hypr_fail(-E2BIG, "%s: too many sections", writer->name);
-	return ret ? ret : add_section(writer, &entry, copy_of(data, bytes));
+	if (!ret && bytes > SECTIONS_MAX_BYTES - writer->sections_bytes)
+		ret = hypr_fail(-E2BIG, "%s: its sections have more than %llu bytes", writer->name,
+				SECTIONS_MAX_BYTES);
+	if (!ret)
+		ret = add_section(writer, &entry, copy_of(data, bytes));
+	if (!ret)
+		writer->sections_bytes += bytes;
+	return ret;
 }
 
 /* ---- commit ---------------------------------------------------------------- */

@@ -258,6 +258,10 @@ static void test_parent_name_leads_nowhere_else(void **ctx)
 	static const struct { const char *name; size_t bytes; } names[] = {
 		{ "", 0 }, { ".", 1 }, { "..", 2 }, { "../a.vmo", 8 }, { "/etc/vmo", 8 },
 		{ "a\0b.vmo", 7 }, { "a.vmo\0\0", 7 }, { "a/", 2 },
+		/* What would break a line, drive a terminal, or is no UTF-8. */
+		{ "a\nb.vmo", 7 }, { "\033[2J", 4 }, { "a\177", 2 }, { "\302\233", 2 },
+		{ "a\377.vmo", 6 }, { "\300\257", 2 }, { "\355\240\200", 3 }, { "a\303", 2 },
+		{ "\364\220\200\200", 4 },
 	};
 	size_t i;
 
@@ -267,6 +271,8 @@ static void test_parent_name_leads_nowhere_else(void **ctx)
 		rename_parent(names[i].name, names[i].bytes);
 		kit_refused("evil.vmo", -EBADMSG, "section PARENT: ");
 	}
+	rename_parent("\303\244.vmo", 6);
+	kit_refused("evil.vmo", -ENOENT, "\303\244.vmo");
 	/* A FIFO of that name holds nobody up. */
 	assert_int_equal(mkfifo(kit_path("fifo.vmo"), 0600), 0);
 	rename_parent("fifo.vmo", 8);
@@ -287,6 +293,13 @@ static void test_writer_refuses_parents(void **ctx)
 	assert_int_equal(hypr_vmo_writer_create(kit_path("child.vmo"), &params, &w), -EINVAL);
 	assert_int_equal(hypr_vmo_writer_create(kit_path("base.vmo"), &params, &w), -EINVAL);
 	assert_int_equal(hypr_vmo_writer_create("/tmp/hypr-elsewhere.vmo", &params, &w), -EXDEV);
+	hypr_vmo_close(child);
+	/* One of a name that no child may have in it. */
+	assert_int_equal(rename(kit_path("base.vmo"), kit_path("b\n.vmo")), 0);
+	child = kit_open("b\n.vmo");
+	params = kit_params(child);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("x.vmo"), &params, &w), -EINVAL);
+	assert_non_null(strstr(hypr_error(), "no name for a parent"));
 	hypr_vmo_close(child);
 }
 
