@@ -162,7 +162,7 @@ static void usage(void)
 	     "  --dir FOLDER  files go to a folder there (default /dev/shm)\n"
 	     "  --json FILE   the figures in that file too\n"
 	     "\n"
-	     "Takes about 5 times --mem and 512 MiB of memory.");
+	     "Takes about 4 times --mem of memory, and 1 GiB at the least.");
 }
 
 static unsigned long number(const char *text, unsigned long most)

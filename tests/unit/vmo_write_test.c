@@ -501,6 +501,7 @@ static void test_a_full_disk_leaves_nothing(void **ctx)
 
 	(void)ctx;
 	pid = fork();
+	assert_true(pid >= 0);
 	if (!pid)
 		_exit(write_to_full_disk(kit_path("."), mem));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -545,6 +546,7 @@ static void test_kill_leaves_whole_files_only(void **ctx)
 		int signal = i < 200 ? SIGKILL : i % 2 ? SIGINT : SIGTERM;
 
 		pid = fork();
+		assert_true(pid >= 0);	/* kill(-1) would be meant for all */
 		if (!pid)
 			write_for_ever(mem);
 		usleep((useconds_t)(kit_random(&state) % 8000));
