@@ -29,7 +29,10 @@ help:
 ##
 ## make bench     the price of a swap, and of what there is without views, as a table
 ##                and as out/bench-swap.json
+## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
+##                as a table and as out/bench-vmo.json
 ## make soak      the long runs: hours (tests/soak.list)
+## make fuzz-vmo  libFuzzer and AFL++ on VMO files, FUZZ_SECONDS=600 for each
 ## make kcsan     the ioctl tests on a kernel that looks for data races
 ##
 ## make setup     install the Debian packages of rig/packages.txt
@@ -52,6 +55,7 @@ help:
 -include guests/build.mk
 -include bench/build.mk
 -include tests/unit/build.mk
+-include tests/fuzz/build.mk
 -include tests/kvm/build.mk
 include kernel/build.mk
 include rig/build.mk

@@ -5,6 +5,7 @@
  *
  *	vmo_file.c	bytes of a file, packed or not
  *	vmo_head.c	header and section table
+ *	vmo_name.c	names of parents
  *	vmo_runs.c	runs, and which layer has a page
  *	vmo_temp.c	a file that is complete once it has its name
  */
@@ -116,6 +117,11 @@ bool hypr_vmo_known(uint32_t type);
 
 /** hypr_vmo_describe() - "section VCPU 3" */
 const char *hypr_vmo_describe(char *text, size_t size, const struct hypr_vmo_section *section);
+
+/* vmo_name.c */
+
+/** hypr_vmo_name_is_fit() - can it be the name of a parent, as the format has it? */
+bool hypr_vmo_name_is_fit(const char *name);
 
 /* vmo_read.c */
 

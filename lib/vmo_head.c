@@ -205,7 +205,9 @@ static int check_fields(const struct hypr_vmo *vmo, const struct hypr_vmo_sectio
 	return 0;
 }
 
-static int check_size(const struct hypr_vmo *vmo, const struct hypr_vmo_section *section)
+/* @sum: of sections that are kept in memory once they are read, so far */
+static int check_size(const struct hypr_vmo *vmo, const struct hypr_vmo_section *section,
+		      uint64_t *sum)
 {
 	uint64_t most = HYPR_VMO_OPAQUE_MAX_BYTES;
 	bool packed = vmo->header.required & HYPR_VMO_PACKED;
@@ -231,6 +233,11 @@ static int check_size(const struct hypr_vmo *vmo, const struct hypr_vmo_section 
 		return hypr_fail(-EBADMSG, "%s: %s: %llu bytes, more than it may have",
 				 vmo->file.name, hypr_vmo_describe(text, sizeof(text), section),
 				 (unsigned long long)section->bytes);
+	*sum += section->type == HYPR_VMO_RUNS ? 0 : section->bytes;
+	if (*sum > HYPR_VMO_OPAQUE_SUM_MAX_BYTES)
+		return hypr_fail(-EBADMSG, "%s: %s: with those before it more than %llu bytes",
+				 vmo->file.name, hypr_vmo_describe(text, sizeof(text), section),
+				 HYPR_VMO_OPAQUE_SUM_MAX_BYTES);
 	return 0;
 }
 
@@ -256,7 +263,7 @@ static int check_place(struct hypr_vmo *vmo, const char *what, uint64_t end, uin
 	return ret;
 }
 
-static int check_section(struct hypr_vmo *vmo, uint32_t n, uint64_t *end)
+static int check_section(struct hypr_vmo *vmo, uint32_t n, uint64_t *end, uint64_t *sum)
 {
 	const struct hypr_vmo_section *section = &vmo->table[n];
 	char text[48];
@@ -269,7 +276,7 @@ static int check_section(struct hypr_vmo *vmo, uint32_t n, uint64_t *end)
 		ret = check_place(vmo, text, *end, section->offset, section->bytes,
 				  vmo->header.table_offset);
 	if (!ret)
-		ret = check_size(vmo, section);
+		ret = check_size(vmo, section, sum);
 	if (ret)
 		return ret;
 	for (i = 0; i < n; i++) {
@@ -282,7 +289,7 @@ static int check_section(struct hypr_vmo *vmo, uint32_t n, uint64_t *end)
 
 int hypr_vmo_head_read(struct hypr_vmo *vmo)
 {
-	uint64_t end = HYPR_VMO_HEADER_BYTES;
+	uint64_t end = HYPR_VMO_HEADER_BYTES, sum = 0;
 	uint32_t i;
 	int ret;
 
@@ -292,7 +299,7 @@ int hypr_vmo_head_read(struct hypr_vmo *vmo)
 	if (!ret)
 		ret = check_header(vmo);
 	for (i = 0; !ret && i < vmo->header.nr_sections; i++)
-		ret = check_section(vmo, i, &end);
+		ret = check_section(vmo, i, &end, &sum);
 	if (!ret)
 		ret = check_place(vmo, "section table", end, vmo->header.table_offset,
 				  vmo->header.table_bytes, vmo->header.file_bytes);

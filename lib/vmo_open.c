@@ -12,7 +12,13 @@ const char *hypr_vmo_tail(const char *path)
 {
 	size_t len = strlen(path);
 
-	return len > HYPR_VMO_TAIL ? path + len - HYPR_VMO_TAIL : path;
+	if (len <= HYPR_VMO_TAIL)
+		return path;
+	path += len - HYPR_VMO_TAIL;
+	/* Not from the middle of a UTF-8 character. */
+	while ((*path & 0xc0) == 0x80)
+		path++;
+	return path;
 }
 
 static void free_table(struct hypr_vmo *vmo)
@@ -101,7 +107,7 @@ static int open_envelope(struct hypr_vmo *vmo)
 static int load_parent_name(struct hypr_vmo *vmo)
 {
 	const struct hypr_vmo_section *section = hypr_vmo_find(vmo, HYPR_VMO_PARENT, 0);
-	const char *file = vmo->file.name, *name;
+	const char *file = vmo->file.name;
 	void *content;
 	int ret;
 
@@ -116,10 +122,8 @@ static int load_parent_name(struct hypr_vmo *vmo)
 	ret = hypr_vmo_load(vmo, section, &content);
 	if (ret)
 		return ret;
-	name = vmo->parent_name;
 	memcpy(vmo->parent_name, content, section->bytes);
-	if (strlen(name) != section->bytes || strchr(name, '/') || !strcmp(name, ".") ||
-	    !strcmp(name, ".."))
+	if (strlen(vmo->parent_name) != section->bytes || !hypr_vmo_name_is_fit(vmo->parent_name))
 		return hypr_fail(-EBADMSG, "%s: section PARENT: no file name", file);
 	return 0;
 }

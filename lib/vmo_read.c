@@ -90,28 +90,43 @@ int hypr_vmo_read(struct hypr_vmo *vmo, uint64_t gpa, void *buf, uint64_t bytes)
 
 /* ---- mapping --------------------------------------------------------------- */
 
-/* What is one mapping: permissions may differ in it, files and offsets not. */
-static int next_mapping(const struct hypr_vmo *vmo, uint64_t gpa,
-			struct hypr_vmo_segment *mapping)
+/**
+ * struct walk - through memory, a mapping at a time
+ * @next: the segment behind the last one, if there is any
+ */
+struct walk {
+	const struct hypr_vmo *vmo;
+	struct hypr_vmo_segment next;
+	bool has_next;
+};
+
+static int walk_begin(struct walk *walk, const struct hypr_vmo *vmo)
 {
-	struct hypr_vmo_segment more;
+	walk->vmo = vmo;
+	walk->has_next = true;
+	return hypr_vmo_segment(vmo, 0, &walk->next);
+}
+
+/* What is one mapping: permissions may differ in it, files and offsets not. */
+static int walk_step(struct walk *walk, struct hypr_vmo_segment *mapping)
+{
 	uint64_t end;
 	int ret;
 
-	ret = hypr_vmo_segment(vmo, gpa, mapping);
-	if (ret)
-		return ret;
+	*mapping = walk->next;
 	for (;;) {
 		end = segment_end(mapping);
-		if (end == vmo->header.mem_bytes)
+		walk->has_next = end < walk->vmo->header.mem_bytes;
+		if (!walk->has_next)
 			return 0;
-		ret = hypr_vmo_segment(vmo, end, &more);
+		ret = hypr_vmo_segment(walk->vmo, end, &walk->next);
 		if (ret)
 			return ret;
-		if (more.fd != mapping->fd ||
-		    (more.fd >= 0 && more.offset != mapping->offset + (end - mapping->gpa)))
+		if (walk->next.fd != mapping->fd ||
+		    (mapping->fd >= 0 &&
+		     walk->next.offset != mapping->offset + (end - mapping->gpa)))
 			return 0;
-		mapping->pages += more.pages;
+		mapping->pages += walk->next.pages;
 	}
 }
 
@@ -119,19 +134,38 @@ static int next_mapping(const struct hypr_vmo *vmo, uint64_t gpa,
 static int count_mappings(const struct hypr_vmo *vmo, uint64_t pages, unsigned int *nr)
 {
 	struct hypr_vmo_segment mapping;
-	uint64_t gpa;
+	struct walk walk;
 	int ret;
 
 	*nr = 0;
-	for (gpa = 0; gpa < vmo->header.mem_bytes; gpa = segment_end(&mapping)) {
-		ret = next_mapping(vmo, gpa, &mapping);
-		if (ret)
-			return ret;
-		*nr += mapping.fd >= 0 && mapping.pages >= pages;
-		if (*nr > MAPPINGS_MAX)
-			return 0;
+	ret = walk_begin(&walk, vmo);
+	while (!ret && walk.has_next && *nr <= MAPPINGS_MAX) {
+		ret = walk_step(&walk, &mapping);
+		*nr += !ret && mapping.fd >= 0 && mapping.pages >= pages;
 	}
-	return 0;
+	return ret;
+}
+
+/* The shortest stretch that is mapped and not copied. */
+static int least_to_map(const struct hypr_vmo *vmo, uint64_t *pages)
+{
+	const struct hypr_vmo *layer;
+	uint64_t runs = 0;
+	unsigned int nr;
+	int ret = 0;
+
+	*pages = 1;
+	/* Each mapping begins where a run of some layer does. */
+	for (layer = vmo; layer; layer = layer->parent)
+		runs += layer->nr_runs;
+	if (runs <= MAPPINGS_MAX)
+		return 0;
+	for (; !ret; *pages *= 2) {
+		ret = count_mappings(vmo, *pages, &nr);
+		if (ret || nr <= MAPPINGS_MAX)
+			break;
+	}
+	return ret;
 }
 
 static int check_mappable(const struct hypr_vmo *top)
@@ -153,48 +187,44 @@ static int map_at(void *mem, uint64_t bytes, int prot, int flags, int fd, uint64
 		    (off_t)offset) == MAP_FAILED ? -errno : 0;
 }
 
+static int map_one(struct hypr_vmo *vmo, uint8_t *mem, const struct hypr_vmo_segment *mapping,
+		   uint64_t least_pages)
+{
+	uint64_t gpa = mapping->gpa, bytes = mapping->pages * HYPR_VMO_PAGE_BYTES;
+	int ret;
+
+	if (mapping->fd < 0)
+		return 0;
+	if (mapping->pages < least_pages)
+		return hypr_vmo_read(vmo, gpa, mem + gpa, bytes);
+	ret = map_at(mem + gpa, bytes, PROT_READ | PROT_WRITE, 0, mapping->fd, mapping->offset);
+	return ret ? hypr_fail_sys(ret, "%s: mapping 0x%llx bytes at GPA 0x%llx", vmo->file.name,
+				   (unsigned long long)bytes, (unsigned long long)gpa) : 0;
+}
+
 static int map_data(struct hypr_vmo *vmo, uint8_t *mem, uint64_t least_pages)
 {
 	struct hypr_vmo_segment mapping;
-	uint64_t gpa, bytes;
+	struct walk walk;
 	int ret;
 
-	for (gpa = 0; gpa < vmo->header.mem_bytes; gpa = segment_end(&mapping)) {
-		ret = next_mapping(vmo, gpa, &mapping);
-		if (ret)
-			return ret;
-		bytes = mapping.pages * HYPR_VMO_PAGE_BYTES;
-		if (mapping.fd < 0)
-			continue;
-		if (mapping.pages < least_pages) {
-			ret = hypr_vmo_read(vmo, gpa, mem + gpa, bytes);
-			if (ret)
-				return ret;
-			continue;
-		}
-		ret = map_at(mem + gpa, bytes, PROT_READ | PROT_WRITE, 0, mapping.fd,
-			     mapping.offset);
-		if (ret)
-			return hypr_fail_sys(ret, "%s: mapping 0x%llx bytes at GPA 0x%llx",
-					     vmo->file.name, (unsigned long long)bytes,
-					     (unsigned long long)gpa);
+	ret = walk_begin(&walk, vmo);
+	while (!ret && walk.has_next) {
+		ret = walk_step(&walk, &mapping);
+		if (!ret)
+			ret = map_one(vmo, mem, &mapping, least_pages);
 	}
-	return 0;
+	return ret;
 }
 
 int hypr_vmo_map(struct hypr_vmo *vmo, void *mem)
 {
-	uint64_t least_pages = 1, mem_bytes = vmo->header.mem_bytes;
-	unsigned int nr;
+	uint64_t least_pages, mem_bytes = vmo->header.mem_bytes;
 	int ret;
 
 	ret = check_mappable(vmo);
 	if (!ret)
-		ret = count_mappings(vmo, least_pages, &nr);
-	while (!ret && nr > MAPPINGS_MAX) {
-		least_pages *= 2;
-		ret = count_mappings(vmo, least_pages, &nr);
-	}
+		ret = least_to_map(vmo, &least_pages);
 	if (ret)
 		goto reserve;
 	ret = map_at(mem, mem_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS, -1, 0);

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Verify a VMO file: every section, every page, every layer, and signatures. */
+/*
+ * Verify a VMO file: every section, every page, every layer, and signatures.
+ * Threads, one for each CPU but not many, share the pages of a file that is not
+ * packed: reading it costs more than the digests.
+ */
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vmo.h"
 
-#define PIECE_PAGES	64
+#define PIECE_PAGES	32
+#define PIECE_BYTES	(PIECE_PAGES * (size_t)HYPR_VMO_PAGE_BYTES)
+#define THREADS_MAX	8	/* the caller's among them */
+#define THREAD_PAGES	1024	/* for which one is worth it */
+#define NO_PAGE		UINT64_MAX
 
 /**
  * struct verifier - a check under way
  * @total: pages of all layers
- * @piece: of a file
+ * @piece: of a file, for the caller's thread
  */
 struct verifier {
 	struct hypr_vmo_verify_result *result;
@@ -17,16 +28,23 @@ struct verifier {
 	uint8_t *piece;
 };
 
-static void note_bad(struct hypr_vmo_verify_result *result, const char *name, uint32_t layer,
-		     uint64_t gpa)
-{
-	if (result->bad_pages++)
-		return;
-	result->bad_gpa = gpa;
-	result->bad_layer = layer;
-	hypr_fail(-EBADMSG, "%s: section DATA: the page at GPA 0x%llx does not fit its digest",
-		  name, (unsigned long long)gpa);
-}
+/**
+ * struct checker - the pages of one file, checked by several threads
+ * @digest: what they are to have
+ * @stop: errno that ends it: the caller's thread was told to	(lock)
+ * @next: page that nobody has begun yet			(lock)
+ * @right, @wrong: how many pages fit, and do not		(lock)
+ * @first_wrong, @first_unread: the first such page in DATA	(lock)
+ */
+struct checker {
+	struct hypr_vmo *vmo;
+	const uint64_t *digest;
+	pthread_mutex_t lock;
+	uint64_t next;
+	uint64_t right, wrong;
+	uint64_t first_wrong, first_unread;
+	int stop;
+};
 
 /* Contents of sections that are ours; those of others only have a digest. */
 static int verify_sections(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *result)
@@ -51,58 +69,174 @@ static int verify_sections(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *
 	return 0;
 }
 
-static int verify_run(struct verifier *verifier, struct hypr_vmo *vmo,
-		      const struct hypr_vmo_run *run, uint32_t layer, const uint64_t *digest)
+static int read_piece(struct hypr_vmo *vmo, uint64_t page, uint64_t pages, uint8_t *piece)
 {
-	struct hypr_vmo_verify_result *result = verifier->result;
-	uint8_t *piece = verifier->piece;
-	uint64_t page, i, part;
-	int ret;
-
-	digest += run->offset / HYPR_VMO_PAGE_BYTES;
-	for (page = 0; page < run->pages; page += part) {
-		part = run->pages - page < PIECE_PAGES ? run->pages - page : PIECE_PAGES;
-		ret = hypr_progress(result->pages + result->bad_pages, verifier->total);
-		if (!ret)
-			ret = hypr_vmo_file_read(&vmo->file, vmo->data->offset + run->offset +
-						 page * HYPR_VMO_PAGE_BYTES, piece,
-						 part * HYPR_VMO_PAGE_BYTES);
-		if (ret)
-			return ret;
-		for (i = 0; i < part; i++) {
-			if (hypr_page_digest(piece + i * HYPR_VMO_PAGE_BYTES) == digest[page + i])
-				result->pages++;
-			else
-				note_bad(result, vmo->file.name, layer,
-					 run->gpa + (page + i) * HYPR_VMO_PAGE_BYTES);
-		}
-	}
-	return 0;
+	return hypr_vmo_file_read(&vmo->file, vmo->data->offset + page * HYPR_VMO_PAGE_BYTES,
+				  piece, pages * HYPR_VMO_PAGE_BYTES);
 }
 
-static int verify_pages(struct verifier *verifier, struct hypr_vmo *vmo, uint32_t layer)
+/* Pages from @page on: how many do not fit; the first of them to @first. */
+static uint64_t count_wrong(const uint8_t *piece, const uint64_t *digest, uint64_t page,
+			    uint64_t pages, uint64_t *first)
 {
-	void *digests;
-	uint32_t i;
+	uint64_t i, wrong = 0;
+
+	for (i = 0; i < pages; i++) {
+		if (hypr_page_digest(piece + i * HYPR_VMO_PAGE_BYTES) == digest[page + i])
+			continue;
+		if (!wrong++)
+			*first = page + i;
+	}
+	return wrong;
+}
+
+/* How far the check is; with the lock, which is let go meanwhile. */
+static void tell(struct checker *checker, const struct verifier *verifier)
+{
+	uint64_t done = verifier->result->pages + verifier->result->bad_pages + checker->right +
+			checker->wrong;
 	int ret;
 
-	if (!vmo->data)
+	pthread_mutex_unlock(&checker->lock);
+	ret = hypr_progress(done, verifier->total);
+	pthread_mutex_lock(&checker->lock);
+	checker->stop = ret;
+}
+
+/*
+ * Piece after piece, until there is none or one cannot be read.  Only the
+ * caller's thread, with a @verifier, tells how far it is.
+ */
+static void check_pieces(struct checker *checker, uint8_t *piece, const struct verifier *verifier)
+{
+	uint64_t page, pages, wrong, first = NO_PAGE;
+	int ret;
+
+	pthread_mutex_lock(&checker->lock);
+	for (;;) {
+		if (verifier)
+			tell(checker, verifier);
+		if (checker->next == checker->vmo->pages_stored || checker->stop ||
+		    checker->first_unread != NO_PAGE)
+			break;
+		page = checker->next;
+		pages = checker->vmo->pages_stored - page;
+		if (pages > PIECE_PAGES)
+			pages = PIECE_PAGES;
+		checker->next += pages;
+		pthread_mutex_unlock(&checker->lock);
+		ret = read_piece(checker->vmo, page, pages, piece);
+		wrong = ret ? 0 : count_wrong(piece, checker->digest, page, pages, &first);
+		pthread_mutex_lock(&checker->lock);
+		checker->wrong += wrong;
+		checker->right += ret ? 0 : pages - wrong;
+		if (wrong && first < checker->first_wrong)
+			checker->first_wrong = first;
+		if (ret && page < checker->first_unread)
+			checker->first_unread = page;
+	}
+	pthread_mutex_unlock(&checker->lock);
+}
+
+static void *run(void *arg)
+{
+	uint8_t *piece = malloc(PIECE_BYTES);
+
+	if (piece)
+		check_pieces(arg, piece, NULL);
+	free(piece);
+	return NULL;
+}
+
+/* How many threads are worth it, beside the caller's. */
+static unsigned int count_helpers(const struct hypr_vmo *vmo)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t most = vmo->pages_stored / THREAD_PAGES;
+
+	if (vmo->file.chunk || cpus < 2)
+		return 0;
+	if (most > THREADS_MAX - 1)
+		most = THREADS_MAX - 1;
+	return (uint64_t)cpus - 1 < most ? (unsigned int)cpus - 1 : (unsigned int)most;
+}
+
+/* Signals are for other threads of the program. */
+static void check_with_helpers(struct checker *checker, const struct verifier *verifier)
+{
+	unsigned int i, nr = 0, wanted = count_helpers(checker->vmo);
+	pthread_t thread[THREADS_MAX];
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (nr < wanted && !pthread_create(&thread[nr], NULL, run, checker))
+		nr++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	check_pieces(checker, verifier->piece, verifier);
+	for (i = 0; i < nr; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* Where in memory the page of that number in DATA is. */
+static uint64_t gpa_of(const struct hypr_vmo *vmo, uint64_t page)
+{
+	const struct hypr_vmo_run *run = vmo->run;
+	uint64_t at = page * HYPR_VMO_PAGE_BYTES;
+
+	while (run->flags & (HYPR_VMO_RUN_ZERO | HYPR_VMO_RUN_PARENT) ||
+	       at - run->offset >= run->pages * HYPR_VMO_PAGE_BYTES)
+		run++;
+	return run->gpa + at - run->offset;
+}
+
+/* The words of the first thing that is wrong are this thread's, not a helper's. */
+static int conclude(struct checker *checker, uint32_t layer, const struct verifier *verifier)
+{
+	struct hypr_vmo_verify_result *result = verifier->result;
+	struct hypr_vmo *vmo = checker->vmo;
+	uint64_t pages = vmo->pages_stored - checker->first_unread, gpa;
+	int ret;
+
+	result->pages += checker->right;
+	if (checker->wrong && !result->bad_pages) {
+		gpa = gpa_of(vmo, checker->first_wrong);
+		result->bad_gpa = gpa;
+		result->bad_layer = layer;
+		hypr_fail(-EBADMSG, "%s: section DATA: the page at GPA 0x%llx does not fit its digest",
+			  vmo->file.name, (unsigned long long)gpa);
+	}
+	result->bad_pages += checker->wrong;
+	if (checker->stop || checker->first_unread == NO_PAGE)
+		return checker->stop;
+	ret = read_piece(vmo, checker->first_unread, pages < PIECE_PAGES ? pages : PIECE_PAGES,
+			 verifier->piece);
+	return ret ? ret : hypr_fail(-EBADMSG, "%s: it changes while it is read", vmo->file.name);
+}
+
+static int verify_pages(const struct verifier *verifier, struct hypr_vmo *vmo, uint32_t layer)
+{
+	struct checker checker = {
+		.vmo = vmo, .first_wrong = NO_PAGE, .first_unread = NO_PAGE,
+	};
+	void *digests;
+	int ret;
+
+	if (!vmo->pages_stored)
 		return 0;
 	ret = hypr_vmo_load(vmo, hypr_vmo_find(vmo, HYPR_VMO_PAGE_DIGESTS, 0), &digests);
-	for (i = 0; !ret && i < vmo->nr_runs; i++) {
-		if (vmo->run[i].flags & (HYPR_VMO_RUN_ZERO | HYPR_VMO_RUN_PARENT))
-			continue;
-		ret = verify_run(verifier, vmo, &vmo->run[i], layer, digests);
-	}
-	return ret;
+	if (ret)
+		return ret;
+	checker.digest = digests;
+	pthread_mutex_init(&checker.lock, NULL);
+	check_with_helpers(&checker, verifier);
+	pthread_mutex_destroy(&checker.lock);
+	return conclude(&checker, layer, verifier);
 }
 
 int hypr_vmo_verify(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *result)
 {
-	struct verifier verifier = {
-		.result = result,
-		.piece = malloc(PIECE_PAGES * HYPR_VMO_PAGE_BYTES),
-	};
+	struct verifier verifier = { .result = result, .piece = malloc(PIECE_BYTES) };
 	const struct hypr_vmo *below;
 	uint32_t layer;
 	int ret = 0;

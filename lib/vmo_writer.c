@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Writing a VMO file.  Page data goes to the disk as it comes, in pieces that
- * stay in the CPU's cache between being looked at, digested and copied; runs,
- * digests and sections are kept in memory and follow at the commit, the header
- * last.
+ * Writing a VMO file.  Page data goes to the disk as it comes, straight from the
+ * guest's memory, while another thread looks at what comes next (vmo_ahead.c);
+ * runs, digests and sections are kept in memory and follow at the commit, the
+ * header last.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "vmo.h"
+#include "vmo_ahead.h"
 
-#define PIECE_PAGES	64
+#define PIECE_PAGES	HYPR_VMO_PIECE_PAGES
 #define OWN_SECTIONS	4	/* DATA, RUNS, PAGE_DIGESTS, PARENT */
+/* All of them and a parent's name within the format's bound. */
+#define SECTIONS_MAX_BYTES	(HYPR_VMO_OPAQUE_SUM_MAX_BYTES - HYPR_VMO_NAME_MAX_BYTES)
 
 struct pending {
 	struct hypr_vmo_section entry;
@@ -42,6 +44,7 @@ struct hypr_vmo_writer {
 	uint64_t pages_stored, pages_zero, pages_parent;
 	struct pending *section;
 	uint32_t nr_sections;
+	uint64_t sections_bytes;
 	int failed;
 	bool committed;
 	uint8_t piece[PIECE_PAGES * HYPR_VMO_PAGE_BYTES];
@@ -93,6 +96,9 @@ static int check_folder(const struct hypr_vmo_writer *writer)
 			return hypr_fail(-EINVAL, "%s: it would replace %s, which it needs",
 					 writer->name, layer->file.name);
 	}
+	if (!hypr_vmo_name_is_fit(base_of(writer->parent->path)))
+		return hypr_fail(-EINVAL, "%s: no name for a parent: one in UTF-8 without control characters, please",
+				 writer->parent->file.name);
 	folder = strdup(writer->parent->path);
 	if (!folder)
 		return hypr_fail(-ENOMEM, "%s: no memory", writer->name);
@@ -185,19 +191,6 @@ void hypr_vmo_writer_destroy(struct hypr_vmo_writer *writer)
 
 /* ---- pages ----------------------------------------------------------------- */
 
-static bool page_is_zero(const uint8_t *page)
-{
-	const uint64_t *word = (const uint64_t *)page;
-	size_t i;
-
-	for (i = 0; i < HYPR_VMO_PAGE_BYTES / sizeof(*word); i += 8) {
-		if (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
-		    word[i + 5] | word[i + 6] | word[i + 7])
-			return false;
-	}
-	return true;
-}
-
 static int no_memory(const struct hypr_vmo_writer *writer)
 {
 	return hypr_fail(-ENOMEM, "%s: no memory for its tables", writer->name);
@@ -254,11 +247,11 @@ static int fill_gap(struct hypr_vmo_writer *writer, uint64_t gpa)
 	return pages ? add_run(writer, pages, flags) : 0;
 }
 
-/* Pages that have to be in the file: @mem has only such. */
-static int store(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_t pages,
-		 uint32_t flags)
+/* Pages that have to be in the file, all of @mem, with their digests. */
+static int store(struct hypr_vmo_writer *writer, const uint8_t *mem, const uint64_t *digest,
+		 uint64_t pages, uint32_t flags)
 {
-	uint64_t i, offset = HYPR_VMO_HEADER_BYTES + writer->pages_stored * HYPR_VMO_PAGE_BYTES;
+	uint64_t offset = HYPR_VMO_HEADER_BYTES + writer->pages_stored * HYPR_VMO_PAGE_BYTES;
 	int ret;
 
 	while (writer->max_digests < writer->pages_stored + pages) {
@@ -268,9 +261,7 @@ static int store(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_t pa
 	ret = add_run(writer, pages, flags);
 	if (ret)
 		return ret;
-	for (i = 0; i < pages; i++)
-		writer->digest[writer->pages_stored + i] =
-			hypr_page_digest(mem + i * HYPR_VMO_PAGE_BYTES);
+	memcpy(writer->digest + writer->pages_stored, digest, pages * sizeof(*digest));
 	ret = hypr_vmo_write(writer->temp.fd, offset, mem, pages * HYPR_VMO_PAGE_BYTES);
 	if (ret)
 		return hypr_fail_sys(ret, "%s: writing page data", writer->name);
@@ -278,17 +269,20 @@ static int store(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_t pa
 	return 0;
 }
 
-static uint32_t kind_of(const uint8_t *page, const uint8_t *parent)
+/* Page @n of what is looked at, and page @i of the piece of the parent. */
+static uint32_t kind_of(const struct hypr_vmo_ahead *ahead, uint64_t n, const uint8_t *parent,
+			uint64_t i)
 {
-	if (page_is_zero(page))
+	if (ahead->zero[n])
 		return HYPR_VMO_RUN_ZERO;
-	if (parent && !memcmp(page, parent, HYPR_VMO_PAGE_BYTES))
+	if (parent && !memcmp(ahead->mem + n * HYPR_VMO_PAGE_BYTES,
+			      parent + i * HYPR_VMO_PAGE_BYTES, HYPR_VMO_PAGE_BYTES))
 		return HYPR_VMO_RUN_PARENT;
 	return 0;
 }
 
-static int add_piece(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_t pages,
-		     uint32_t flags)
+static int add_piece(struct hypr_vmo_writer *writer, const struct hypr_vmo_ahead *ahead,
+		     uint64_t first, uint64_t pages, uint32_t flags)
 {
 	const uint8_t *parent = writer->parent ? writer->piece : NULL;
 	uint64_t start, end;
@@ -301,18 +295,18 @@ static int add_piece(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_
 		if (ret)
 			return ret;
 	}
-	kind = kind_of(mem, parent);
+	kind = kind_of(ahead, first, parent, 0);
 	for (start = 0, end = 1; start < pages; end++) {
 		next = kind;
 		if (end < pages)
-			next = kind_of(mem + end * HYPR_VMO_PAGE_BYTES,
-				       parent ? parent + end * HYPR_VMO_PAGE_BYTES : NULL);
+			next = kind_of(ahead, first + end, parent, end);
 		if (end < pages && next == kind)
 			continue;
 		if (kind)
 			ret = add_run(writer, end - start, flags | kind);
 		else
-			ret = store(writer, mem + start * HYPR_VMO_PAGE_BYTES, end - start, flags);
+			ret = store(writer, ahead->mem + (first + start) * HYPR_VMO_PAGE_BYTES,
+				    ahead->digest + first + start, end - start, flags);
 		if (ret)
 			return ret;
 		start = end;
@@ -328,6 +322,27 @@ static int tell(const struct hypr_vmo_writer *writer)
 
 	return hypr_progress(writer->next_gpa,
 			     writer->flags & HYPR_VMO_COMPRESS ? 2 * total : total);
+}
+
+static int add_memory(struct hypr_vmo_writer *writer, const uint8_t *mem, uint64_t pages,
+		      uint32_t flags)
+{
+	struct hypr_vmo_ahead ahead;
+	uint64_t n, first, part;
+	int ret = 0;
+
+	if (hypr_vmo_ahead_init(&ahead, mem, pages))
+		return no_memory(writer);
+	for (n = 0; !ret && n < ahead.pieces; n++) {
+		first = n * PIECE_PAGES;
+		part = pages - first < PIECE_PAGES ? pages - first : PIECE_PAGES;
+		hypr_vmo_ahead_need(&ahead, n);
+		ret = add_piece(writer, &ahead, first, part, flags);
+		if (!ret)
+			ret = tell(writer);
+	}
+	hypr_vmo_ahead_fini(&ahead);
+	return ret;
 }
 
 static int check_pages(const struct hypr_vmo_writer *writer, uint64_t gpa, uint64_t nr_pages,
@@ -350,8 +365,6 @@ static int check_pages(const struct hypr_vmo_writer *writer, uint64_t gpa, uint6
 int hypr_vmo_writer_pages(struct hypr_vmo_writer *writer, uint64_t gpa, const void *mem,
 			  uint64_t nr_pages, uint32_t flags)
 {
-	const uint8_t *from = mem;
-	uint64_t part;
 	int ret;
 
 	ret = check_pages(writer, gpa, nr_pages, flags);
@@ -360,14 +373,8 @@ int hypr_vmo_writer_pages(struct hypr_vmo_writer *writer, uint64_t gpa, const vo
 	ret = fill_gap(writer, gpa);
 	if (!ret && !mem)
 		ret = add_run(writer, nr_pages, flags | HYPR_VMO_RUN_ZERO);
-	while (!ret && mem && nr_pages) {
-		part = nr_pages < PIECE_PAGES ? nr_pages : PIECE_PAGES;
-		ret = add_piece(writer, from, part, flags);
-		if (!ret)
-			ret = tell(writer);
-		from += part * HYPR_VMO_PAGE_BYTES;
-		nr_pages -= part;
-	}
+	if (!ret && mem)
+		ret = add_memory(writer, mem, nr_pages, flags);
 	writer->failed = ret;
 	return ret;
 }
@@ -454,7 +461,14 @@ int hypr_vmo_writer_section(struct hypr_vmo_writer *writer, uint32_t type, uint3
 	ret = check_section(writer, &entry, data);
 	if (!ret && writer->nr_sections == HYPR_VMO_SECTIONS_MAX - OWN_SECTIONS)
 		ret = hypr_fail(-E2BIG, "%s: too many sections", writer->name);
-	return ret ? ret : add_section(writer, &entry, copy_of(data, bytes));
+	if (!ret && bytes > SECTIONS_MAX_BYTES - writer->sections_bytes)
+		ret = hypr_fail(-E2BIG, "%s: its sections have more than %llu bytes", writer->name,
+				SECTIONS_MAX_BYTES);
+	if (!ret)
+		ret = add_section(writer, &entry, copy_of(data, bytes));
+	if (!ret)
+		writer->sections_bytes += bytes;
+	return ret;
 }
 
 /* ---- commit ---------------------------------------------------------------- */

@@ -217,8 +217,8 @@ struct hypr_vmo_params {
  *
  * Also removes what killed writers have left in the folder.
  *
- * Return: 0; -EINVAL a field of @params is out of range, or the parent's memory
- * has another size; -EEXIST there is such a file; -EXDEV the parent stands in
+ * Return: 0; -EINVAL a field of @params is out of range, the parent's memory has
+ * another size, or its name is none for a parent; -EEXIST there is such a file; -EXDEV the parent stands in
  * another folder; -ELOOP it has too many parents itself; or what the system
  * returned.
  */
@@ -249,7 +249,8 @@ int hypr_vmo_writer_pages(struct hypr_vmo_writer *writer, uint64_t gpa, const vo
  *
  * Return: 0; -EINVAL the type is the writer's own, the index is out of range, or
  * the contents are too long; -EEXIST type and index are there already;
- * -E2BIG too many sections; -ENOMEM.
+ * -E2BIG too many sections, or more than HYPR_VMO_OPAQUE_SUM_MAX_BYTES in them;
+ * -ENOMEM.
  */
 int hypr_vmo_writer_section(struct hypr_vmo_writer *writer, uint32_t type, uint32_t index,
 			    uint32_t version, uint32_t flags, const void *data, size_t bytes);

@@ -253,11 +253,62 @@ static void test_parent_is_its_own(void **ctx)
 	kit_refused("evil.vmo", -ELOOP, "is its own ancestor");
 }
 
+/* Two that name each other: no root can be right on both sides, and none is asked. */
+static void test_parents_in_a_circle(void **ctx)
+{
+	struct kit_file base, child;
+	struct hypr_vmo_section *parent;
+
+	(void)ctx;
+	start();
+	/* The child again, as the base: its parent is to be "ring.vmo". */
+	rename_parent("ring.vmo", 8);
+	base = kit_load("evil.vmo");
+	kit_store("base.vmo", &base);
+	child = kit_load("child.vmo");
+	memcpy(child.header->parent, base.header->root, 32);
+	parent = kit_section(&child, HYPR_VMO_PARENT);
+	assert_int_equal(parent->bytes, 8);
+	assert_memory_equal(child.bytes + parent->offset, "base.vmo", 8);
+	kit_seal(&child);
+	kit_store("ring.vmo", &child);
+	kit_unload(&child);
+	kit_unload(&base);
+	kit_refused("ring.vmo", -ELOOP, "base.vmo: section PARENT: ");
+	kit_refused("ring.vmo", -ELOOP, "ring.vmo is its own ancestor");
+}
+
+/* Metadata of a parent that ends early, at each byte: named, and nothing is mapped. */
+static void test_parent_is_truncated_at_every_byte(void **ctx)
+{
+	struct kit_file file;
+	size_t len, data_end;
+	int fd;
+
+	(void)ctx;
+	start();
+	file = kit_load("base.vmo");
+	data_end = PAGE + kit_section(&file, HYPR_VMO_DATA)->bytes;
+	fd = open(kit_path("base.vmo"), O_RDWR);
+	for (len = file.len - 1; len >= 8; len--) {
+		if (len == data_end)
+			len = PAGE + 100;
+		assert_int_equal(ftruncate(fd, (off_t)len), 0);
+		kit_refused("child.vmo", -EBADMSG, "base.vmo: truncated");
+	}
+	close(fd);
+	kit_unload(&file);
+}
+
 static void test_parent_name_leads_nowhere_else(void **ctx)
 {
 	static const struct { const char *name; size_t bytes; } names[] = {
 		{ "", 0 }, { ".", 1 }, { "..", 2 }, { "../a.vmo", 8 }, { "/etc/vmo", 8 },
 		{ "a\0b.vmo", 7 }, { "a.vmo\0\0", 7 }, { "a/", 2 },
+		/* What would break a line, drive a terminal, or is no UTF-8. */
+		{ "a\nb.vmo", 7 }, { "\033[2J", 4 }, { "a\177", 2 }, { "\302\233", 2 },
+		{ "a\377.vmo", 6 }, { "\300\257", 2 }, { "\355\240\200", 3 }, { "a\303", 2 },
+		{ "\364\220\200\200", 4 },
 	};
 	size_t i;
 
@@ -267,6 +318,8 @@ static void test_parent_name_leads_nowhere_else(void **ctx)
 		rename_parent(names[i].name, names[i].bytes);
 		kit_refused("evil.vmo", -EBADMSG, "section PARENT: ");
 	}
+	rename_parent("\303\244.vmo", 6);
+	kit_refused("evil.vmo", -ENOENT, "\303\244.vmo");
 	/* A FIFO of that name holds nobody up. */
 	assert_int_equal(mkfifo(kit_path("fifo.vmo"), 0600), 0);
 	rename_parent("fifo.vmo", 8);
@@ -288,6 +341,13 @@ static void test_writer_refuses_parents(void **ctx)
 	assert_int_equal(hypr_vmo_writer_create(kit_path("base.vmo"), &params, &w), -EINVAL);
 	assert_int_equal(hypr_vmo_writer_create("/tmp/hypr-elsewhere.vmo", &params, &w), -EXDEV);
 	hypr_vmo_close(child);
+	/* One of a name that no child may have in it. */
+	assert_int_equal(rename(kit_path("base.vmo"), kit_path("b\n.vmo")), 0);
+	child = kit_open("b\n.vmo");
+	params = kit_params(child);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("x.vmo"), &params, &w), -EINVAL);
+	assert_non_null(strstr(hypr_error(), "no name for a parent"));
+	hypr_vmo_close(child);
 }
 
 #define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
@@ -303,6 +363,8 @@ int main(void)
 		T(test_parent_is_damaged),
 		T(test_parent_has_other_memory),
 		T(test_parent_is_its_own),
+		T(test_parents_in_a_circle),
+		T(test_parent_is_truncated_at_every_byte),
 		T(test_parent_name_leads_nowhere_else),
 		T(test_writer_refuses_parents),
 	};

@@ -260,6 +260,59 @@ static void test_evil_table(void **ctx)
 	}
 }
 
+/*
+ * Sections that anybody may add are kept in memory once they are looked at: holes
+ * in a file must not become gigabytes.
+ */
+static void test_sections_are_too_long_together(void **ctx)
+{
+	static const struct { uint64_t bytes[5]; int ret; } cases[] = {
+		{ { 64ull << 20, 64ull << 20 }, 0 },
+		{ { 64ull << 20, 64ull << 20, 8 }, -EBADMSG },
+		{ { 64ull << 20, 64ull << 20, 64ull << 20, 64ull << 20, 64ull << 20 }, -EBADMSG },
+	};
+	struct hypr_vmo_section table[6] = { 0 };
+	struct hypr_vmo_header header;
+	struct hypr_vmo *vmo;
+	struct kit_file file;
+	uint64_t end;
+	size_t i, n;
+	int fd;
+
+	(void)ctx;
+	start();
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		file = kit_load("a.vmo");
+		header = *file.header;
+		kit_unload(&file);
+		memset(table, 0, sizeof(table));
+		table[0] = (struct hypr_vmo_section){
+			.type = HYPR_VMO_RUNS, .version = 1, .offset = PAGE, .bytes = 32,
+		};
+		end = PAGE + 32;
+		for (n = 0; n < 5 && cases[i].bytes[n]; n++) {
+			table[1 + n] = (struct hypr_vmo_section){
+				.type = 1000 + (uint32_t)n, .flags = HYPR_VMO_SECTION_OPTIONAL,
+				.offset = end, .bytes = cases[i].bytes[n],
+			};
+			end += cases[i].bytes[n];
+		}
+		hypr_digest(table[0].digest, &(struct hypr_vmo_run){
+			.pages = KIT_PAGES, .flags = RWX | HYPR_VMO_RUN_ZERO }, 32);
+		fd = open(kit_path("evil.vmo"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+		assert_int_equal(pwrite(fd, &(struct hypr_vmo_run){
+			.pages = KIT_PAGES, .flags = RWX | HYPR_VMO_RUN_ZERO }, 32, PAGE), 32);
+		assert_int_equal(hypr_vmo_head_write(fd, &header, end, table, 1 + (uint32_t)n), 0);
+		close(fd);
+		if (cases[i].ret) {
+			kit_refused("evil.vmo", cases[i].ret, "more than 134217728 bytes");
+			continue;
+		}
+		assert_int_equal(hypr_vmo_open(kit_path("evil.vmo"), &vmo), 0);
+		hypr_vmo_close(vmo);
+	}
+}
+
 /* Bytes that belong to nothing, between sections and before the table. */
 static void test_hidden_bytes(void **ctx)
 {
@@ -457,6 +510,7 @@ int main(void)
 		T(test_single_bits),
 		T(test_evil_numbers),
 		T(test_evil_table),
+		T(test_sections_are_too_long_together),
 		T(test_hidden_bytes),
 		T(test_runs_end_early),
 		T(test_damaged_section),

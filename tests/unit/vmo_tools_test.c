@@ -98,6 +98,48 @@ static int stop(void *arg, uint64_t gpa, uint64_t pages, int kind)
 	return -ECANCELED;
 }
 
+/* So many pages that threads share them: sums and the first place are the same. */
+static void test_verify_by_several_threads(void **ctx)
+{
+	const uint64_t pages = 6000, bad[] = { 5990, 77, 3000, 78 };
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_verify_result result;
+	uint8_t *mem = malloc(pages * PAGE), byte = 0;
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo *vmo;
+	uint64_t i, gap = 10;
+	int fd;
+
+	(void)ctx;
+	for (i = 0; i < pages; i++)
+		kit_fill(mem + i * PAGE, i);
+	params.mem_bytes = (pages + gap) * PAGE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, gap * PAGE, mem, pages, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	free(mem);
+	vmo = kit_open("a.vmo");
+	assert_int_equal(hypr_vmo_verify(vmo, &result), 0);
+	assert_int_equal(result.pages, pages);
+
+	fd = open(kit_path("a.vmo"), O_RDWR);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(pwrite(fd, &byte, 1, (off_t)((1 + bad[i]) * PAGE + 9)), 1);
+	assert_int_equal(hypr_vmo_verify(vmo, &result), -EBADMSG);
+	assert_int_equal(result.bad_pages, ARRAY_SIZE(bad));
+	assert_int_equal(result.pages, pages - ARRAY_SIZE(bad));
+	assert_int_equal(result.bad_gpa, (77 + gap) * PAGE);
+	assert_non_null(strstr(hypr_error(), "section DATA: the page at GPA 0x57000"));
+
+	/* It shrinks: the words are there, whichever thread met the end. */
+	assert_int_equal(ftruncate(fd, 1000 * PAGE), 0);
+	assert_int_equal(hypr_vmo_verify(vmo, &result), -EBADMSG);
+	assert_non_null(strstr(hypr_error(), "a.vmo: truncated"));
+	close(fd);
+	hypr_vmo_close(vmo);
+}
+
 static void test_diff(void **ctx)
 {
 	static const struct stretch wanted[] = {
@@ -551,6 +593,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_verify_finds_pages_of_all_layers),
+		T(test_verify_by_several_threads),
 		T(test_diff),
 		T(test_flatten_keeps_memory_and_sections),
 		T(test_unpacked_is_what_was_packed),

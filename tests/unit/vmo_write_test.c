@@ -3,11 +3,14 @@
 #include "vmo_kit.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 static void assert_memory(struct hypr_vmo *vmo, const uint8_t *mem)
@@ -272,6 +275,29 @@ static void test_too_many_sections(void **ctx)
 	hypr_vmo_close(kit_open("a.vmo"));
 }
 
+static void test_too_long_sections(void **ctx)
+{
+	const size_t most = HYPR_VMO_OPAQUE_MAX_BYTES, room = most - HYPR_VMO_NAME_MAX_BYTES;
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *zero = calloc(1, most);
+	struct hypr_vmo_writer *w;
+
+	(void)ctx;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, 0, 1, HYPR_VMO_SECTION_OPTIONAL, zero,
+						 most), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, 1, 1, HYPR_VMO_SECTION_OPTIONAL, zero,
+						 room + 1), -E2BIG);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, 1, 1, HYPR_VMO_SECTION_OPTIONAL, zero,
+						 room), 0);
+	assert_int_equal(hypr_vmo_writer_section(w, 1000, 2, 1, HYPR_VMO_SECTION_OPTIONAL, zero,
+						 1), -E2BIG);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_close(kit_open("a.vmo"));
+	free(zero);
+}
+
 /* Pages of a memory of @pages that have R and RW in turn, all of them zero. */
 static int write_stripes(uint64_t pages, const char *name)
 {
@@ -424,6 +450,70 @@ static void test_no_space_leaves_nothing(void **ctx)
 	free(mem);
 }
 
+/*
+ * A disk that is full indeed: a small tmpfs, in a process with mounts of its own.
+ * The exit status is the number of what went wrong; 77: it may not mount.
+ */
+static int write_to_full_disk(const char *folder, const uint8_t *mem)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+	struct statfs fs;
+	char options[32];
+	unsigned int pages;
+	int ret;
+
+	if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return 77;
+	for (pages = 1; pages < 24; pages++) {
+		snprintf(options, sizeof(options), "size=%u", pages * PAGE);
+		if (mount("hypr", folder, "tmpfs", 0, options))
+			return 77;
+		params.flags = pages % 2 ? HYPR_VMO_REPLACE : 0;
+		if (hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w))
+			return 1;
+		ret = hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX);
+		if (!ret)
+			ret = hypr_vmo_writer_commit(w, NULL);
+		/* 14 pages of data, the header, and a page for the tables. */
+		if (ret != (pages < 16 ? -ENOSPC : 0))
+			return 2;
+		if (ret && !strstr(hypr_error(), "a.vmo: writing"))
+			return 3;
+		hypr_vmo_writer_destroy(w);
+		if (kit_count() != !ret)
+			return 4;
+		/* And the space is there again. */
+		if (ret && (statfs(folder, &fs) || fs.f_bfree != fs.f_blocks))
+			return 5;
+		if (umount2(folder, MNT_DETACH))
+			return 6;
+	}
+	return 0;
+}
+
+static void test_a_full_disk_leaves_nothing(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	int status;
+	pid_t pid;
+
+	(void)ctx;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(write_to_full_disk(kit_path("."), mem));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	free(mem);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		print_message("# a tmpfs cannot be mounted here\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* Killed at any moment: no file of the final name that is not whole, no litter. */
 static void write_for_ever(const uint8_t *mem)
 {
@@ -450,14 +540,19 @@ static void test_kill_leaves_whole_files_only(void **ctx)
 	pid_t pid;
 
 	(void)ctx;
-	for (i = 0; i < 200; i++) {
+	/* 200 times by force; by Ctrl-C, which a shell may have us ignore, and kill. */
+	signal(SIGINT, SIG_DFL);
+	for (i = 0; i < 400; i++) {
+		int signal = i < 200 ? SIGKILL : i % 2 ? SIGINT : SIGTERM;
+
 		pid = fork();
+		assert_true(pid >= 0);	/* kill(-1) would be meant for all */
 		if (!pid)
 			write_for_ever(mem);
 		usleep((useconds_t)(kit_random(&state) % 8000));
-		kill(pid, SIGKILL);
+		kill(pid, signal);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == signal);
 		if (!access(kit_path("a.vmo"), F_OK)) {
 			struct hypr_vmo *vmo = kit_open("a.vmo");
 
@@ -504,11 +599,13 @@ int main(void)
 		T(test_round_trips),
 		T(test_writer_refuses),
 		T(test_too_many_sections),
+		T(test_too_long_sections),
 		T(test_too_many_pieces),
 		T(test_many_pieces_are_mapped),
 		T(test_nothing_before_the_commit),
 		T(test_a_file_that_is_there_stays),
 		T(test_no_space_leaves_nothing),
+		T(test_a_full_disk_leaves_nothing),
 		T(test_kill_leaves_whole_files_only),
 		T(test_litter_goes_and_what_is_in_use_stays),
 	};

@@ -27,6 +27,7 @@
 #define HYPR_VMO_SECTIONS_MAX		2048
 #define HYPR_VMO_RUNS_MAX		(1u << 22)
 #define HYPR_VMO_OPAQUE_MAX_BYTES	(64ull << 20)	/* of a section, but DATA and tables */
+#define HYPR_VMO_OPAQUE_SUM_MAX_BYTES	(128ull << 20)	/* of all such in a file */
 #define HYPR_VMO_LAYERS_MAX		16		/* a file and its parents */
 #define HYPR_VMO_NAME_MAX_BYTES		255		/* of a parent's name */
 

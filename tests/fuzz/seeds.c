@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo and
+ * FOLDER/layers, in the form that fuzz.h tells.  The same bytes at each run.  `make
+ * fuzz-corpus` runs it for tests/fuzz/corpus.  Run in the root of the tree.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "lib/internal.h"
+
+#define PAGE	HYPR_VMO_PAGE_BYTES
+#define RWX	HYPR_VMO_RUN_RWX
+#define FITS	(FUZZ_SEAL | FUZZ_LENGTHS | FUZZ_PAGES)
+
+static const char *corpus;
+
+static void must(int ret, const char *what)
+{
+	if (!ret)
+		return;
+	fprintf(stderr, "seeds: %s: %s\n", what, hypr_error());
+	exit(1);
+}
+
+/** struct seed - an input that is made */
+struct seed {
+	uint8_t bytes[65536];
+	size_t len;
+};
+
+/* A file of the private folder, or of the tree, as an input. */
+static void take(struct seed *seed, const char *path, uint8_t mode)
+{
+	static uint64_t words[FUZZ_FILE_MAX / 8];
+	uint8_t *file = (uint8_t *)words;
+	const struct hypr_vmo_header *header = (const void *)file;
+	const struct hypr_vmo_section *table;
+	size_t len, data = 0;
+	FILE *from = fopen(path, "r");
+
+	must(from ? 0 : -errno, path);
+	len = fread(file, 1, FUZZ_FILE_MAX, from);
+	fclose(from);
+	table = (const void *)(file + header->table_offset);
+	if (table->type == HYPR_VMO_DATA && !(header->required & HYPR_VMO_PACKED))
+		data = table->bytes;
+	seed->bytes[seed->len++] = mode;
+	seed->bytes[seed->len++] = (uint8_t)(data / PAGE);
+	memcpy(seed->bytes + seed->len, file, 256);
+	seed->len += 256;
+	memcpy(seed->bytes + seed->len, file + PAGE + data, len - PAGE - data);
+	seed->len += len - PAGE - data;
+}
+
+static void keep(const char *target, const char *name, const struct seed *seed)
+{
+	char path[300];
+	FILE *to;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", corpus, target, name);
+	to = fopen(path, "w");
+	if (!to || fwrite(seed->bytes, 1, seed->len, to) != seed->len || fclose(to)) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void keep_file(const char *name, const char *path, uint8_t mode)
+{
+	struct seed seed = { .len = 0 };
+
+	take(&seed, path, mode);
+	keep("vmo", name, &seed);
+}
+
+static void keep_layers(const char *name, const char *parent, uint8_t parent_mode,
+			const char *child, uint8_t child_mode)
+{
+	struct seed seed = { .len = 2 };
+	size_t first;
+
+	take(&seed, parent, parent_mode);
+	first = seed.len - 2;
+	take(&seed, child, child_mode);
+	seed.bytes[0] = (uint8_t)first;
+	seed.bytes[1] = (uint8_t)(first >> 8);
+	keep("layers", name, &seed);
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+static struct hypr_vmo_writer *begin(const char *name, uint64_t mem_bytes, struct hypr_vmo *parent)
+{
+	struct hypr_vmo_params params = {
+		.size = sizeof(params),
+		.flags = HYPR_VMO_REPLACE,
+		.mem_bytes = mem_bytes,
+		.nr_vcpus = FUZZ_VCPUS,
+		.created_ns = 1700000000000000000u,
+		.parent = parent,
+	};
+	struct hypr_vmo_writer *writer;
+
+	must(hypr_vmo_writer_create(fuzz_path(name), &params, &writer), name);
+	return writer;
+}
+
+static void end(struct hypr_vmo_writer *writer)
+{
+	must(hypr_vmo_writer_commit(writer, NULL), "commit");
+	hypr_vmo_writer_destroy(writer);
+}
+
+static void page(struct hypr_vmo_writer *writer, uint64_t n, uint8_t byte, uint32_t flags)
+{
+	uint8_t mem[PAGE];
+
+	memset(mem, byte, sizeof(mem));
+	must(hypr_vmo_writer_pages(writer, n * PAGE, mem, 1, flags), "page");
+}
+
+static void make_zero(const char *name, uint64_t mem_bytes)
+{
+	end(begin(name, mem_bytes, NULL));
+}
+
+/* Pages of all kinds, a working set, a section of another time. */
+static void make_kinds(const char *name, struct hypr_vmo *parent)
+{
+	static const struct hypr_vmo_range used[] = { { 0, 2 }, { 4 * PAGE, 1 } };
+	struct hypr_vmo_writer *writer = begin(name, 16 * PAGE, parent);
+
+	page(writer, 0, 1, RWX);
+	page(writer, 1, parent ? 1 : 2, RWX);
+	page(writer, 4, 3, HYPR_VMO_RUN_R);
+	page(writer, 5, 0, HYPR_VMO_RUN_R);
+	page(writer, 6, 4, HYPR_VMO_RUN_R | HYPR_VMO_RUN_X);
+	must(hypr_vmo_writer_section(writer, HYPR_VMO_WORKING_SET, 0, 1, 0, used, sizeof(used)),
+	     "working set");
+	must(hypr_vmo_writer_section(writer, 1000, 3, 9, HYPR_VMO_SECTION_OPTIONAL, "later", 5),
+	     "section");
+	end(writer);
+}
+
+static void make_stripes(const char *name)
+{
+	struct hypr_vmo_writer *writer = begin(name, 64 * PAGE, NULL);
+	uint64_t i;
+
+	for (i = 0; i < 64; i++)
+		page(writer, i, i % 8 == 1, i % 2 ? RWX : HYPR_VMO_RUN_R);
+	end(writer);
+}
+
+static void make_state(const char *name)
+{
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[2];
+	} cpuid = {
+		.head = { .nent = 2 },
+		.entry = { { .function = 0, .eax = 0xd }, { .function = 1, .edx = 0x0183fbff } },
+	};
+	struct hypr_vmo_writer *writer = begin(name, 4 * PAGE, NULL);
+	struct hypr_vm *vm = fuzz_vm();
+	struct hypr_state *state = vm->active->state;
+	unsigned int i, n;
+
+	vm->cpuid = &cpuid.head;
+	vm->tsc_khz = 2400000;
+	for (i = 0; i < FUZZ_VCPUS; i++) {
+		state->vcpu[i].control = HYPR_VCPU_RUNNING;
+		for (n = 0; n < FUZZ_MSRS; n++)
+			state->vcpu[i].msrs->entries[n].index = vm->msr_index[n];
+	}
+	must(hypr_vmo_state_write(vm, state, writer), "state");
+	end(writer);
+}
+
+/* As the writer would not: the parent's name in a child is another. */
+static void rename_parent(struct seed *seed, const char *from, const char *to)
+{
+	uint8_t *at = memmem(seed->bytes, seed->len, from, strlen(from));
+
+	must(at ? 0 : -ENOENT, from);
+	memcpy(at, to, strlen(from));
+}
+
+static void make_cycle(void)
+{
+	struct seed seed = { .len = 2 };
+	size_t first;
+
+	take(&seed, fuzz_path("p.vmo"), FITS);
+	first = seed.len - 2;
+	take(&seed, fuzz_path("c.vmo"), FITS | FUZZ_LINK);
+	rename_parent(&seed, "p.vmo", "c.vmo");
+	seed.bytes[0] = (uint8_t)first;
+	seed.bytes[1] = (uint8_t)(first >> 8);
+	keep("layers", "cycle", &seed);
+}
+
+static void make_signed(void)
+{
+	char text[128];
+	size_t len;
+	FILE *key = fopen("tests/golden/v1-key", "r");
+	int fd = open(fuzz_path("key"), O_WRONLY | O_CREAT, 0600);
+
+	must(key && fd >= 0 ? 0 : -errno, "tests/golden/v1-key");
+	len = fread(text, 1, sizeof(text), key);
+	must(write(fd, text, len) == (ssize_t)len ? 0 : -EIO, "key");
+	close(fd);
+	fclose(key);
+	must(hypr_vmo_sign(fuzz_path("zero.vmo"), fuzz_path("key")), "sign");
+	/* As it is: it keeps its root, and the signature fits. */
+	keep_file("signed", fuzz_path("zero.vmo"), 0);
+}
+
+static void make_files(void)
+{
+	struct hypr_vmo *parent;
+
+	make_zero("zero.vmo", 4 * PAGE);
+	keep_file("zero", fuzz_path("zero.vmo"), FITS);
+	make_signed();
+	make_zero("huge.vmo", HYPR_VMO_MEM_MAX_BYTES);
+	keep_file("huge", fuzz_path("huge.vmo"), FITS);
+	make_kinds("p.vmo", NULL);
+	keep_file("kinds", fuzz_path("p.vmo"), FITS);
+	keep_file("kinds-placed", fuzz_path("p.vmo"), FITS | FUZZ_PLACES);
+	keep_file("kinds-unsealed", fuzz_path("p.vmo"), FUZZ_PAGES);
+	keep_file("kinds-packed", fuzz_path("p.vmo"), FITS | FUZZ_PACK);
+	keep_file("kinds-shrinks", fuzz_path("p.vmo"), FITS | FUZZ_SHRINK);
+	make_stripes("stripes.vmo");
+	keep_file("stripes", fuzz_path("stripes.vmo"), FITS);
+	make_state("state.vmo");
+	keep_file("state", fuzz_path("state.vmo"), FITS);
+	keep_file("golden", "tests/golden/v1-base.vmo", FITS);
+	keep_file("golden-packed", "tests/golden/v1-packed.vmo", FUZZ_SEAL);
+
+	must(hypr_vmo_open(fuzz_path("p.vmo"), &parent), "p.vmo");
+	make_kinds("c.vmo", parent);
+	hypr_vmo_close(parent);
+	keep_layers("two", fuzz_path("p.vmo"), FITS, fuzz_path("c.vmo"), FITS | FUZZ_LINK);
+	keep_layers("packed-parent", fuzz_path("p.vmo"), FITS | FUZZ_PACK, fuzz_path("c.vmo"),
+		    FITS | FUZZ_LINK);
+	keep_layers("packed-child", fuzz_path("p.vmo"), FITS, fuzz_path("c.vmo"),
+		    FITS | FUZZ_LINK | FUZZ_PACK);
+	keep_layers("stale", fuzz_path("p.vmo"), FITS, fuzz_path("c.vmo"), FITS);
+	keep_layers("other-size", fuzz_path("zero.vmo"), FITS, fuzz_path("c.vmo"),
+		    FITS | FUZZ_LINK);
+	keep_layers("shrinks", fuzz_path("p.vmo"), FITS, fuzz_path("c.vmo"),
+		    FITS | FUZZ_LINK | FUZZ_SHRINK);
+	make_cycle();
+}
+
+int main(int argc, char **argv)
+{
+	char path[300];
+
+	if (argc != 2) {
+		fputs("usage: seeds FOLDER\n", stderr);
+		return 2;
+	}
+	corpus = argv[1];
+	mkdir(corpus, 0777);
+	snprintf(path, sizeof(path), "%s/vmo", corpus);
+	mkdir(path, 0777);
+	snprintf(path, sizeof(path), "%s/layers", corpus);
+	mkdir(path, 0777);
+	make_files();
+	return 0;
+}
