@@ -92,7 +92,7 @@ int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 
 /**
  * hypr_moment_read() - memory of a moment, to be read
- * @buf: @pages pages, for a moment that is in a file
+ * @buf: @pages pages; not used unless the moment is in a file
  * @memp: out: the memory itself, or @buf
  *
  * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.

@@ -7,6 +7,7 @@
 
 #include "internal.h"
 
+/* What is in a file is read piece by piece, what is in memory is written as it is. */
 static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *perm,
 		      uint8_t *buf, struct hypr_vmo_writer *writer)
 {
@@ -15,7 +16,7 @@ static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *
 	int ret = 0;
 
 	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
-		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
+		part = moment->vmo && pages > HYPR_PEEK_PAGES ? HYPR_PEEK_PAGES : pages;
 		ret = hypr_moment_read(moment, gpa, part, buf, &mem);
 		if (!ret)
 			ret = hypr_vmo_writer_pages(writer, gpa, mem, part, perm->flags);
