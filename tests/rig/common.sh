@@ -79,23 +79,49 @@ wait_for()
 	done
 }
 
+# The console of a VM.
+log()
+{
+	echo "$HYPR_RUNTIME_DIR/$1.log"
+}
+
+# A report of the program in the guest.  A whole line: the last may be on its way.
+report='^epoch [0-9]* checks [0-9]* failures [0-9]* chain [0-9a-f]* [0-9a-f]* random [0-9a-f]\{16\}'
+
+reports()
+{
+	grep -c "$report" "$(log "$1")"
+}
+
+# goes_on VM N: it reported N times so far
+goes_on()
+{
+	[ "$(reports "$1")" -ge "$2" ]
+}
+
+# The program in the guest says on its console when a check of its failed.
+guest_is_sane()
+{
+	! grep -E 'FAILED|panic|BUG:|WARNING:|Oops|detected stall|lockup' "$(log "$1")"
+}
+
+# And it counts its checks in each report.
+all_right()
+{
+	! grep "$report" "$(log "$1")" | grep -v " failures 0 " && guest_is_sane "$1"
+}
+
 # The VM answers vector 0xF0 on N vCPUs, and its program runs.
 guest_is_up()
 {
 	hypr ps --json >$out 2>&1 && [ "$(field guest_vcpus)" = "$2" ] &&
-		grep -q "^epoch:" "$HYPR_RUNTIME_DIR/$1.log"
+		grep -q "^epoch:" "$(log "$1")"
 }
 
 nothing_left()
 {
 	left=$(ls "$HYPR_RUNTIME_DIR" 2>/dev/null | grep -v '\.log$')
 	[ -z "$left" ] && ! pidof hypr >/dev/null
-}
-
-# The program in the guest says on its console when a check of its failed.
-guest_is_sane()
-{
-	! grep -E 'FAILED|panic|BUG:|WARNING:|Oops|detected stall|lockup' "$HYPR_RUNTIME_DIR/$1.log"
 }
 
 finish()

@@ -10,28 +10,6 @@
 rm -rf "$HYPR_RUNTIME_DIR"
 dir=/tmp/snapshot-test
 mkdir -p $dir
-report='^epoch [0-9]* checks [0-9]* failures [0-9]* chain '
-
-log()
-{
-	echo "$HYPR_RUNTIME_DIR/$1.log"
-}
-
-reports()
-{
-	grep -c "$report" "$(log "$1")"
-}
-
-goes_on()
-{
-	[ "$(reports "$1")" -ge "$2" ]
-}
-
-all_right()
-{
-	! grep "$report" "$(log "$1")" | grep -v " failures 0 "
-}
-
 median()
 {
 	sort -n "$1" | sed -n 2p

@@ -11,28 +11,6 @@ rm -rf "$HYPR_RUNTIME_DIR"
 dir=/tmp/vmo-test
 mkdir -p $dir
 rounds=${HYPR_RESURRECTIONS:-10}
-# A whole line: the last one may be on its way.
-report='^epoch [0-9]* checks [0-9]* failures [0-9]* chain [0-9a-f]* [0-9a-f]* random [0-9a-f]\{16\}'
-
-log()
-{
-	echo "$HYPR_RUNTIME_DIR/$1.log"
-}
-
-reports()
-{
-	grep -c "$report" "$(log "$1")"
-}
-
-goes_on()
-{
-	[ "$(reports "$1")" -ge "$2" ]
-}
-
-all_right()
-{
-	! grep "$report" "$(log "$1")" | grep -v " failures 0 "
-}
 
 # A word of a report: the first is 1, the last is $.
 word()
