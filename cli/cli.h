@@ -96,9 +96,6 @@ int cli_parse_uint(const char *text, unsigned int max, unsigned int *value);
  */
 int cli_parse_list(const char *text, int *list, int max);
 
-/** cli_parse_prefault() - "all", "none", "used", "record".  Return: HYPR_LOAD_*, -EINVAL. */
-int cli_parse_prefault(const char *text);
-
 /* report.c */
 
 /** cli_fail() - one line on stderr (JSON on stdout too with --json).  Return: @code. */
@@ -113,6 +110,9 @@ void cli_print_json(const json_t *object);
 
 /** cli_begin() - what every text output begins with: "NAME (ENGINE): " */
 void cli_begin(const json_t *answer);
+
+/** cli_compared() - a view that was compared with its moment (@with NULL) or a file */
+void cli_compared(const json_t *answer, const char *with);
 
 /* Fields of an answer; 0 or "" when it has none of this name. */
 long long cli_int(const json_t *object, const char *key);

@@ -40,7 +40,7 @@ static int run(const struct cli_args *args)
 
 	if (time && strcmp(time, "freeze") && strcmp(time, "continue"))
 		return cli_fail(args, EXIT_USAGE, "load", "--time is freeze or continue");
-	if (prefault && cli_parse_prefault(prefault) < 0)
+	if (prefault && hypr_prefault_flags(prefault) < 0)
 		return cli_fail(args, EXIT_USAGE, "load",
 				"--prefault is all, none, used or record");
 	name_of_file(args->arg[1], name);

@@ -164,7 +164,7 @@ static int read_load_options(const struct cli_args *args, struct setup *setup)
 {
 	const char *time = args->option[TIME], *prefault = args->option[PREFAULT];
 	struct hypr_vm_config *config = &setup->config;
-	int flags = prefault ? cli_parse_prefault(prefault) : 0;
+	int flags = prefault ? hypr_prefault_flags(prefault) : 0;
 
 	if (time && !strcmp(time, "continue"))
 		config->load_flags |= HYPR_LOAD_TIME_CONTINUE;

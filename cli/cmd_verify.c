@@ -4,21 +4,6 @@
 
 #include "cli.h"
 
-static void print_answer(const json_t *answer)
-{
-	const json_t *range;
-	size_t i;
-
-	cli_begin(answer);
-	printf("view %s: %lld pages compared (the shared control page left out), %lld differ",
-	       cli_str(answer, "view"), cli_int(answer, "pages_compared"),
-	       cli_int(answer, "pages_mismatched"));
-	json_array_foreach(json_object_get(answer, "mismatched"), i, range)
-		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
-		       cli_int(range, "end"));
-	printf("\n");
-}
-
 static int run(const struct cli_args *args)
 {
 	json_t *answer;
@@ -29,7 +14,7 @@ static int run(const struct cli_args *args)
 	if (code)
 		return code;
 	if (!args->json)
-		print_answer(answer);
+		cli_compared(answer, NULL);
 	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;
 	json_decref(answer);
 	return code;

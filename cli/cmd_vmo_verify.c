@@ -64,21 +64,6 @@ static void print_answer(const struct cli_args *args, const struct hypr_vmo *vmo
 		       args->option[KEY] ? ", as wanted" : " (whose key that is, --key can tell)");
 }
 
-static void print_differences(const struct cli_args *args, const json_t *answer)
-{
-	const json_t *range;
-	size_t i;
-
-	cli_begin(answer);
-	printf("view %s and %s: %lld pages compared (the shared control page left out), %lld differ",
-	       cli_str(answer, "view"), args->arg[0], cli_int(answer, "pages_compared"),
-	       cli_int(answer, "pages_mismatched"));
-	json_array_foreach(json_object_get(answer, "mismatched"), i, range)
-		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
-		       cli_int(range, "end"));
-	printf("\n");
-}
-
 /* The VM's process compares: it has the memory. */
 static int compare(const struct cli_args *args)
 {
@@ -97,7 +82,7 @@ static int compare(const struct cli_args *args)
 	if (code)
 		return code;
 	if (!args->json)
-		print_differences(args, answer);
+		cli_compared(answer, args->arg[0]);
 	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;
 	json_decref(answer);
 	return code;

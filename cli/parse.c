@@ -194,23 +194,3 @@ int cli_parse_list(const char *text, int *list, int max)
 			return -EINVAL;
 	}
 }
-
-int cli_parse_prefault(const char *text)
-{
-	static const struct {
-		const char *name;
-		int flag;
-	} ways[] = {
-		{ "all", 0 },
-		{ "none", HYPR_LOAD_PREFAULT_NONE },
-		{ "used", HYPR_LOAD_PREFAULT_USED },
-		{ "record", HYPR_LOAD_RECORD },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		if (!strcmp(text, ways[i].name))
-			return ways[i].flag;
-	}
-	return -EINVAL;
-}

@@ -62,6 +62,21 @@ void cli_begin(const json_t *answer)
 	printf("%s (%s): ", cli_str(answer, "vm"), cli_str(answer, "engine"));
 }
 
+void cli_compared(const json_t *answer, const char *with)
+{
+	const json_t *range;
+	size_t i;
+
+	cli_begin(answer);
+	printf("view %s%s%s: %lld pages compared (the shared control page left out), %lld differ",
+	       cli_str(answer, "view"), with ? " and " : "", with ? with : "",
+	       cli_int(answer, "pages_compared"), cli_int(answer, "pages_mismatched"));
+	json_array_foreach(json_object_get(answer, "mismatched"), i, range)
+		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
+		       cli_int(range, "end"));
+	printf("\n");
+}
+
 long long cli_int(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));

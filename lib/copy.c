@@ -9,19 +9,7 @@
 #include <unistd.h>
 
 #include "internal.h"
-
-static bool page_is_zero(const uint8_t *page)
-{
-	const uint64_t *word = (const uint64_t *)page;
-	size_t i;
-
-	for (i = 0; i < HYPR_PAGE_BYTES / sizeof(*word); i += 8) {
-		if (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
-		    word[i + 5] | word[i + 6] | word[i + 7])
-			return false;
-	}
-	return true;
-}
+#include "vmo.h"
 
 static uint64_t *stored_word(const struct hypr_copy *copy, uint64_t gpa)
 {
@@ -75,7 +63,7 @@ static int drop(struct hypr_copy *copy, uint64_t gpa)
 /* The control page's place in the view's own mapping is not guest memory. */
 static bool is_hole(uint64_t gpa, const uint8_t *page)
 {
-	return gpa == HYPR_CONTROL_GPA || page_is_zero(page);
+	return gpa == HYPR_CONTROL_GPA || hypr_page_is_zero(page);
 }
 
 static int copy_piece(struct hypr_copy *copy, uint64_t gpa, const uint8_t *from, uint64_t bytes)

@@ -97,6 +97,26 @@ const char *hypr_vm_state_name(int state)
 	}
 }
 
+int hypr_prefault_flags(const char *text)
+{
+	static const struct {
+		const char *name;
+		int flag;
+	} ways[] = {
+		{ "all", 0 },
+		{ "none", HYPR_LOAD_PREFAULT_NONE },
+		{ "used", HYPR_LOAD_PREFAULT_USED },
+		{ "record", HYPR_LOAD_RECORD },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!strcmp(text, ways[i].name))
+			return ways[i].flag;
+	}
+	return hypr_fail(-EINVAL, "'%.40s': all, none, used or record", text);
+}
+
 /* Names become file names (NAME.sock): no '/', no hidden files, no options. */
 int hypr_name_check(const char *name)
 {

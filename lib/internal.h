@@ -288,6 +288,9 @@ int hypr_mem_log_clear(const struct hypr_view *view, unsigned int n,
 		       uint64_t *bitmap);
 int hypr_mem_control_create(struct hypr_vm *vm);
 
+/* Of a memory, from @gpa on.  Return: 0 to go on. */
+typedef int (*hypr_pages_fn)(void *arg, uint64_t gpa, uint64_t pages);
+
 /* dirty.c: which pages of a view were written */
 
 /**
@@ -301,8 +304,6 @@ struct hypr_dirty {
 	bool has_clear;
 	uint64_t *bitmap;
 };
-
-typedef int (*hypr_pages_fn)(void *arg, uint64_t gpa, uint64_t pages);
 
 int hypr_dirty_start(struct hypr_dirty *dirty, struct hypr_vm *vm, const struct hypr_view *view);
 int hypr_dirty_get(struct hypr_dirty *dirty, bool clear, uint64_t *pages);
@@ -326,6 +327,12 @@ uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint
 bool hypr_view_is_on_file(const struct hypr_view *view);
 int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, uint64_t gpa,
 		   uint64_t pages, const uint8_t **memp);
+
+/* pagemap.c: the pages of a mapping */
+enum hypr_pages { HYPR_PAGES_PRESENT, HYPR_PAGES_PRIVATE };
+
+int hypr_pagemap_scan(const uint8_t *mem, uint64_t bytes, enum hypr_pages kind,
+		      hypr_pages_fn fn, void *fn_arg, uint64_t *pages);
 
 /* privmem.c: the pages that a view does not share with its moment */
 int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages);
@@ -388,6 +395,7 @@ void hypr_record_stop(struct hypr_view *view);
 void hypr_record_spoil(struct hypr_view *view, const char *why);
 
 /* timers.c */
+void hypr_lapic_note_expired(struct kvm_lapic_state *lapic);
 void hypr_lapic_advance(struct kvm_lapic_state *lapic, uint64_t ns);
 
 /* vmo_state.c: vCPUs and devices as sections of a file */

@@ -1,53 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The private pages of a mapping: those that were written since, and so are no
- * longer the file's.  The kernel tells them by the ioctl PAGEMAP_SCAN (Linux
- * 6.7), which goes past the rest quickly; without it, or without /proc, all
- * pages are dropped, which comes to the same and takes longer.
+ * longer the file's.  Where the kernel does not tell them (pagemap.c), all pages
+ * are dropped, which comes to the same and takes longer.
  *
  * Putting them back copies the file's bytes into them.  They stay private, and
  * mapped where the guest's tables map them: the guest writes most of them again
  * soon, and then neither breaks copy-on-write nor faults.
  */
 #include <fcntl.h>
-#include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "internal.h"
 #include "vmo.h"
-
-/* From <linux/fs.h>; the headers of Debian 12 are older than the ioctl. */
-#define SCAN_PAGE_IS_FILE	(1ull << 2)
-#define SCAN_PAGE_IS_PRESENT	(1ull << 3)
-#define SCAN_PAGE_IS_SWAPPED	(1ull << 4)
-
-struct scan_region {
-	__u64 start;
-	__u64 end;
-	__u64 categories;
-};
-
-struct scan_arg {
-	__u64 size;
-	__u64 flags;
-	__u64 start;
-	__u64 end;
-	__u64 walk_end;
-	__u64 vec;
-	__u64 vec_len;
-	__u64 max_pages;
-	__u64 category_inverted;
-	__u64 category_mask;
-	__u64 category_anyof_mask;
-	__u64 return_mask;
-};
-
-#define SCAN_IOCTL	_IOWR('f', 16, struct scan_arg)
-#define SCAN_REGIONS	64
 
 struct putting_back {
 	uint8_t *mem;
@@ -66,52 +34,10 @@ static int put_back(void *arg, uint64_t at, uint64_t pages)
 	return 0;
 }
 
-/*
- * Call @fn, which may be NULL, for each stretch of private pages of @mem, and count
- * them.  -ENOTTY or -ENOENT: cannot be told; otherwise what @fn returned.
- */
-static int scan(uint8_t *mem, uint64_t bytes, hypr_pages_fn fn, void *fn_arg, uint64_t *pages)
-{
-	struct scan_region region[SCAN_REGIONS];
-	struct scan_arg arg = {
-		.size = sizeof(arg),
-		.start = (uintptr_t)mem,
-		.end = (uintptr_t)mem + bytes,
-		.vec = (uintptr_t)region,
-		.vec_len = SCAN_REGIONS,
-		/* Not a page of a file, and there. */
-		.category_inverted = SCAN_PAGE_IS_FILE,
-		.category_mask = SCAN_PAGE_IS_FILE,
-		.category_anyof_mask = SCAN_PAGE_IS_PRESENT | SCAN_PAGE_IS_SWAPPED,
-		.return_mask = SCAN_PAGE_IS_PRESENT,
-	};
-	int fd, i, n, ret = 0;
-
-	*pages = 0;
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	while (!ret && arg.start < arg.end) {
-		n = ioctl(fd, SCAN_IOCTL, &arg);
-		if (n < 0)
-			ret = -errno;
-		for (i = 0; !ret && i < n; i++) {
-			uint64_t nr = (region[i].end - region[i].start) / HYPR_PAGE_BYTES;
-
-			*pages += nr;
-			if (fn)
-				ret = fn(fn_arg, region[i].start - (uintptr_t)mem, nr);
-		}
-		arg.start = arg.walk_end;
-	}
-	close(fd);
-	return ret;
-}
-
 /** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
 int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
 {
-	return scan(mem, bytes, NULL, NULL, pages);
+	return hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, NULL, NULL, pages);
 }
 
 /**
@@ -128,7 +54,7 @@ int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
 {
 	struct putting_back p = { mem, from };
 
-	*dropped = scan(mem, bytes, put_back, &p, pages) != 0;
+	*dropped = hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, put_back, &p, pages) != 0;
 	if (!*dropped)
 		return 0;
 	*pages = bytes / HYPR_PAGE_BYTES;
@@ -204,7 +130,8 @@ static int collect(void *arg, uint64_t gpa, uint64_t pages)
  */
 static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages)
 {
-	int ret = scan(c->view->mem, vm->mem_bytes, collect, c, pages);
+	int ret = hypr_pagemap_scan(c->view->mem, vm->mem_bytes, HYPR_PAGES_PRIVATE, collect, c,
+				    pages);
 
 	if (!ret || c->failed)
 		return ret;

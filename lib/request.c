@@ -92,24 +92,12 @@ static int parse_path(const json_t *value, const char *key, char *path)
 
 static int parse_prefault(const json_t *value, struct hypr_request *request)
 {
-	static const struct {
-		const char *name;
-		unsigned int flag;
-	} ways[] = {
-		{ "all", 0 },
-		{ "none", HYPR_LOAD_PREFAULT_NONE },
-		{ "used", HYPR_LOAD_PREFAULT_USED },
-		{ "record", HYPR_LOAD_RECORD },
-	};
-	size_t i;
+	int flags = hypr_prefault_flags(json_is_string(value) ? json_string_value(value) : "");
 
-	for (i = 0; json_is_string(value) && i < sizeof(ways) / sizeof(ways[0]); i++) {
-		if (!strcmp(ways[i].name, json_string_value(value))) {
-			request->flags |= ways[i].flag;
-			return 0;
-		}
-	}
-	return hypr_fail(-EINVAL, "request: \"prefault\" is all, none, used or record");
+	if (flags < 0)
+		return hypr_fail(flags, "request: \"prefault\" is all, none, used or record");
+	request->flags |= (unsigned int)flags;
+	return 0;
 }
 
 static int parse_flag(const char *key, const json_t *value, struct hypr_request *request)

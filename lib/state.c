@@ -21,13 +21,6 @@
 
 #define MSR_TSC_DEADLINE	0x6e0
 
-#define APIC_TIMER_LVT		0x320
-#define APIC_TIMER_INITIAL	0x380
-#define APIC_TIMER_CURRENT	0x390
-#define APIC_IRR		0x200
-#define APIC_LVT_MASKED		(1u << 16)
-#define APIC_LVT_TIMER_MODE	(3u << 17)	/* 0 is one-shot */
-
 struct one_msr {
 	struct kvm_msrs head;
 	struct kvm_msr_entry entry;
@@ -169,34 +162,6 @@ static int msrs_set(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
 	return ioctl(vcpu->fd, KVM_SET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
 }
 
-static uint32_t lapic_reg(const struct kvm_lapic_state *lapic, unsigned int reg)
-{
-	uint32_t value;
-
-	memcpy(&value, lapic->regs + reg, sizeof(value));
-	return value;
-}
-
-/*
- * A one-shot timer that has run out leaves no trace in the registers between
- * the host's timer and the next VM entry, which is when KVM would raise the
- * interrupt.  Raise it here: one too many does no harm, one too few stops the
- * guest's clock for good.
- */
-static void lapic_note_expired(struct kvm_lapic_state *lapic)
-{
-	uint32_t lvt = lapic_reg(lapic, APIC_TIMER_LVT);
-	uint8_t vector = lvt & 0xff;
-	unsigned int reg = APIC_IRR + (vector / 32) * 0x10;
-	uint32_t irr;
-
-	if ((lvt & (APIC_LVT_MASKED | APIC_LVT_TIMER_MODE)) || vector < 16 ||
-	    !lapic_reg(lapic, APIC_TIMER_INITIAL) || lapic_reg(lapic, APIC_TIMER_CURRENT))
-		return;
-	irr = lapic_reg(lapic, reg) | 1u << (vector % 32);
-	memcpy(lapic->regs + reg, &irr, sizeof(irr));
-}
-
 static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 {
 	struct hypr_state *all = arg;
@@ -227,7 +192,7 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	if (!ret)
 		ret = tsc_offset_get(vcpu, &state->tsc_offset);
 	if (!ret)
-		lapic_note_expired(&state->lapic);
+		hypr_lapic_note_expired(&state->lapic);
 	return ret;
 }
 

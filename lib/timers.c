@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Timers of a state whose clock jumps ahead by the time that it was a file.  A TSC
+ * LAPIC timers in a saved state: one that runs out as it is saved, and those of a
+ * state whose clock jumps ahead by the time that it was a file.  A TSC
  * deadline needs nothing: it is a time, and the TSC has gone past it or not.  A LAPIC
  * timer that counts down has to be taken down, or what waits for it would wait for
  * the time in between once more.  The PIT cannot be: KVM starts its counts anew.
@@ -48,6 +49,21 @@ static void raise_vector(struct kvm_lapic_state *lapic)
 	/* Vectors below 16 are none. */
 	if (!(lvt & LVT_MASKED) && vector >= 16)
 		set_reg(lapic, at, reg(lapic, at) | 1u << vector % 32);
+}
+
+/**
+ * hypr_lapic_note_expired() - raise the interrupt of a timer that has run out
+ *
+ * A one-shot timer that has run out leaves no trace in the registers between
+ * the host's timer and the next VM entry, which is when KVM would raise the
+ * interrupt.  One too many does no harm, one too few stops the guest's clock for
+ * good.
+ */
+void hypr_lapic_note_expired(struct kvm_lapic_state *lapic)
+{
+	if ((reg(lapic, LVT_TIMER) & LVT_MODE) == MODE_ONE_SHOT && reg(lapic, TIMER_INITIAL) &&
+	    !reg(lapic, TIMER_CURRENT))
+		raise_vector(lapic);
 }
 
 /**

@@ -85,7 +85,6 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 	hypr_record_stop(view);
 	if (view->mem)
 		munmap(view->mem, vm->mem_bytes);
-	free(view->slot);
 	hypr_moment_destroy(vm, view->moment);
 	hypr_state_free(vm, view->state);
 	free(view);

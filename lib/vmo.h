@@ -80,6 +80,9 @@ void hypr_vmo_root(uint8_t root[HYPR_VMO_DIGEST_BYTES], const struct hypr_vmo_he
 
 uint64_t hypr_page_digest(const void *page);
 
+/** hypr_page_is_zero() - @page is aligned to 8 bytes at least */
+bool hypr_page_is_zero(const void *page);
+
 bool hypr_digest_is_zero(const uint8_t digest[HYPR_VMO_DIGEST_BYTES]);
 
 /** hypr_digest_text() - the first 16 digits; @text has 17 bytes */

@@ -11,19 +11,6 @@
 
 #include "vmo_ahead.h"
 
-static bool page_is_zero(const uint8_t *page)
-{
-	const uint64_t *word = (const uint64_t *)page;
-	size_t i;
-
-	for (i = 0; i < HYPR_VMO_PAGE_BYTES / sizeof(*word); i += 8) {
-		if (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
-		    word[i + 5] | word[i + 6] | word[i + 7])
-			return false;
-	}
-	return true;
-}
-
 static uint64_t piece_pages(const struct hypr_vmo_ahead *ahead, uint64_t n)
 {
 	uint64_t left = ahead->pages - n * HYPR_VMO_PIECE_PAGES;
@@ -38,7 +25,7 @@ static void look(struct hypr_vmo_ahead *ahead, uint64_t n)
 
 	for (i = first; i < end; i++) {
 		page = ahead->mem + i * HYPR_VMO_PAGE_BYTES;
-		ahead->zero[i] = page_is_zero(page);
+		ahead->zero[i] = hypr_page_is_zero(page);
 		if (!ahead->zero[i])
 			ahead->digest[i] = hypr_page_digest(page);
 	}

@@ -43,6 +43,19 @@ uint64_t hypr_page_digest(const void *page)
 	return XXH3_64bits(page, HYPR_VMO_PAGE_BYTES);
 }
 
+bool hypr_page_is_zero(const void *page)
+{
+	const uint64_t *word = page;
+	size_t i;
+
+	for (i = 0; i < HYPR_VMO_PAGE_BYTES / sizeof(*word); i += 8) {
+		if (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
+		    word[i + 5] | word[i + 6] | word[i + 7])
+			return false;
+	}
+	return true;
+}
+
 bool hypr_digest_is_zero(const uint8_t digest[HYPR_VMO_DIGEST_BYTES])
 {
 	static const uint8_t zero[HYPR_VMO_DIGEST_BYTES];

@@ -569,7 +569,6 @@ static int commit_packed(struct hypr_vmo_writer *writer, uint64_t *bytes)
 		.disk_bytes = writer->header.file_bytes,
 		.bytes = writer->header.file_bytes,
 	};
-
 	int ret;
 
 	hypr_progress_halves(true);

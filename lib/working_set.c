@@ -4,8 +4,7 @@
  * ahead only those that it touched the last time.
  *
  * A page that the guest touches is faulted into this process's mapping of the view,
- * since KVM reaches guest memory through it; /proc/self/pagemap tells which are
- * there.  The kernel likes to map the neighbours of a file's page with it.  It does
+ * since KVM reaches guest memory through it; pagemap.c tells which are there.  The kernel likes to map the neighbours of a file's page with it.  It does
  * not where writes are tracked by a userfaultfd, so a view that is recorded has
  * one, of the kind that reports nothing to anybody.
  */
@@ -23,10 +22,6 @@
 
 /* From <linux/userfaultfd.h>; the headers of Debian 12 are older. */
 #define FEATURE_WP_ASYNC	(1ull << 15)
-
-#define PAGEMAP_PRESENT		(1ull << 63)
-#define PAGEMAP_SWAPPED		(1ull << 62)
-#define PAGEMAP_ENTRIES		512
 
 #define PREPARE_TRIES		16
 
@@ -84,50 +79,25 @@ struct set {
 	uint64_t pages;
 };
 
-static int set_add(struct set *set, uint64_t gpa)
+static int set_add(void *arg, uint64_t gpa, uint64_t pages)
 {
+	struct set *set = arg;
 	struct hypr_vmo_range *last = set->nr ? &set->range[set->nr - 1] : NULL;
 	size_t more = set->max ? 2 * set->max : 256;
 
-	set->pages++;
 	if (last && last->gpa + last->pages * HYPR_PAGE_BYTES == gpa) {
-		last->pages++;
+		last->pages += pages;
 		return 0;
 	}
 	if (set->nr == set->max) {
 		last = reallocarray(set->range, more, sizeof(*last));
 		if (!last)
-			return hypr_fail(-ENOMEM, "no memory for a working set");
+			return -ENOMEM;
 		set->range = last;
 		set->max = more;
 	}
-	set->range[set->nr++] = (struct hypr_vmo_range){ .gpa = gpa, .pages = 1 };
+	set->range[set->nr++] = (struct hypr_vmo_range){ .gpa = gpa, .pages = pages };
 	return 0;
-}
-
-static int scan(const uint8_t *mem, uint64_t bytes, struct set *set)
-{
-	uint64_t entry[PAGEMAP_ENTRIES], page, nr = bytes / HYPR_PAGE_BYTES, part, i;
-	uint64_t first = (uintptr_t)mem / HYPR_PAGE_BYTES;
-	ssize_t n;
-	int fd, ret = 0;
-
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return hypr_fail_sys(-errno, "/proc/self/pagemap");
-	for (page = 0; !ret && page < nr; page += part) {
-		part = nr - page < PAGEMAP_ENTRIES ? nr - page : PAGEMAP_ENTRIES;
-		n = pread(fd, entry, part * sizeof(entry[0]),
-			  (off_t)((first + page) * sizeof(entry[0])));
-		if (n != (ssize_t)(part * sizeof(entry[0])))
-			ret = hypr_fail_sys(n < 0 ? -errno : -EIO, "/proc/self/pagemap");
-		for (i = 0; !ret && i < part; i++) {
-			if (entry[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED))
-				ret = set_add(set, (page + i) * HYPR_PAGE_BYTES);
-		}
-	}
-	close(fd);
-	return ret;
 }
 
 static int write_set(struct hypr_vm *vm, const struct hypr_view *view, const char *path,
@@ -137,7 +107,10 @@ static int write_set(struct hypr_vm *vm, const struct hypr_view *view, const cha
 	char *beside = NULL;
 	int ret;
 
-	ret = scan(view->mem, vm->mem_bytes, &set);
+	ret = hypr_pagemap_scan(view->mem, vm->mem_bytes, HYPR_PAGES_PRESENT, set_add, &set,
+				&set.pages);
+	if (ret)
+		ret = hypr_fail_sys(ret, "view '%s': which pages are there", view->name);
 	if (!ret && !path)
 		ret = hypr_vmo_ws_path(view->moment->vmo, &beside);
 	if (!ret)

@@ -148,6 +148,14 @@ struct hypr_vm_config {
 #define HYPR_LOAD_RECORD	(1u << 3) /* none, and note which pages are touched, for
 					   * hypr_view_working_set() */
 
+/**
+ * hypr_prefault_flags() - the flag that a word stands for
+ * @text: "all", "none", "used" or "record"
+ *
+ * Return: HYPR_LOAD_* or 0; -EINVAL, with hypr_error() set.
+ */
+int hypr_prefault_flags(const char *text);
+
 #define HYPR_VM_CONFIG_INIT {					\
 	.size = sizeof(struct hypr_vm_config),			\
 	.mem_bytes = HYPR_MEM_MIN_BYTES,			\

@@ -186,12 +186,12 @@ static void test_cli_exit_codes(void **ctx)
 static void test_cli_prefault(void **ctx)
 {
 	(void)ctx;
-	assert_int_equal(cli_parse_prefault("all"), 0);
-	assert_int_equal(cli_parse_prefault("none"), HYPR_LOAD_PREFAULT_NONE);
-	assert_int_equal(cli_parse_prefault("used"), HYPR_LOAD_PREFAULT_USED);
-	assert_int_equal(cli_parse_prefault("record"), HYPR_LOAD_RECORD);
-	assert_int_equal(cli_parse_prefault(""), -EINVAL);
-	assert_int_equal(cli_parse_prefault("USED"), -EINVAL);
+	assert_int_equal(hypr_prefault_flags("all"), 0);
+	assert_int_equal(hypr_prefault_flags("none"), HYPR_LOAD_PREFAULT_NONE);
+	assert_int_equal(hypr_prefault_flags("used"), HYPR_LOAD_PREFAULT_USED);
+	assert_int_equal(hypr_prefault_flags("record"), HYPR_LOAD_RECORD);
+	assert_int_equal(hypr_prefault_flags(""), -EINVAL);
+	assert_int_equal(hypr_prefault_flags("USED"), -EINVAL);
 }
 
 int main(void)
