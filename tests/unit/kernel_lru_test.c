@@ -140,11 +140,13 @@ static void make_room(struct hypr_lru *lru, struct model *m, int keep)
 
 static void prepare(struct hypr_lru *lru, struct model *m, int view, u64 now)
 {
-	m->tables[view] = 1 + random_below(40);
+	u32 more = m->tables[view] ? random_below(4) : 1 + random_below(40);
+
+	m->tables[view] += more;
 	m->prepared[view] = true;
 	m->evicted[view] = false;
 	hypr_lru_touch(lru, view, now);
-	hypr_lru_built(lru, view, m->tables[view]);
+	hypr_lru_built(lru, view, more);
 	model_touch(m, view);
 	make_room(lru, m, view);
 }

@@ -49,14 +49,14 @@ void hypr_lru_pin(struct hypr_lru *lru, u32 view, bool pin)
 }
 
 /**
- * hypr_lru_built() - a view has all its tables
+ * hypr_lru_built() - a view has its tables, or some more of them
  * @lru: of the VM
  * @view: touched before
- * @tables: table pages that it has
+ * @tables: table pages that it had not before
  */
 void hypr_lru_built(struct hypr_lru *lru, u32 view, u32 tables)
 {
-	lru->tables[view] = tables;
+	lru->tables[view] += tables;
 	lru->evicted &= ~hypr_view_bit(view);
 }
 
@@ -115,7 +115,7 @@ int hypr_lru_oldest(const struct hypr_lru *lru, u32 candidates, u64 above)
  * @lru: of the VM
  * @candidates: mask of views
  *
- * A view whose tables came by faults was never counted: it has one at least.
+ * Tables that came by faults were never counted: a view has one at least.
  */
 u64 hypr_lru_estimate(const struct hypr_lru *lru, u32 candidates)
 {

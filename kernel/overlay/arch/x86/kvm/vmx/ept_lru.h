@@ -25,7 +25,7 @@ struct hypr_use {
  * struct hypr_lru - the views of one VM, as the cache sees them
  * @clock: the last stamp given out
  * @stamp: when each view was last in use: larger is later
- * @tables: table pages of each view as last counted, an estimate
+ * @tables: table pages that were built for each view, an estimate
  * @pinned: views that user space wants kept
  * @evicted: views that were prepared and lost their tables to the cache: a swap
  *	builds them anew

@@ -149,8 +149,11 @@ static void lru_estimate(struct kunit *test)
 	hypr_lru_built(&lru, A, 12);
 	KUNIT_EXPECT_EQ(test, hypr_lru_estimate(&lru, 0), 0);
 	KUNIT_EXPECT_EQ(test, hypr_lru_estimate(&lru, BIT(A)), 12);
+	/* A further part. */
+	hypr_lru_built(&lru, A, 3);
+	KUNIT_EXPECT_EQ(test, hypr_lru_estimate(&lru, BIT(A)), 15);
 	/* Never counted: at least its root. */
-	KUNIT_EXPECT_EQ(test, hypr_lru_estimate(&lru, BIT(A) | BIT(0)), 13);
+	KUNIT_EXPECT_EQ(test, hypr_lru_estimate(&lru, BIT(A) | BIT(0)), 16);
 }
 
 /* Against a list that is kept in order by moving views to its end. */

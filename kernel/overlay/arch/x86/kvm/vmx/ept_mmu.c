@@ -439,47 +439,6 @@ void hypr_tables_invalidate(struct kvm *kvm, u32 view)
 	write_unlock(&kvm->mmu_lock);
 }
 
-static u32 hypr_root_count_tables(struct kvm *kvm, struct kvm_mmu_page *root)
-{
-	struct tdp_iter iter;
-	u32 tables = 1;
-
-	lockdep_assert_held(&kvm->mmu_lock);
-
-	for_each_tdp_pte_min_level(iter, root, PG_LEVEL_2M, 0, HYPR_GFN_END) {
-		if (is_shadow_present_pte(iter.old_spte) &&
-		    !is_last_spte(iter.old_spte, iter.level))
-			tables++;
-	}
-	return tables;
-}
-
-/**
- * hypr_tables_count() - table pages of a view, roots included
- * @kvm: the VM
- * @view: the view
- *
- * Walks all tables but those of the last level.
- *
- * Context: takes mmu_lock.
- */
-u32 hypr_tables_count(struct kvm *kvm, u32 view)
-{
-	struct kvm_mmu_page *root;
-	u32 tables = 0;
-
-	read_lock(&kvm->mmu_lock);
-	rcu_read_lock();
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link,
-				lockdep_is_held(&kvm->mmu_lock)) {
-		if (!root->role.invalid && kvm_mmu_page_as_id(root) == view)
-			tables += hypr_root_count_tables(kvm, root);
-	}
-	rcu_read_unlock();
-	read_unlock(&kvm->mmu_lock);
-	return tables;
-}
-
 /**
  * hypr_tables_total() - table pages of all views, SMM's address space included
  * @kvm: the VM

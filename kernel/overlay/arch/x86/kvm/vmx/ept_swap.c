@@ -473,7 +473,7 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	unsigned long control_hva;
-	u32 tables;
+	u64 before, after;
 	int r;
 
 	lockdep_assert_held(&h->build_lock);
@@ -488,15 +488,18 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	hypr_cache_touch(h, arg->view);
 	mutex_unlock(&h->lock);
 
+	/* Nearly: vCPUs fault meanwhile, and others are evicted. */
+	before = hypr_tables_total(kvm);
 	r = hypr_tables_build(kvm, arg);
-	tables = r ? 0 : hypr_tables_count(kvm, arg->view);
+	after = hypr_tables_total(kvm);
 
 	mutex_lock(&h->lock);
 	hypr_stat_prepare(kvm, r);
 	if (!r) {
 		set_bit(arg->view, h->prepared);
 		hypr_cache_touch(h, arg->view);
-		hypr_lru_built(&h->lru, arg->view, tables);
+		hypr_lru_built(&h->lru, arg->view,
+			       after > before ? after - before : 0);
 	}
 	mutex_unlock(&h->lock);
 

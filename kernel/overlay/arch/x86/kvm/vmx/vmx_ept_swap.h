@@ -145,7 +145,6 @@ struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
 void hypr_builder_destroy(struct kvm_vcpu *builder);
 int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg);
 void hypr_tables_invalidate(struct kvm *kvm, u32 view);
-u32 hypr_tables_count(struct kvm *kvm, u32 view);
 u64 hypr_tables_total(struct kvm *kvm);
 u32 hypr_tables_resident(struct kvm *kvm);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
