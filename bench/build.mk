@@ -37,6 +37,19 @@ $(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
 
 RIG_FILES += $(BENCH_SWAP):/bin/hypr-bench-swap
 
+# hypr-bench-start: from a VMO file to a guest that works, on the emulated PC.
+BENCH_START_SRC := bench/start.c bench/timeline.c bench/stats.c
+BENCH_START_OBJ := $(BENCH_START_SRC:%.c=out/obj/%.o)
+BENCH_START := out/bin/hypr-bench-start
+
+$(BENCH_START): $(BENCH_START_OBJ) out/lib/libhypr.a
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^ $(LIB_LIBS)
+
+-include $(BENCH_START_OBJ:.o=.d)
+
+RIG_FILES += $(BENCH_START):/bin/hypr-bench-start
+
 # How the demo judges, under the sanitizers.
 BENCH_TEST := out/tests/unit/demo_test
 BENCH_TEST_SRC := tests/unit/demo_test.c bench/demo_result.c bench/timeline.c \
