@@ -46,7 +46,7 @@ static const struct way {
 	{ "view_ept_swap_none", "the same, its tables not built ahead (ept-swap)",
 	  HYPR_ENGINE_EPT_SWAP, "none", FURTHER_VIEW },
 	{ "view_stock", "a further view, swapped to (stock)",
-	  HYPR_ENGINE_STOCK, "none", FURTHER_VIEW },
+	  HYPR_ENGINE_STOCK, "all", FURTHER_VIEW },
 	{ "new_ept_swap", "a new process, the file mapped (ept-swap)",
 	  HYPR_ENGINE_EPT_SWAP, "none", NEW_PROCESS },
 	{ "new_stock", "a new process, the file mapped (stock)",
