@@ -30,7 +30,8 @@ help:
 ## make bench     the price of a swap, and of what there is without views, as a table
 ##                and as out/bench-swap.json
 ## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
-##                as a table and as out/bench-vmo.json
+##                as a table and as out/bench-vmo.json; from a file to a guest that
+##                works: on the emulated PC, and as out/bench-start.json
 ## make soak      the long runs: hours (tests/soak.list)
 ## make fuzz-vmo  libFuzzer and AFL++ on VMO files, FUZZ_SECONDS=600 for each
 ## make kcsan     the ioctl tests on a kernel that looks for data races

@@ -62,7 +62,7 @@ $(BENCH_TEST): $(BENCH_TEST_SRC) $(wildcard bench/*.h) \
 	$(CC) $(BENCH_CFLAGS) -O1 -fsanitize=address,undefined \
 		-fno-sanitize-recover=all -o $@ $(BENCH_TEST_SRC) -lcmocka -ljansson
 
-# hypr-bench-vmo: VMO files, natively.
+# hypr-bench-vmo: VMO files, natively; and from a file to a guest that works.
 BENCH_VMO_SRC := bench/vmo.c bench/vmo_speed.c bench/vmo_start.c bench/vmo_clones.c bench/stats.c
 BENCH_VMO_OBJ := $(BENCH_VMO_SRC:%.c=out/obj/%.o)
 BENCH_VMO := out/bin/hypr-bench-vmo
@@ -79,3 +79,5 @@ bench-vmo: setup
 	@$(MAKE_QUIET) $(BENCH_VMO)
 	@$(BENCH_VMO) $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS)) --json out/bench-vmo.json
 	@echo "figures: out/bench-vmo.json"
+	@$(MAKE_QUIET) rig
+	@bench/start-run
