@@ -33,6 +33,7 @@ install-cli: cli
 
 # Shell tests of the command, run there (tests/rig.list).
 RIG_FILES += $(foreach f,common.sh cli.sh forced.sh vmo.sh snapshot.sh wset.sh amd.sh amd_guest.sh,tests/rig/$(f):/tests/rig/$(f))
+RIG_FILES += tests/golden/intel-guest.vmo:/tests/golden/intel-guest.vmo
 
 # Makes the files with read-only memory that vmo.sh tries.
 CLI_READONLY := out/tests/rig/vmo-readonly

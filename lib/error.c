@@ -12,12 +12,18 @@
 
 static __thread char error_text[HYPR_ERROR_TEXT_MAX];
 
+/* One line, whatever a file or its name holds, and nothing that a terminal obeys. */
 static void error_set(const char *fmt, va_list ap)
 {
 	/* By way of a buffer: an argument may be the old text itself. */
 	char text[HYPR_ERROR_TEXT_MAX];
+	char *c;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	for (c = text; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
 	memcpy(error_text, text, sizeof(text));
 }
 

@@ -258,7 +258,8 @@ int hypr_machine_chips(int vm_fd);
 int hypr_machine_vcpu_open(int vm_fd, unsigned int index, size_t run_bytes,
 			   struct hypr_machine_vcpu *vcpu);
 void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes);
-int hypr_machine_tsc_khz(int vcpu_fd, uint64_t *tsc_khz);
+uint64_t hypr_machine_tsc_khz(int vcpu_fd);
+int hypr_machine_set_tsc_khz(int vcpu_fd, uint64_t tsc_khz);
 struct hypr_machine *hypr_machine_create(struct hypr_vm *vm, int *err);
 struct hypr_machine *hypr_machine_of(struct hypr_vm *vm);
 void hypr_machine_destroy(struct hypr_machine *machine);

@@ -65,22 +65,25 @@ void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes)
 	vcpu->fd = -1;
 }
 
-/**
- * hypr_machine_tsc_khz() - have a vCPU's TSC run at a frequency
- * @tsc_khz: 0 for that of the host, which is then put there
- */
-int hypr_machine_tsc_khz(int vcpu_fd, uint64_t *tsc_khz)
+/** hypr_machine_tsc_khz() - at what frequency a vCPU's TSC runs; 0: KVM does not know */
+uint64_t hypr_machine_tsc_khz(int vcpu_fd)
 {
 	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
 
-	if (!*tsc_khz)
-		*tsc_khz = khz > 0 ? (uint64_t)khz : 0;
-	if (!*tsc_khz || (khz > 0 && *tsc_khz == (uint64_t)khz))
+	return khz > 0 ? (uint64_t)khz : 0;
+}
+
+/** hypr_machine_set_tsc_khz() - have it run at a frequency, 0 for as it does */
+int hypr_machine_set_tsc_khz(int vcpu_fd, uint64_t tsc_khz)
+{
+	uint64_t now = hypr_machine_tsc_khz(vcpu_fd);
+
+	if (!tsc_khz || tsc_khz == now)
 		return 0;
-	if (ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)*tsc_khz) < 0)
+	if (ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)tsc_khz) < 0)
 		return hypr_fail(-EOPNOTSUPP,
-				 "the guest's TSC runs at %llu kHz, this host's at %d, and KVM does not scale it",
-				 (unsigned long long)*tsc_khz, khz);
+				 "the guest's TSC runs at %llu kHz, this host's at %llu, and KVM does not scale it",
+				 (unsigned long long)tsc_khz, (unsigned long long)now);
 	return 0;
 }
 
@@ -102,7 +105,6 @@ static struct hypr_machine *machine_alloc(struct hypr_vm *vm)
 
 static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 {
-	uint64_t tsc_khz = vm->tsc_khz;
 	unsigned int i;
 	int ret;
 
@@ -115,7 +117,7 @@ static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 
 		ret = hypr_machine_vcpu_open(machine->vm_fd, i, machine->run_bytes, vcpu);
 		if (!ret)
-			ret = hypr_machine_tsc_khz(vcpu->fd, &tsc_khz);
+			ret = hypr_machine_set_tsc_khz(vcpu->fd, vm->tsc_khz);
 		if (!ret)
 			ret = hypr_cpuid_give(vm, vcpu->fd, i);
 	}

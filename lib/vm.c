@@ -214,14 +214,13 @@ static int tsc_offset_check(struct hypr_vm *vm)
 	return 0;
 }
 
-/* That of the host, or that which the guest is used to. */
 static int tsc_khz_set(struct hypr_vm *vm)
 {
 	unsigned int i;
 	int ret = 0;
 
 	for (i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = hypr_machine_tsc_khz(vm->vcpu[i].fd, &vm->tsc_khz);
+		ret = hypr_machine_set_tsc_khz(vm->vcpu[i].fd, vm->tsc_khz);
 	return ret;
 }
 
@@ -244,11 +243,16 @@ static int vcpus_create(struct hypr_vm *vm, const char *vmo)
 	ret = tsc_offset_check(vm);
 	if (ret)
 		return ret;
-	ret = tsc_khz_set(vm);
-	if (!ret && vmo)
+	/* That of the host, or that which the guest is used to. */
+	if (!vm->tsc_khz)
+		vm->tsc_khz = hypr_machine_tsc_khz(vm->vcpu[0].fd);
+	if (vmo)
 		ret = hypr_vmo_cpu_read(vm->vmo, vmo, &cpu, &nr_cpu);
+	/* Before the frequency: it is the better reason on a host of another kind. */
 	if (!ret)
 		ret = hypr_cpuid_set(vm, cpu, nr_cpu, vmo);
+	if (!ret)
+		ret = tsc_khz_set(vm);
 	if (ret)
 		return ret;
 	return hypr_msr_list_init(vm);

@@ -37,5 +37,9 @@ check "the guest complained of nothing" guest_is_sane vm1
 check "the guest goes on reporting" wait_for 20 goes_on vm1 $(($(reports vm1) + 1))
 check "every check of the guest was right" all_right vm1
 expect 0 "stopped" "stop" hypr stop vm1
+expect 0 "intel-guest.vmo" "a file from the Intel PC is whole" \
+	hypr vmo verify /tests/golden/intel-guest.vmo
+expect_line 5 "of GenuineIntel; this host's is of AuthenticAMD" "and refused here, with the reason" \
+	hypr resurrect /tests/golden/intel-guest.vmo --name vm2 --detach
 check "nothing is left of it" wait_for 10 nothing_left
 finish

@@ -78,6 +78,19 @@ static void test_lacks(void **ctx)
 	refused(guest, host, 2, "FSGSBASE");
 }
 
+/* The name is the file's: what a terminal obeys does not get there. */
+static void test_vendor_with_controls(void **ctx)
+{
+	struct kvm_cpuid_entry2 guest[ENTRIES], host[ENTRIES];
+
+	(void)ctx;
+	cpu(guest);
+	cpu(host);
+	memcpy(&guest[0].ebx, "\033[2J", 4);
+	memcpy(&guest[0].edx, "\n\r\t\177", 4);
+	refused(guest, host, ENTRIES, "on a CPU of ?[2J????ntel; this");
+}
+
 static void test_vendor_and_width(void **ctx)
 {
 	struct kvm_cpuid_entry2 guest[ENTRIES], host[ENTRIES];
@@ -100,6 +113,7 @@ int main(void)
 		cmocka_unit_test(test_the_same),
 		cmocka_unit_test(test_lacks),
 		cmocka_unit_test(test_vendor_and_width),
+		cmocka_unit_test(test_vendor_with_controls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
