@@ -12,6 +12,7 @@
  *	epoch.pages_per_step=32	pages rewritten in a step, by all together
  *	epoch.steps=0		end after so many steps, 0 for never
  *	epoch.workers=0		workers, 0 for one on each CPU
+ *	epoch.rest=0		milliseconds that a CPU rests after each step
  *	epoch.verbose=0		a line on the console every so many steps
  *	epoch.sleep=0		a further thread sleeps so many milliseconds, again
  *				and again, and tells how long that took
@@ -46,6 +47,7 @@ struct options {
 	uint64_t pages_per_step;
 	uint64_t steps;
 	uint64_t workers;
+	uint64_t rest;
 	uint64_t verbose;
 	uint64_t port;
 	uint64_t sleep;
@@ -165,6 +167,7 @@ static void option_take(const char *word)
 		{ "pages_per_step=", &options.pages_per_step },
 		{ "steps=", &options.steps },
 		{ "workers=", &options.workers },
+		{ "rest=", &options.rest },
 		{ "verbose=", &options.verbose },
 		{ "port=", &options.port },
 		{ "sleep=", &options.sleep },
@@ -309,6 +312,13 @@ static void cpu_pin(uint32_t cpu)
 	err = sys3(__NR_sched_setaffinity, 0, sizeof(mask), mask);
 	if (err)
 		die("sched_setaffinity", err);
+}
+
+static void rest(uint64_t ms)
+{
+	uint64_t ts[2] = { ms / 1000, ms % 1000 * 1000000 };
+
+	sys2(__NR_nanosleep, ts, 0);
 }
 
 /* ---- reports ------------------------------------------------------------- */
@@ -473,6 +483,8 @@ static void worker_run(void *arg)
 		epoch_worker_advance(&state, index, pages);
 		token_put(epoch_worker_token(worker));
 		step_end(index, epoch);
+		if (options.rest)
+			rest(options.rest);
 	}
 }
 
@@ -494,14 +506,12 @@ static void sleep_line(uint64_t start_ns, uint64_t end_ns)
 
 static void sleeper_run(void *arg)
 {
-	uint64_t ts[2], start;
+	uint64_t start;
 
 	(void)arg;
 	for (;;) {
-		ts[0] = options.sleep / 1000;
-		ts[1] = options.sleep % 1000 * 1000000;
 		start = clock_ns();
-		sys2(__NR_nanosleep, ts, 0);
+		rest(options.sleep);
 		sleep_line(start, clock_ns());
 	}
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A private folder for the files of a fuzz target, in memory where there is one. */
+/*
+ * A private folder for the files of a fuzz target, in memory where there is one;
+ * and what each target checks.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +18,20 @@ void fuzz_bug(const char *file, int line, const char *what)
 {
 	fprintf(stderr, "%s:%d: does not hold: %s\n%s\n", file, line, what, hypr_error());
 	abort();
+}
+
+int fuzz_checked(int ret)
+{
+	const char *text = hypr_error();
+	size_t i;
+
+	if (!ret)
+		return 0;
+	fuzz_check(ret < 0 && ret > -4096);
+	fuzz_check(strstr(text, ".vmo"));
+	for (i = 0; text[i]; i++)
+		fuzz_check((uint8_t)text[i] >= ' ' && text[i] != 0x7f);
+	return ret;
 }
 
 static void folder_remove(void)

@@ -6,7 +6,7 @@
  * else every mutation would end at the first of them.
  *
  *	input.c		bytes of the fuzzer into the bytes of a file
- *	folder.c	a private folder for the files
+ *	folder.c	a private folder for the files, and what each target checks
  *	try.c		everything that can be done with a file that opens
  */
 #ifndef TESTS_FUZZ_FUZZ_H
@@ -76,5 +76,11 @@ struct hypr_vm *fuzz_vm(void);
 			fuzz_bug(__FILE__, __LINE__, #what);		\
 	} while (0)
 void fuzz_bug(const char *file, int line, const char *what) __attribute__((noreturn));
+
+/**
+ * fuzz_checked() - @ret; a failure must be a line for a person that names the file,
+ * without what makes a terminal do things
+ */
+int fuzz_checked(int ret);
 
 #endif /* TESTS_FUZZ_FUZZ_H */

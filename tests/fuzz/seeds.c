@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo and
- * FOLDER/layers, in the form that fuzz.h tells.  The same bytes at each run.  `make
+ * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo, FOLDER/layers
+ * and FOLDER/ws, in the form that fuzz.h tells.  The same bytes at each run.  `make
  * fuzz-corpus` runs it for tests/fuzz/corpus.  Run in the root of the tree.
  */
 #include <errno.h>
@@ -262,20 +262,57 @@ static void make_files(void)
 	make_cycle();
 }
 
-int main(int argc, char **argv)
+/* A recording of ranges of @pages pages, with as many between them. */
+static void keep_ws(const char *name, uint8_t mode, uint64_t pages)
+{
+	struct seed seed = { .len = 1 + sizeof(struct hypr_vmo_ws) };
+	struct hypr_vmo_ws ws = {
+		.magic = HYPR_VMO_WS_MAGIC,
+		.version = HYPR_VMO_WS_VERSION,
+		.header_bytes = HYPR_VMO_WS_HEADER_BYTES,
+		.mem_bytes = 64 * PAGE,
+	};
+	struct hypr_vmo_range range = { .pages = pages };
+
+	for (; pages && range.gpa < 64 * PAGE; range.gpa += 2 * pages * PAGE) {
+		memcpy(seed.bytes + seed.len, &range, sizeof(range));
+		seed.len += sizeof(range);
+		ws.nr_ranges++;
+		ws.pages += pages;
+	}
+	seed.bytes[0] = mode;
+	memcpy(seed.bytes + 1, &ws, sizeof(ws));
+	keep("ws", name, &seed);
+}
+
+static void make_working_sets(void)
+{
+	keep_ws("none", FUZZ_SEAL, 0);
+	keep_ws("some", FUZZ_SEAL, 2);
+	keep_ws("many", FUZZ_SEAL | FUZZ_LENGTHS, 1);
+	keep_ws("stale", 0, 2);
+}
+
+static void make_folder(const char *target)
 {
 	char path[300];
 
+	snprintf(path, sizeof(path), "%s/%s", corpus, target);
+	mkdir(path, 0777);
+}
+
+int main(int argc, char **argv)
+{
 	if (argc != 2) {
 		fputs("usage: seeds FOLDER\n", stderr);
 		return 2;
 	}
 	corpus = argv[1];
 	mkdir(corpus, 0777);
-	snprintf(path, sizeof(path), "%s/vmo", corpus);
-	mkdir(path, 0777);
-	snprintf(path, sizeof(path), "%s/layers", corpus);
-	mkdir(path, 0777);
+	make_folder("vmo");
+	make_folder("layers");
+	make_folder("ws");
 	make_files();
+	make_working_sets();
 	return 0;
 }

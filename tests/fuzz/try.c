@@ -37,25 +37,6 @@ struct hypr_vm *fuzz_vm(void)
 	return vm;
 }
 
-/* One line for a person, without what makes a terminal do things. */
-static void check_error(int ret)
-{
-	const char *text = hypr_error();
-	size_t i;
-
-	fuzz_check(ret < 0 && ret > -4096);
-	fuzz_check(strstr(text, ".vmo"));
-	for (i = 0; text[i]; i++)
-		fuzz_check((uint8_t)text[i] >= ' ' && text[i] != 0x7f);
-}
-
-static int checked(int ret)
-{
-	if (ret)
-		check_error(ret);
-	return ret;
-}
-
 /* ---- sections and state ---------------------------------------------------- */
 
 static void try_sections(struct hypr_vmo *vmo)
@@ -68,7 +49,7 @@ static void try_sections(struct hypr_vmo *vmo)
 	size_t bytes;
 
 	for (i = 0; i < nr; i++) {
-		if (checked(hypr_vmo_section(vmo, table[i].type, table[i].index, &data, &bytes,
+		if (fuzz_checked(hypr_vmo_section(vmo, table[i].type, table[i].index, &data, &bytes,
 					     &version)))
 			continue;
 		fuzz_check(bytes == table[i].bytes && version == table[i].version);
@@ -86,8 +67,8 @@ static void try_cpu(struct hypr_vmo *vmo)
 	const struct kvm_cpuid_entry2 *entry;
 	size_t nr;
 
-	if (!checked(hypr_vmo_cpu_read(vmo, "f.vmo", &entry, &nr)) && nr <= 256)
-		checked(hypr_cpu_check(entry, nr, host, 3, "f.vmo"));
+	if (!fuzz_checked(hypr_vmo_cpu_read(vmo, "f.vmo", &entry, &nr)) && nr <= 256)
+		fuzz_checked(hypr_cpu_check(entry, nr, host, 3, "f.vmo"));
 }
 
 static void try_state(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
@@ -99,7 +80,7 @@ static void try_state(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
 	try_cpu(vmo);
 	vm->nr_vcpus = info->nr_vcpus < FUZZ_VCPUS ? info->nr_vcpus : FUZZ_VCPUS;
 	for (flags = 0; flags <= HYPR_LOAD_TIME_CONTINUE; flags += HYPR_LOAD_TIME_CONTINUE) {
-		if (checked(hypr_vmo_state_read(vm, vmo, "f.vmo", flags, state)))
+		if (fuzz_checked(hypr_vmo_state_read(vm, vmo, "f.vmo", flags, state)))
 			continue;
 		fuzz_check(state->valid);
 		fuzz_check(state->console.rx_head - state->console.rx_tail <=
@@ -137,7 +118,7 @@ static void try_map(struct hypr_vmo *vmo, const struct hypr_vmo_info *info,
 	map = mmap(NULL, info->mem_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		   -1, 0);
 	fuzz_check(map != MAP_FAILED);
-	ret = checked(hypr_vmo_map(vmo, map));
+	ret = fuzz_checked(hypr_vmo_map(vmo, map));
 	fuzz_check(!(ret == 0 && shrunk));
 	if (!ret && mem) {
 		fuzz_check(!memcmp(map, mem, look));
@@ -170,7 +151,7 @@ static void try_diff(struct hypr_vmo *from, struct hypr_vmo *to, bool alike)
 	struct hypr_vmo_info info;
 
 	hypr_vmo_info(from, &info);
-	if (checked(hypr_vmo_diff(from, to, count_pages, sum)))
+	if (fuzz_checked(hypr_vmo_diff(from, to, count_pages, sum)))
 		return;
 	fuzz_check(sum[0] == info.pages);
 	fuzz_check(!alike || !sum[1]);
@@ -193,10 +174,10 @@ static void try_flatten(struct hypr_vmo *vmo, const uint8_t *mem, size_t look)
 	struct hypr_vmo *flat;
 	uint8_t *read;
 
-	if (checked(hypr_vmo_flatten(vmo, fuzz_path("flat.vmo"), HYPR_VMO_REPLACE, NULL)))
+	if (fuzz_checked(hypr_vmo_flatten(vmo, fuzz_path("flat.vmo"), HYPR_VMO_REPLACE, NULL)))
 		return;
 	flat = reopen("flat.vmo");
-	checked(hypr_vmo_verify(flat, &result));
+	fuzz_checked(hypr_vmo_verify(flat, &result));
 	fuzz_check(!result.bad_pages);
 	read = malloc(look);
 	fuzz_check(read && !hypr_vmo_read(flat, 0, read, look));
@@ -227,12 +208,12 @@ static void try_pack(struct hypr_vmo *vmo, const char *name)
 	struct hypr_vmo *packed;
 	uint64_t bytes;
 
-	if (!checked(hypr_vmo_unpack(vmo, fuzz_path("plain.vmo"), HYPR_VMO_REPLACE, &bytes))) {
+	if (!fuzz_checked(hypr_vmo_unpack(vmo, fuzz_path("plain.vmo"), HYPR_VMO_REPLACE, &bytes))) {
 		packed = reopen("plain.vmo");
 		try_diff(vmo, packed, true);
 		hypr_vmo_close(packed);
 	}
-	if (checked(hypr_vmo_pack(vmo, fuzz_path("packed.vmo"), HYPR_VMO_REPLACE, 1, &bytes)))
+	if (fuzz_checked(hypr_vmo_pack(vmo, fuzz_path("packed.vmo"), HYPR_VMO_REPLACE, 1, &bytes)))
 		return;
 	packed = reopen("packed.vmo");
 	try_diff(vmo, packed, true);
@@ -253,13 +234,13 @@ static void try_child(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
 	struct hypr_vmo *child;
 	int ret;
 
-	if (checked(hypr_vmo_writer_create(fuzz_path("child.vmo"), &params, &writer)))
+	if (fuzz_checked(hypr_vmo_writer_create(fuzz_path("child.vmo"), &params, &writer)))
 		return;
 	memset(page, 0x3c, sizeof(page));
-	ret = checked(hypr_vmo_writer_pages(writer, info->mem_bytes - PAGE, page, 1,
+	ret = fuzz_checked(hypr_vmo_writer_pages(writer, info->mem_bytes - PAGE, page, 1,
 					    HYPR_VMO_RUN_R));
 	if (!ret)
-		ret = checked(hypr_vmo_writer_commit(writer, NULL));
+		ret = fuzz_checked(hypr_vmo_writer_commit(writer, NULL));
 	hypr_vmo_writer_destroy(writer);
 	if (ret)
 		return;
@@ -282,24 +263,24 @@ static void try_one(struct hypr_vmo *vmo, const char *name, bool shrunk)
 	hypr_vmo_info(vmo, &info);
 	fuzz_check(info.pages == info.pages_stored + info.pages_zero + info.pages_parent);
 	look = info.mem_bytes < LOOK_BYTES ? info.mem_bytes : LOOK_BYTES;
-	checked(hypr_vmo_check_signature(vmo, NULL));
+	fuzz_checked(hypr_vmo_check_signature(vmo, NULL));
 	try_segments(vmo, &info);
 	try_sections(vmo);
 	try_state(vmo, &info);
-	checked(hypr_vmo_verify(vmo, &result));
+	fuzz_checked(hypr_vmo_verify(vmo, &result));
 	mem = malloc(look);
 	fuzz_check(mem);
-	if (checked(hypr_vmo_read(vmo, 0, mem, look))) {
+	if (fuzz_checked(hypr_vmo_read(vmo, 0, mem, look))) {
 		fuzz_check(shrunk || info.packed || info.layers > 1);
 		free(mem);
 		mem = NULL;
 	}
-	checked(hypr_vmo_read(vmo, info.mem_bytes - 1, &last, 1));
+	fuzz_checked(hypr_vmo_read(vmo, info.mem_bytes - 1, &last, 1));
 	try_map(vmo, &info, mem, look, shrunk);
 	try_diff(vmo, vmo, true);
 	if (!shrunk)
 		try_flatten(vmo, mem, look);
-	checked(hypr_vmo_export(vmo, fuzz_path("core.vmo"), HYPR_VMO_REPLACE, NULL));
+	fuzz_checked(hypr_vmo_export(vmo, fuzz_path("core.vmo"), HYPR_VMO_REPLACE, NULL));
 	if (!shrunk) {
 		try_pack(vmo, name);
 		try_child(vmo, &info);
@@ -313,7 +294,7 @@ void fuzz_try(const char *name, const char *other, uint8_t mode)
 	bool shrunk = false;
 	struct stat st;
 
-	if (checked(hypr_vmo_open(fuzz_path(name), &vmo))) {
+	if (fuzz_checked(hypr_vmo_open(fuzz_path(name), &vmo))) {
 		fuzz_check(!vmo);
 		return;
 	}
@@ -322,7 +303,7 @@ void fuzz_try(const char *name, const char *other, uint8_t mode)
 		fuzz_check(!truncate(fuzz_path(name), st.st_size / 2));
 	}
 	try_one(vmo, name, shrunk);
-	if (other && !checked(hypr_vmo_open(fuzz_path(other), &second))) {
+	if (other && !fuzz_checked(hypr_vmo_open(fuzz_path(other), &second))) {
 		try_diff(vmo, second, false);
 		try_diff(second, vmo, false);
 		hypr_vmo_close(second);
