@@ -627,7 +627,7 @@ static void test_swaps_under_pressure(void)
 			seed + view);
 	}
 	CHECK(!pthread_create(&thread, NULL, pressure_thread, &rounds));
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 800; i++) {
 		if (i % 32 == 0)
 			WAIT_UNTIL(cache_get(vm).evicted);
 		view = A + tap_random() % 4;
