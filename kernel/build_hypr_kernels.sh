@@ -236,13 +236,15 @@ prepare_tree()
 	: >"$tree_log"
 	if [ ! -f "$tree.from" ] || [ "$(cat "$tree.from")" != "$pristine" ]; then
 		rm -rf "$tree" "$tree.from" "$tree.files"
+		# By hard links: nothing here writes into a file of the tree, a
+		# changed one is moved over it.
 		hypr_step kernel "copy Linux $version" "$log_dir/kernel-copy.log" \
-			cp -a "$pristine" "$tree" || die "cannot copy $pristine"
+			cp -al "$pristine" "$tree" || die "cannot copy $pristine"
 		printf '%s\n' "$pristine" >"$tree.from"
 	fi
 	stage=$(mktemp -d "$src_dir/stage.XXXXXX")
 	# The subshell's exit on a failing hook must still remove the stage.
-	trap 'rm -rf "$stage"' EXIT
+	trap 'rm -rf "$stage"; tree_to_patched' EXIT
 	stage_hooks
 	(cd "$stage" && find . -type f -printf '%P\n') >"$tree.files.new"
 	(cd "$overlay" && find . -type f -printf '%P\n') >"$src_dir/overlay-files"
@@ -254,11 +256,48 @@ prepare_tree()
 	while IFS= read -r file; do
 		tree_install "$stage/$file" "$tree/$file"
 	done <"$tree.files.new"
+	cp "$tree.files.new" "$tree.hooked"
 	cat "$src_dir/overlay-files" >>"$tree.files.new"
 	restore_dropped
 	mv "$tree.files.new" "$tree.files"
 	rm -rf "$stage"
-	trap - EXIT
+	trap tree_to_patched EXIT
+}
+
+# A stock kernel is built in the same tree, with the hooked files as the source
+# has them: all that no hook touches is then compiled once for both.  New files
+# of the overlay stay, and nothing names them.  All of a kernel depends on the
+# headers that a guest hook touches, and a host kernel reads the same text in
+# them with the hook and without: tests/objects shows it, and they stay as well.
+tree_to_stock()
+{
+	local target=$1 file
+
+	patched=$src_dir/patched
+	rm -rf "$patched"
+	while IFS= read -r file; do
+		if [ "$target" != guest ] && [[ $file = *.h ]] &&
+		   cat "$patches"/guest-*.patch | grep -q "^+++ [^/]*/$file"; then
+			continue
+		fi
+		mkdir -p "$patched/$(dirname "$file")"
+		mv "$tree/$file" "$patched/$file"
+		# With the time of now, so that what depends on it is compiled.
+		cp "$pristine/$file" "$tree/$file"
+	done <"$tree.hooked"
+}
+
+# With the time that each file had: the patched kernels' objects are newer.
+tree_to_patched()
+{
+	local file
+
+	[ -n "${patched:-}" ] || return 0
+	while IFS= read -r file; do
+		if [ -f "$patched/$file" ]; then mv "$patched/$file" "$tree/$file"; fi
+	done <"$tree.hooked"
+	rm -rf "$patched"
+	patched=
 }
 
 # ---- configuration ----------------------------------------------------------
@@ -349,7 +388,7 @@ kmake()
 	# A job server of a calling make is not ours.
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
 		-u CFLAGS -u CPPFLAGS -u LDFLAGS -u KERNEL_SRC \
-		CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 \
+		CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
 		KBUILD_BUILD_TIMESTAMP='Sun Jan  1 00:00:00 UTC 2023' \
 		KBUILD_BUILD_USER=hypr KBUILD_BUILD_HOST=hypr \
 		KBUILD_BUILD_VERSION=1 \
@@ -375,9 +414,7 @@ target_stamp()
 		echo "$pristine $cc"
 		gcc --version | head -n 1
 		cat "$fragment" "${BASH_SOURCE[0]}"
-		if [ "$tree" = "$src_dir/linux-$version" ]; then
-			input_files | xargs -r sha256sum
-		fi
+		if [ -z "$stock" ]; then input_files | xargs -r sha256sum; fi
 	} | sha256sum | cut -c 1-32
 }
 
@@ -389,46 +426,51 @@ config_stamp()
 	{
 		echo "$pristine"
 		cat "$fragment"
-		if [ "$tree" = "$src_dir/linux-$version" ]; then
+		if [ -z "$stock" ]; then
 			LC_ALL=C sort "$tree.files" | grep '/Kconfig[^/]*$' |
 				(cd "$tree" && xargs -r cat) || true
 		fi
 	} | sha256sum | cut -c 1-32
 }
 
+# dir_start FOLDER FROM: a build folder begins as a copy of another kernel's, so
+# that Kbuild compiles only what differs.  That needs an objtool which need not be
+# built again, since all depends on it: the notes on how it was built hold the
+# folder's full path.
+dir_start()
+{
+	local dir=$1 from=$2
+
+	if [ -d "$dir" ] || [ ! -f "$from/.hypr.stamp" ]; then return 0; fi
+	rm -rf "$dir.new"
+	cp -a "$from" "$dir.new"
+	find "$dir.new/tools" -name '.*.cmd' -exec sed -i "s,$from/,$dir/,g" {} +
+	rm -f "$dir.new"/.hypr.* "$dir.new"/vmlinuz*
+	mv "$dir.new" "$dir"
+}
+
 build_target()
 {
-	local target=$1 dir=$root/build-$1 fragment stamp config image
+	local target=$1 dir fragment stamp config image
 	local name=$1 stock= variant=
 
-	if [ "$target" = rig ]; then
+	case $target in
+	rig)
 		if [ "${HYPR_OFF:-0}" = 1 ]; then variant=off; fi
 		if [ "${HYPR_TLB:-0}" = 1 ]; then variant=tlb; fi
-	fi
-	if [ -n "$variant" ]; then
-		dir=$root/build-rig-$variant
-		name=rig-$variant
-		# Kbuild then compiles only what the option concerns, provided
-		# that objtool, on which all depends, need not be built again:
-		# the notes on how it was built hold the folder's full path.
-		if [ ! -d "$dir" ] && [ -f "$root/build-rig/.hypr.stamp" ]; then
-			cp -a "$root/build-rig" "$dir"
-			find "$dir/tools" -name '.*.cmd' -exec sed -i \
-				"s,$root/build-rig/,$dir/,g" {} +
-			rm -f "$dir"/.hypr.* "$dir"/vmlinuz*
-		fi
-		# Objects of files that the option does without; the folder may
-		# have been copied with them.
+		if [ "${HYPR_STOCK:-0}" = 1 ]; then variant=stock stock=1; fi
+		;;
+	guest)
+		if [ "${HYPR_STOCK:-0}" = 1 ]; then variant=stock stock=1; fi
+		;;
+	esac
+	if [ -n "$variant" ]; then name=$target-$variant; fi
+	dir=$root/build-$name
+	if [ -n "$variant" ]; then dir_start "$dir" "$root/build-$target"; fi
+	if [ "$variant" = off ] || [ -n "$stock" ]; then
+		# Objects of our files, which came with the copied folder.
 		sed -n 's/\.c$/.o/p' "$src_dir/overlay-files" |
-			(mkdir -p "$dir" && cd "$dir" && xargs -r rm -f)
-	fi
-	if [ "$target" != host ] && [ "${HYPR_STOCK:-0}" = 1 ]; then
-		dir=$root/build-$target-stock
-		name=$target-stock
-		stock=1
-		# Kbuild wants to write nothing into the source: the pristine
-		# tree serves as it is.
-		local tree=$pristine
+			(cd "$dir" && xargs -r rm -f)
 	fi
 	[ -f "$root/kernel/$target.config" ] ||
 		die "no kernel/$target.config"
@@ -443,6 +485,7 @@ build_target()
 		return
 	fi
 	rm -f "$dir/.hypr.stamp"
+	if [ -n "$stock" ]; then tree_to_stock "$target"; fi
 	config=$(config_stamp "$fragment")
 	if [ ! -f "$dir/.config" ] ||
 	   [ "$(cat "$dir/.hypr.config-stamp" 2>/dev/null)" != "$config" ]; then
@@ -467,6 +510,7 @@ build_target()
 		cp "$dir/arch/x86/boot/bzImage" "$image.new"
 		mv "$image.new" "$image"
 	fi
+	tree_to_patched
 	# A name without the version, for makefiles.
 	ln -sf "$(basename "$image")" "$dir/vmlinuz"
 	echo "$stamp" >"$dir/.hypr.stamp"
@@ -512,6 +556,7 @@ main()
 		say 'another kernel build runs here: waiting for it'
 		flock 9
 	fi
+	trap tree_to_patched EXIT
 	trap 'hypr_step_stop; exit 130' INT TERM
 	trap 'die "line $LINENO: $BASH_COMMAND failed"' ERR
 
