@@ -26,6 +26,7 @@ help:
 ## make demo      install what is missing, build, boot the emulated PC, and show
 ##                one VM that swaps between its moments 1,000 times
 ## make check     the same for all tests; ends with the counts
+## make check-quick     what a change is likely to touch, in a few minutes
 ##
 ## make bench     the price of a swap, and of what there is without views, as a table
 ##                and as out/bench-swap.json
@@ -82,7 +83,8 @@ unit-tests: $(UNIT_TESTS)
 MAKE_QUIET = $(MAKE) --no-print-directory --silent
 
 rig:
-	@rig/step build "programs" out/logs/programs.log $(MAKE_QUIET) programs
+	@rig/step build "programs" out/logs/programs.log \
+		$(MAKE_QUIET) -j"$$(nproc)" programs
 	@$(MAKE_QUIET) build-rig/vmlinuz
 	@rig/step rig "initramfs" out/logs/initramfs.log \
 		$(MAKE_QUIET) --old-file=build-guest/vmlinuz $(RIG_INITRAMFS)
@@ -93,6 +95,10 @@ demo: setup
 
 check: setup
 	@tests/run
+
+.PHONY: check-quick
+check-quick: setup
+	@tests/run quick
 
 .PHONY: bench
 bench: setup

@@ -19,7 +19,7 @@ $(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
 
 -include $(BENCH_DEMO_OBJ:.o=.d)
 
-RIG_FILES += $(BENCH_DEMO):/bin/hypr-demo
+PROGRAMS += $(BENCH_DEMO)
 
 # hypr-bench-swap: swaps and plain KVM with the tiny guest of the ioctl tests.
 BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/stats.c \
@@ -35,7 +35,7 @@ $(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
 
 -include $(BENCH_SWAP_OBJ:.o=.d)
 
-RIG_FILES += $(BENCH_SWAP):/bin/hypr-bench-swap
+PROGRAMS += $(BENCH_SWAP)
 
 # hypr-bench-start: from a VMO file to a guest that works, on the emulated PC.
 BENCH_START_SRC := bench/start.c bench/timeline.c bench/stats.c
@@ -48,7 +48,7 @@ $(BENCH_START): $(BENCH_START_OBJ) out/lib/libhypr.a
 
 -include $(BENCH_START_OBJ:.o=.d)
 
-RIG_FILES += $(BENCH_START):/bin/hypr-bench-start
+PROGRAMS += $(BENCH_START)
 
 # How the demo judges, under the sanitizers.
 BENCH_TEST := out/tests/unit/demo_test

@@ -37,7 +37,7 @@ RIG_FILES += tests/golden/intel-guest.vmo:/tests/golden/intel-guest.vmo
 
 # Makes the files with read-only memory that vmo.sh tries.
 CLI_READONLY := out/tests/rig/vmo-readonly
-RIG_FILES += $(CLI_READONLY):/tests/rig/vmo-readonly
+PROGRAMS += $(CLI_READONLY)
 
 $(CLI_READONLY): tests/rig/vmo_readonly.c $(LIB_STATIC)
 	@mkdir -p $(@D)

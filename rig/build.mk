@@ -22,7 +22,7 @@ out/rig/files.list: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 .SECONDEXPANSION:
-$(RIG_INITRAMFS): rig/mkinitramfs rig/init rig/put-file rig/tap-run \
+$(RIG_INITRAMFS): rig/mkinitramfs rig/archive.sh rig/init rig/put-file rig/tap-run \
 		rig/tap-each rig/motd rig/complaints.awk \
 		out/rig/files.list $$(RIG_FILES_FROM)
 	rig/mkinitramfs $@ $(RIG_FILES)

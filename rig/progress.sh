@@ -52,11 +52,26 @@ hypr_log_tail()
 		cut -c "1-$2"
 }
 
+# Sets hypr_cpu_ms: processor time of the children that this shell has waited
+# for, and of theirs.
+hypr_cpu_read()
+{
+	local stat fields
+
+	# Behind the name, which can hold spaces: the state is proc(5)'s field 3,
+	# and fields 16 and 17 are the children's times in ticks of 10 ms.
+	read -r stat </proc/self/stat
+	read -r -a fields <<<"${stat##*) }"
+	hypr_cpu_ms=$(((fields[13] + fields[14]) * 10))
+}
+
 # hypr_step AREA TEXT LOG COMMAND...: run a command, show its progress.
-# Returns the status of the command.
+# Returns the status of the command.  The file that HYPR_TIMES names gets a
+# line for each step: milliseconds of wall clock and of processor time, area,
+# text.
 hypr_step()
 {
-	local area=$1 text=$2 log=$3 start now shown status=0 tty=
+	local area=$1 text=$2 log=$3 start now shown status=0 tty= cpu
 	shift 3
 
 	[ -t 2 ] && tty=1
@@ -64,6 +79,8 @@ hypr_step()
 	: >"$log"
 	start=$(hypr_now_ms)
 	shown=$start
+	hypr_cpu_read
+	cpu=$hypr_cpu_ms
 	set -m
 	"$@" >>"$log" 2>&1 </dev/null &
 	hypr_step_pid=$!
@@ -87,6 +104,11 @@ hypr_step()
 	hypr_step_pid=
 	now=$(hypr_now_ms)
 	[ -z "$tty" ] || printf '\r\033[K' >&2
+	hypr_cpu_read
+	if [ -n "${HYPR_TIMES:-}" ]; then
+		printf '%d %d %s %s\n' $((now - start)) $((hypr_cpu_ms - cpu)) \
+			"$area" "$text" >>"$HYPR_TIMES"
+	fi
 	if ((status)); then
 		text="$text: FAILED (status $status, log in $log)"
 	fi

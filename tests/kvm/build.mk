@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Tests of the HYPR ioctls with tiny guests: static programs that run on the
-# emulated PC, each printing TAP.
+# Tests of the HYPR ioctls with tiny guests: programs that run on the emulated PC,
+# each printing TAP.  They are one static program with many names (all.c).
 
-KVMTEST_OUT := out/tests/kvm
 KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
-KVMTEST_PROGRAMS := $(addprefix $(KVMTEST_OUT)/,$(KVMTEST_NAMES))
+KVMTEST_ALL := out/tests/kvm/all
 KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx guest_svm
 KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)
 KVMTEST_CFLAGS := $(CFLAGS) -Itests/kvm -MMD -MP -pthread
@@ -17,11 +16,11 @@ KVMTEST_GUEST_CFLAGS := -ffreestanding -fpie -mgeneral-regs-only \
 	-fno-tree-loop-distribute-patterns -fcf-protection=none \
 	-fno-asynchronous-unwind-tables
 
-RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_OUT)/$(t):/tests/kvm/$(t))
+RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_ALL):/tests/kvm/$(t))
 RIG_FILES += tests/rig/kunit.sh:/tests/rig/kunit.sh
 
 .PHONY: kvm-tests
-kvm-tests: $(KVMTEST_PROGRAMS)
+kvm-tests: $(KVMTEST_ALL)
 
 $(addprefix $(KVMTEST_OBJ)/,guest.o guest_vmx.o guest_svm.o): \
 	KVMTEST_CFLAGS += $(KVMTEST_GUEST_CFLAGS)
@@ -30,7 +29,21 @@ $(KVMTEST_OBJ)/%.o: tests/kvm/%.c tests/kvm/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(KVMTEST_CFLAGS) -c -o $@ $<
 
-$(KVMTEST_PROGRAMS): $(KVMTEST_OUT)/%: $(KVMTEST_OBJ)/%.o $(KVMTEST_COMMON_OBJ)
+# A program's main() as NAME_main(), and no other name of it to be seen.
+$(KVMTEST_OBJ)/%.main.o: $(KVMTEST_OBJ)/%.o
+	objcopy --keep-global-symbol=main $< $@
+	objcopy --redefine-sym main=$*_main $@
+
+$(KVMTEST_OBJ)/programs.h: FORCE
+	@mkdir -p $(@D)
+	@printf 'PROGRAM(%s)\n' $(KVMTEST_NAMES) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(KVMTEST_OBJ)/all.o: KVMTEST_CFLAGS += -I$(KVMTEST_OBJ)
+$(KVMTEST_OBJ)/all.o: $(KVMTEST_OBJ)/programs.h
+
+$(KVMTEST_ALL): $(KVMTEST_OBJ)/all.o $(KVMTEST_NAMES:%=$(KVMTEST_OBJ)/%.main.o) \
+		$(KVMTEST_COMMON_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -static -pthread -o $@ $^
 
