@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # kernel/make_selftests.sh TREE FOLDER [PROGRAM...]: build KVM's selftests of a
-# kernel source, statically linked so that they run on the emulated PC; all, or
-# those named as x86_64/NAME or NAME.  They and their list, out of the source's
-# own Makefile, are in FOLDER/kvm.
+# kernel source; all, or those named as x86_64/NAME or NAME.  They and their list, out
+# of the source's own Makefile, are in FOLDER/kvm.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,7 +25,7 @@ run_make()
 mkdir -p "$out/headers" "$out/kvm"
 run_make -C "$tree" O="$out/headers" HOSTCC="$cc" headers
 run_make -C "$tree/tools/testing/selftests/kvm" OUTPUT="$out/kvm" CC="$cc" \
-	LDFLAGS='-pthread -static -no-pie' \
+	LDFLAGS='-pthread -no-pie' \
 	KHDR_INCLUDES="-isystem $out/headers/usr/include" \
 	"${@/#/$out/kvm/}"
 sed -n 's/^TEST_GEN_PROGS\(_EXTENDED\)\?_x86_64 *+\?= *//p' \
