@@ -28,6 +28,9 @@ static int split(struct hypr_vmo_temp *temp, const char *path)
 	    strlen(base) > HYPR_VMO_NAME_MAX_BYTES)
 		return hypr_fail(-EINVAL, "%.80s: no name for a file", path);
 	strcpy(temp->base, base);
+	temp->path = strdup(path);
+	if (!temp->path)
+		return hypr_fail(-ENOMEM, "%.80s: no memory", path);
 	folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	if (!folder)
 		return hypr_fail(-ENOMEM, "%.80s: no memory", path);
@@ -138,25 +141,74 @@ static int link_temp(struct hypr_vmo_temp *temp)
 	return ret;
 }
 
-/* ---- from creation to its name --------------------------------------------- */
+/* ---- what it must leave as it is ------------------------------------------- */
 
-int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags)
+static int check_layers(const struct hypr_vmo_temp *temp, const struct stat *st)
+{
+	const struct hypr_vmo *layer;
+
+	for (layer = temp->need.layers; layer; layer = layer->parent) {
+		if (st->st_dev == layer->file.dev && st->st_ino == layer->file.ino)
+			return hypr_fail(-EINVAL, "%.80s: it would replace %s, which is needed; take another name",
+					 temp->base, layer->file.name);
+	}
+	return 0;
+}
+
+int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 {
 	struct stat st;
+
+	if (temp->need.parent && !strcmp(temp->base, temp->need.parent))
+		return hypr_fail(-EINVAL, "%.80s: that is the name of its parent, and it would replace it; take another name",
+				 temp->base);
+	if (fstatat(temp->dir, temp->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;	/* the system will say so again */
+	if (!temp->replace)
+		return hypr_fail(-EEXIST, "%.80s: it is there already", temp->base);
+	return check_layers(temp, &st);
+}
+
+/* The file would be of no use without it; packed meanwhile, it is the same one. */
+static int check_parent(const struct hypr_vmo_temp *temp)
+{
+	struct hypr_vmo *parent = NULL;
+	char *path;
+	int ret;
+
+	if (!temp->need.root)
+		return 0;
+	path = hypr_vmo_beside(temp->path, temp->need.parent);
+	if (!path)
+		return hypr_fail(-ENOMEM, "%.80s: no memory", temp->base);
+	ret = hypr_vmo_open(path, &parent);
+	if (ret || memcmp(parent->header.root, temp->need.root, HYPR_VMO_DIGEST_BYTES))
+		ret = hypr_fail(-ESTALE, "%.80s: its parent %.80s was removed or replaced while it was written",
+				temp->base, temp->need.parent);
+	hypr_vmo_close(parent);
+	free(path);
+	return ret;
+}
+
+/* ---- from creation to its name --------------------------------------------- */
+
+int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+			 const struct hypr_vmo_need *need)
+{
 	int ret;
 
 	memset(temp, 0, sizeof(*temp));
 	temp->fd = temp->dir = -1;
 	temp->replace = flags & HYPR_VMO_REPLACE;
+	if (need)
+		temp->need = *need;
 	if (flags & ~HYPR_VMO_REPLACE)
 		return hypr_fail(-EINVAL, "%.80s: unknown flags 0x%x", path, flags);
 	ret = split(temp, path);
+	if (!ret)
+		ret = hypr_vmo_temp_check(temp);
 	if (ret)
-		return ret;
-	if (!temp->replace && !fstatat(temp->dir, temp->base, &st, AT_SYMLINK_NOFOLLOW)) {
-		ret = hypr_fail(-EEXIST, "%.80s: it is there already", path);
 		goto destroy;
-	}
 	remove_stale(temp->dir);
 	temp->fd = openat(temp->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (temp->fd >= 0) {
@@ -207,6 +259,11 @@ int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp)
 	ret = hypr_progress_check();
 	if (ret)
 		return ret;
+	ret = check_parent(temp);
+	if (!ret)
+		ret = hypr_vmo_temp_check(temp);
+	if (ret)
+		return ret;
 	ret = give_name(temp);
 	if (ret)
 		return hypr_fail_sys(ret, "%.80s: giving the file its name", temp->base);
@@ -225,6 +282,8 @@ void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp)
 		close(temp->fd);
 	if (temp->dir >= 0)
 		close(temp->dir);
+	free(temp->path);
+	temp->path = NULL;
 	temp->fd = temp->dir = -1;
 }
 

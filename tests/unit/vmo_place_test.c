@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where a file is written: what is under the name, and what the new file needs, is
+ * there afterwards as it was before, whatever the way to name it.
+ */
+#include "vmo_kit.h"
+
+#include <sys/stat.h>
+
+/* base.vmo, child.vmo on it, and two further names of each. */
+static uint8_t *start(void)
+{
+	static const char *const names[] = { "base", "child" };
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo *base;
+	char name[32], other[32];
+	size_t i;
+
+	kit_write("base.vmo", mem, NULL);
+	base = kit_open("base.vmo");
+	mem[PAGE] ^= 1;
+	kit_write("child.vmo", mem, base);
+	hypr_vmo_close(base);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(name, sizeof(name), "%s.vmo", names[i]);
+		snprintf(other, sizeof(other), "%s-link.vmo", names[i]);
+		assert_int_equal(symlink(name, kit_path(other)), 0);
+		snprintf(other, sizeof(other), "%s-hard.vmo", names[i]);
+		assert_int_equal(link(kit_path(name), kit_path(other)), 0);
+	}
+	return mem;
+}
+
+static void assert_whole(const char *name, const uint8_t *mem)
+{
+	struct hypr_vmo_verify_result result;
+	uint8_t *read = malloc(KIT_BYTES);
+	struct hypr_vmo *vmo = kit_open(name);
+
+	assert_int_equal(hypr_vmo_verify(vmo, &result), 0);
+	assert_int_equal(hypr_vmo_read(vmo, 0, read, KIT_BYTES), 0);
+	assert_memory_equal(read, mem, KIT_BYTES);
+	hypr_vmo_close(vmo);
+	free(read);
+}
+
+static void assert_words(int ret, int err, const char *words)
+{
+	if (ret != err || !strstr(hypr_error(), words))
+		fail_msg("%d '%s', not %d '%s'", ret, hypr_error(), err, words);
+}
+
+static int write_child(const char *name, struct hypr_vmo *parent, const uint8_t *mem,
+		       unsigned int flags)
+{
+	struct hypr_vmo_params params = kit_params(parent);
+	struct hypr_vmo_writer *w;
+	int ret;
+
+	params.flags = flags;
+	ret = hypr_vmo_writer_create(kit_path(name), &params, &w);
+	if (ret)
+		return ret;
+	ret = hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX);
+	if (!ret)
+		ret = hypr_vmo_writer_commit(w, NULL);
+	hypr_vmo_writer_destroy(w);
+	return ret;
+}
+
+/* ---- files that are needed ------------------------------------------------- */
+
+static void test_a_parent_is_not_replaced_under_any_name(void **ctx)
+{
+	static const char *const opened[] = { "child.vmo", "child-link.vmo", "child-hard.vmo" };
+	static const char *const written[] = {
+		"child.vmo", "child-hard.vmo", "base.vmo", "base-hard.vmo",
+	};
+	uint8_t *mem = start();
+	struct hypr_vmo *parent;
+	size_t i, n;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(opened); i++) {
+		parent = kit_open(opened[i]);
+		for (n = 0; n < ARRAY_SIZE(written); n++) {
+			assert_words(write_child(written[n], parent, mem, HYPR_VMO_REPLACE),
+				     -EINVAL, "would replace");
+			assert_words(write_child(written[n], parent, mem,
+						 HYPR_VMO_REPLACE | HYPR_VMO_COMPRESS),
+				     -EINVAL, "would replace");
+		}
+		hypr_vmo_close(parent);
+		assert_whole("child.vmo", mem);
+	}
+	assert_int_equal(kit_count(), 6);
+	free(mem);
+}
+
+/* A link may lead elsewhere tomorrow: the child names the file that it needs. */
+static void test_a_parent_has_its_own_name_in_the_child(void **ctx)
+{
+	uint8_t *mem = start();
+	struct hypr_vmo *parent, *vmo;
+	struct hypr_vmo_info info;
+
+	(void)ctx;
+	parent = kit_open("child-link.vmo");
+	assert_int_equal(write_child("b.vmo", parent, mem, 0), 0);
+	hypr_vmo_close(parent);
+	vmo = kit_open("b.vmo");
+	hypr_vmo_info(vmo, &info);
+	assert_string_equal(info.parent_name, "child.vmo");
+	hypr_vmo_close(vmo);
+	assert_int_equal(unlink(kit_path("child-link.vmo")), 0);
+	assert_int_equal(symlink("b.vmo", kit_path("child-link.vmo")), 0);
+	assert_whole("child-link.vmo", mem);
+	free(mem);
+}
+
+/* A link to another folder is the only name that the parent has here. */
+static void test_a_parent_elsewhere_keeps_the_name_of_its_link(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo *parent;
+
+	(void)ctx;
+	assert_int_equal(mkdir(kit_path("sub"), 0700), 0);
+	kit_write("sub/base.vmo", mem, NULL);
+	assert_int_equal(symlink("sub/base.vmo", kit_path("link.vmo")), 0);
+	parent = kit_open("link.vmo");
+	assert_int_equal(write_child("child.vmo", parent, mem, 0), 0);
+	hypr_vmo_close(parent);
+	parent = kit_open("sub/base.vmo");
+	assert_int_equal(write_child("x.vmo", parent, mem, 0), -EXDEV);
+	hypr_vmo_close(parent);
+	assert_whole("child.vmo", mem);
+	unlink(kit_path("sub/base.vmo"));
+	rmdir(kit_path("sub"));
+	free(mem);
+}
+
+/* Somebody replaces the parent while its child is written: there is no child then. */
+static void test_a_parent_that_goes_meanwhile(void **ctx)
+{
+	static const unsigned int flags[] = { 0, HYPR_VMO_COMPRESS };
+	struct hypr_vmo_params params;
+	struct hypr_vmo_writer *w;
+	struct hypr_vmo *parent;
+	uint8_t *mem = start(), *other = calloc(KIT_PAGES, PAGE);
+	size_t i;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		parent = kit_open("child.vmo");
+		params = kit_params(parent);
+		params.flags = flags[i];
+		assert_int_equal(hypr_vmo_writer_create(kit_path("b.vmo"), &params, &w), 0);
+		if (i)
+			unlink(kit_path("base.vmo"));
+		else
+			assert_int_equal(write_child("child.vmo", NULL, other, HYPR_VMO_REPLACE),
+					 0);
+		assert_words(hypr_vmo_writer_commit(w, NULL), -ESTALE,
+			     "b.vmo: its parent child.vmo was removed or replaced");
+		hypr_vmo_writer_destroy(w);
+		hypr_vmo_close(parent);
+		assert_int_equal(access(kit_path("b.vmo"), F_OK), -1);
+		assert_int_equal(i ? rename(kit_path("base-hard.vmo"), kit_path("base.vmo")) :
+				     rename(kit_path("child-hard.vmo"), kit_path("child.vmo")), 0);
+	}
+	/* Packed meanwhile, it is the same one. */
+	parent = kit_open("child.vmo");
+	params = kit_params(parent);
+	assert_int_equal(hypr_vmo_writer_create(kit_path("b.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX), 0);
+	assert_int_equal(hypr_vmo_pack(parent, kit_path("child.vmo"), HYPR_VMO_REPLACE, 0, NULL),
+			 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_close(parent);
+	assert_whole("b.vmo", mem);
+	free(other);
+	free(mem);
+}
+
+/* The name becomes a needed file's only when all of the new file was written. */
+static void test_a_name_that_becomes_the_parents(void **ctx)
+{
+	struct hypr_vmo_params params;
+	struct hypr_vmo_writer *w;
+	uint8_t *mem = start();
+	struct hypr_vmo *parent;
+
+	(void)ctx;
+	parent = kit_open("child.vmo");
+	params = kit_params(parent);
+	params.flags = HYPR_VMO_REPLACE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("b.vmo"), &params, &w), 0);
+	assert_int_equal(link(kit_path("base.vmo"), kit_path("b.vmo")), 0);
+	assert_words(hypr_vmo_writer_commit(w, NULL), -EINVAL, "would replace");
+	hypr_vmo_writer_destroy(w);
+	hypr_vmo_close(parent);
+	assert_whole("child.vmo", mem);
+	free(mem);
+}
+
+typedef int (*tool_fn)(struct hypr_vmo *vmo, const char *path, unsigned int flags);
+
+static int flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags)
+{
+	return hypr_vmo_flatten(vmo, path, flags, NULL);
+}
+
+static int pack(struct hypr_vmo *vmo, const char *path, unsigned int flags)
+{
+	return hypr_vmo_pack(vmo, path, flags, 0, NULL);
+}
+
+static int unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags)
+{
+	return hypr_vmo_unpack(vmo, path, flags, NULL);
+}
+
+static int export(struct hypr_vmo *vmo, const char *path, unsigned int flags)
+{
+	return hypr_vmo_export(vmo, path, flags, NULL);
+}
+
+static int record(struct hypr_vmo *vmo, const char *path, unsigned int flags)
+{
+	static const struct hypr_vmo_range used = { 0, 1 };
+
+	return hypr_vmo_ws_write(vmo, path, flags, &used, 1);
+}
+
+/* @itself: may its output take its input's name? */
+static const struct {
+	const char *name;
+	tool_fn run;
+	bool itself;
+} tools[] = {
+	{ "flatten", flatten, true }, { "pack", pack, true }, { "unpack", unpack, true },
+	{ "export", export, false }, { "record", record, false },
+};
+
+static void test_tools_replace_nothing_that_is_needed(void **ctx)
+{
+	static const char *const below[] = { "base.vmo", "base-hard.vmo" };
+	uint8_t *mem = start();
+	struct hypr_vmo *vmo;
+	size_t i, n;
+	int ret;
+
+	(void)ctx;
+	vmo = kit_open("child.vmo");
+	assert_int_equal(pack(vmo, kit_path("packed.vmo"), 0), 0);
+	hypr_vmo_close(vmo);
+	for (i = 0; i < ARRAY_SIZE(tools); i++) {
+		const char *name = tools[i].run == unpack ? "packed.vmo" : "child.vmo";
+
+		print_message("# %s\n", tools[i].name);
+		vmo = kit_open(name);
+		for (n = 0; n < ARRAY_SIZE(below); n++)
+			assert_words(tools[i].run(vmo, kit_path(below[n]), HYPR_VMO_REPLACE),
+				     -EINVAL, "would replace");
+		if (!tools[i].itself) {
+			assert_words(tools[i].run(vmo, kit_path(name), HYPR_VMO_REPLACE),
+				     -EINVAL, "would replace");
+			assert_words(tools[i].run(vmo, kit_path("child-hard.vmo"),
+						  HYPR_VMO_REPLACE), -EINVAL, "would replace");
+		}
+		hypr_vmo_close(vmo);
+		assert_whole(name, mem);
+	}
+	/* Those that may: what was there is there, in another form. */
+	for (i = 0; i < ARRAY_SIZE(tools); i++) {
+		if (!tools[i].itself)
+			continue;
+		vmo = kit_open(tools[i].run == flatten ? "child-hard.vmo" :
+			       tools[i].run == unpack ? "packed.vmo" : "child.vmo");
+		ret = tools[i].run(vmo, vmo->path, HYPR_VMO_REPLACE);
+		assert_int_equal(ret, 0);
+		assert_whole(strrchr(vmo->path, '/') + 1, mem);
+		hypr_vmo_close(vmo);
+	}
+	free(mem);
+}
+
+/* In another folder, too, a file under its parent's name would be its own ancestor. */
+static void test_no_file_takes_its_parents_name(void **ctx)
+{
+	uint8_t *mem = start();
+	struct hypr_vmo *vmo;
+
+	(void)ctx;
+	assert_int_equal(mkdir(kit_path("sub"), 0700), 0);
+	vmo = kit_open("child.vmo");
+	assert_words(pack(vmo, kit_path("sub/base.vmo"), 0), -EINVAL, "name of its parent");
+	assert_int_equal(pack(vmo, kit_path("packed.vmo"), 0), 0);
+	hypr_vmo_close(vmo);
+	vmo = kit_open("packed.vmo");
+	assert_words(unpack(vmo, kit_path("sub/base.vmo"), 0), -EINVAL, "name of its parent");
+	hypr_vmo_close(vmo);
+	assert_int_equal(rmdir(kit_path("sub")), 0);
+	free(mem);
+}
+
+#define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_parent_is_not_replaced_under_any_name),
+		T(test_a_parent_has_its_own_name_in_the_child),
+		T(test_a_parent_elsewhere_keeps_the_name_of_its_link),
+		T(test_a_parent_that_goes_meanwhile),
+		T(test_a_name_that_becomes_the_parents),
+		T(test_tools_replace_nothing_that_is_needed),
+		T(test_no_file_takes_its_parents_name),
+	};
+
+	return cmocka_run_group_tests_name("vmo_place", tests, NULL, NULL) ? 1 : 0;
+}
