@@ -155,6 +155,22 @@ static int check_layers(const struct hypr_vmo_temp *temp, const struct stat *st)
 	return 0;
 }
 
+static const char *kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFLNK:
+		return "symbolic link";
+	case S_IFIFO:
+		return "FIFO";
+	case S_IFSOCK:
+		return "socket";
+	case S_IFDIR:
+		return "folder";
+	default:
+		return "device";
+	}
+}
+
 int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 {
 	struct stat st;
@@ -166,6 +182,9 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 		return 0;	/* the system will say so again */
 	if (!temp->replace)
 		return hypr_fail(-EEXIST, "%.80s: it is there already", temp->base);
+	if (!S_ISREG(st.st_mode))
+		return hypr_fail(-EEXIST, "%.80s: a %s is there, and only files are replaced; remove it, or take another name",
+				 temp->base, kind_of(st.st_mode));
 	return check_layers(temp, &st);
 }
 

@@ -190,7 +190,11 @@ int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_k
 struct hypr_vmo_writer;
 
 /* hypr_vmo_params.flags, and of the calls that make one file of another */
-#define HYPR_VMO_REPLACE	(1u << 0)	/* a file that is there already */
+/*
+ * REPLACE: a regular file that is there already.  Anything else of that name (symbolic
+ * link, folder, FIFO, socket, device) stays, and the call returns -EEXIST.
+ */
+#define HYPR_VMO_REPLACE	(1u << 0)
 #define HYPR_VMO_COMPRESS	(1u << 1)	/* hypr_vmo_params only: write it packed */
 
 /**

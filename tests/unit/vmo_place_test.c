@@ -5,7 +5,10 @@
  */
 #include "vmo_kit.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
 
 /* base.vmo, child.vmo on it, and two further names of each. */
 static uint8_t *start(void)
@@ -306,6 +309,110 @@ static void test_no_file_takes_its_parents_name(void **ctx)
 	free(mem);
 }
 
+/* ---- what is no file ------------------------------------------------------- */
+
+static int make_fifo(const char *path)
+{
+	return mkfifo(path, 0600);
+}
+
+static int make_link(const char *path)
+{
+	return symlink("child.vmo", path);
+}
+
+static int make_dangling_link(const char *path)
+{
+	return symlink("nothing", path);
+}
+
+static int make_folder(const char *path)
+{
+	return mkdir(path, 0700);
+}
+
+static int make_device(const char *path)
+{
+	return mknod(path, S_IFCHR | 0600, makedev(1, 3));
+}
+
+static int make_socket(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int ret, fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
+	ret = bind(fd, (struct sockaddr *)&to, sizeof(to));
+	close(fd);
+	return ret;
+}
+
+static const struct {
+	const char *name;
+	int (*make)(const char *path);
+} others[] = {
+	{ "FIFO", make_fifo }, { "symbolic link", make_link },
+	{ "symbolic link", make_dangling_link }, { "folder", make_folder },
+	{ "device", make_device }, { "socket", make_socket },
+};
+
+static void each_tool(struct hypr_vmo *vmo, struct hypr_vmo *packed, const char *words)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(tools); i++)
+		assert_words(tools[i].run(tools[i].run == unpack ? packed : vmo, kit_path("out"),
+					  HYPR_VMO_REPLACE), -EEXIST, words);
+	params.flags = HYPR_VMO_REPLACE;
+	assert_words(hypr_vmo_writer_create(kit_path("out"), &params, &w), -EEXIST, words);
+	params.flags = HYPR_VMO_REPLACE | HYPR_VMO_COMPRESS;
+	assert_words(hypr_vmo_writer_create(kit_path("out"), &params, &w), -EEXIST, words);
+}
+
+static void test_only_files_are_replaced(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo *vmo, *packed;
+	struct hypr_vmo_writer *w;
+	struct stat before, after;
+	uint8_t *mem = start();
+	char words[64];
+	size_t i;
+	int files;
+
+	(void)ctx;
+	vmo = kit_open("child.vmo");
+	assert_int_equal(pack(vmo, kit_path("packed.vmo"), 0), 0);
+	packed = kit_open("packed.vmo");
+	files = kit_count();
+	params.flags = HYPR_VMO_REPLACE;
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		/* Also when it comes only while the file is written. */
+		assert_int_equal(hypr_vmo_writer_create(kit_path("out"), &params, &w), 0);
+		if (others[i].make(kit_path("out"))) {
+			print_message("# no %s can be made here\n", others[i].name);
+			hypr_vmo_writer_destroy(w);
+			continue;
+		}
+		snprintf(words, sizeof(words), "out: a %s is there", others[i].name);
+		assert_int_equal(lstat(kit_path("out"), &before), 0);
+		assert_words(hypr_vmo_writer_commit(w, NULL), -EEXIST, words);
+		hypr_vmo_writer_destroy(w);
+		each_tool(vmo, packed, words);
+		assert_int_equal(lstat(kit_path("out"), &after), 0);
+		assert_int_equal(after.st_ino, before.st_ino);
+		assert_int_equal(after.st_mode, before.st_mode);
+		assert_int_equal(remove(kit_path("out")), 0);
+	}
+	assert_int_equal(kit_count(), files);
+	assert_whole("child.vmo", mem);
+	hypr_vmo_close(packed);
+	hypr_vmo_close(vmo);
+	free(mem);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int main(void)
@@ -318,6 +425,7 @@ int main(void)
 		T(test_a_name_that_becomes_the_parents),
 		T(test_tools_replace_nothing_that_is_needed),
 		T(test_no_file_takes_its_parents_name),
+		T(test_only_files_are_replaced),
 	};
 
 	return cmocka_run_group_tests_name("vmo_place", tests, NULL, NULL) ? 1 : 0;
