@@ -5,10 +5,91 @@
  */
 #include "vmo_kit.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+
+/* ---- storage that lacks something ------------------------------------------ */
+
+/**
+ * struct lacks - what calls of this program find
+ * @tmpfile, @link, @rename: no O_TMPFILE, hard links, renameat2()
+ * @lock, @sync: errno of flock() and fsync(), or 0
+ * @write: how many pwrite() succeed before the disk is full; 0: all
+ */
+static struct lacks {
+	bool tmpfile, link, rename;
+	int lock, sync, write;
+} lacks;
+
+static int fails(int err)
+{
+	errno = err;
+	return -1;
+}
+
+int __real_openat(int dir, const char *name, int flags, ...);
+int __wrap_openat(int dir, const char *name, int flags, ...);
+int __wrap_openat(int dir, const char *name, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if (lacks.tmpfile && (flags & O_TMPFILE) == O_TMPFILE)
+		return fails(EOPNOTSUPP);
+	return __real_openat(dir, name, flags, mode);
+}
+
+int __real_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags);
+int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags);
+int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	return lacks.link ? fails(EPERM) : __real_linkat(from_dir, from, to_dir, to, flags);
+}
+
+int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+		     unsigned int flags);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+		     unsigned int flags);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+		     unsigned int flags)
+{
+	return lacks.rename ? fails(EINVAL) : __real_renameat2(from_dir, from, to_dir, to, flags);
+}
+
+int __real_flock(int fd, int how);
+int __wrap_flock(int fd, int how);
+int __wrap_flock(int fd, int how)
+{
+	return lacks.lock ? fails(lacks.lock) : __real_flock(fd, how);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	/* Nothing here asks what a power cut leaves. */
+	(void)fd;
+	return lacks.sync ? fails(lacks.sync) : 0;
+}
+
+ssize_t __real_pwrite(int fd, const void *data, size_t bytes, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t at)
+{
+	if (lacks.write && !--lacks.write) {
+		lacks.write = 1;
+		return fails(ENOSPC);
+	}
+	return __real_pwrite(fd, data, bytes, at);
+}
 
 /* base.vmo, child.vmo on it, and two further names of each. */
 static uint8_t *start(void)
@@ -413,6 +494,216 @@ static void test_only_files_are_replaced(void **ctx)
 	free(mem);
 }
 
+/* ---- storage that lacks something ------------------------------------------ */
+
+static const struct lacks storages[] = {
+	{ 0 }, { .tmpfile = true }, { .link = true }, { .rename = true },
+	{ .tmpfile = true, .link = true }, { .tmpfile = true, .rename = true },
+	{ .tmpfile = true, .link = true, .rename = true },
+};
+
+static const int locks[] = { 0, ENOLCK, ENOSYS, EOPNOTSUPP };
+
+/* No file there, one that is there, one that comes meanwhile, one that is replaced. */
+static void write_all_ways(unsigned int flags, uint8_t *mem)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+
+	params.flags = flags;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_words(write_child("a.vmo", NULL, mem, flags), 0, "");
+	assert_whole("a.vmo", mem);
+	assert_words(hypr_vmo_writer_commit(w, NULL), -EEXIST, "a.vmo: it is there already");
+	hypr_vmo_writer_destroy(w);
+	assert_int_equal(write_child("a.vmo", NULL, mem, flags), -EEXIST);
+	assert_whole("a.vmo", mem);
+	mem[0] ^= 1;
+	assert_words(write_child("a.vmo", NULL, mem, flags | HYPR_VMO_REPLACE), 0, "");
+	assert_whole("a.vmo", mem);
+	assert_int_equal(kit_count(), 1);
+	assert_int_equal(unlink(kit_path("a.vmo")), 0);
+}
+
+static void test_storage_without_links_or_locks(void **ctx)
+{
+	uint8_t *mem = kit_memory();
+	size_t i, n;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(storages); i++) {
+		for (n = 0; n < ARRAY_SIZE(locks); n++) {
+			lacks = storages[i];
+			lacks.lock = locks[n];
+			write_all_ways(0, mem);
+			write_all_ways(HYPR_VMO_COMPRESS, mem);
+		}
+	}
+	lacks = (struct lacks){ 0 };
+	free(mem);
+}
+
+/* Between the last look and the name somebody else takes it. */
+static void test_a_rename_replaces_nothing(void **ctx)
+{
+	struct hypr_vmo_temp temp;
+	size_t i;
+	int fd;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(storages); i++) {
+		lacks = storages[i];
+		assert_int_equal(hypr_vmo_temp_create(&temp, kit_path("a.vmo"), 0, NULL), 0);
+		fd = open(kit_path("a.vmo"), O_CREAT | O_WRONLY, 0600);
+		assert_int_equal(write(fd, "theirs", 6), 6);
+		close(fd);
+		assert_int_equal(hypr_vmo_temp_commit(&temp), -EEXIST);
+		hypr_vmo_temp_destroy(&temp);
+		fd = open(kit_path("a.vmo"), O_RDONLY);
+		assert_int_equal(lseek(fd, 0, SEEK_END), 6);
+		close(fd);
+		assert_int_equal(kit_count(), 1);
+		unlink(kit_path("a.vmo"));
+	}
+	lacks = (struct lacks){ 0 };
+}
+
+/* Somebody holds each lock: an error of its own, and no litter. */
+static void test_locks_that_others_hold(void **ctx)
+{
+	struct hypr_vmo_temp temp;
+
+	(void)ctx;
+	lacks = (struct lacks){ .tmpfile = true, .lock = EWOULDBLOCK };
+	assert_words(hypr_vmo_temp_create(&temp, kit_path("a.vmo"), 0, NULL), -EBUSY,
+		     "a file in its folder");
+	lacks = (struct lacks){ 0 };
+	assert_int_equal(kit_count(), 0);
+}
+
+static void remove_temporary(void)
+{
+	DIR *list = opendir(kit_path("."));
+	struct dirent *entry;
+	unsigned int nr = 0;
+
+	while ((entry = readdir(list))) {
+		if (strstr(entry->d_name, ".hypr-tmp"))
+			nr += !unlinkat(dirfd(list), entry->d_name, 0);
+	}
+	closedir(list);
+	assert_int_equal(nr, 1);
+}
+
+/* Locks of network storage may be seen by one host only: another one cleans up. */
+static void test_a_temporary_name_that_is_taken_away(void **ctx)
+{
+	static const unsigned int flags[] = { 0, HYPR_VMO_REPLACE };
+	struct hypr_vmo_params params = kit_params(NULL);
+	uint8_t *mem = kit_memory();
+	struct hypr_vmo_writer *w;
+	size_t i;
+
+	(void)ctx;
+	lacks = (struct lacks){ .tmpfile = true };
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		params.flags = flags[i];
+		assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+		assert_int_equal(hypr_vmo_writer_pages(w, 0, mem, KIT_PAGES, RWX), 0);
+		remove_temporary();
+		assert_words(hypr_vmo_writer_commit(w, NULL), 0, "");
+		hypr_vmo_writer_destroy(w);
+		assert_whole("a.vmo", mem);
+		assert_int_equal(kit_count(), 1);
+	}
+	lacks = (struct lacks){ 0 };
+	free(mem);
+}
+
+static void test_storage_that_syncs_nothing(void **ctx)
+{
+	static const int unknown[] = { EINVAL, EOPNOTSUPP, ENOSYS };
+	uint8_t *mem = kit_memory();
+	size_t i;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
+		lacks.sync = unknown[i];
+		assert_words(write_child("a.vmo", NULL, mem, HYPR_VMO_REPLACE), 0, "");
+	}
+	assert_whole("a.vmo", mem);
+	lacks.sync = EIO;
+	assert_words(write_child("b.vmo", NULL, mem, 0), -EIO, "b.vmo: writing it to the disk");
+	lacks.sync = 0;
+	assert_int_equal(kit_count(), 1);
+	free(mem);
+}
+
+/* The disk is full at any write, those of a copy included: the old file is there. */
+static void test_a_full_disk_leaves_the_old_file(void **ctx)
+{
+	uint8_t *old = kit_memory(), *mem = kit_memory();
+	unsigned int failed = 0;
+	size_t i;
+	int n, ret;
+
+	(void)ctx;
+	mem[0] ^= 1;
+	for (i = 0; i < ARRAY_SIZE(storages); i++) {
+		assert_int_equal(write_child("a.vmo", NULL, old, HYPR_VMO_REPLACE), 0);
+		for (n = 1; ; n++) {
+			lacks = storages[i];
+			lacks.write = n;
+			ret = write_child("a.vmo", NULL, mem, HYPR_VMO_REPLACE);
+			lacks = (struct lacks){ 0 };
+			assert_int_equal(kit_count(), 1);
+			if (!ret)
+				break;
+			failed++;
+			assert_int_equal(ret, -ENOSPC);
+			assert_whole("a.vmo", old);
+		}
+		assert_whole("a.vmo", mem);
+	}
+	assert_true(failed > 30);
+	free(old);
+	free(mem);
+}
+
+/* A core is as long as the memory: its holes stay holes on the way through a copy. */
+static void test_a_copy_keeps_holes(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+	struct stat plain, copied;
+	struct kit_file a, b;
+	struct hypr_vmo *vmo;
+	uint8_t page[PAGE];
+
+	(void)ctx;
+	kit_fill(page, 1);
+	params.mem_bytes = 2048 * PAGE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("a.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_pages(w, 1000 * PAGE, page, 1, RWX), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	vmo = kit_open("a.vmo");
+	assert_int_equal(export(vmo, kit_path("plain"), 0), 0);
+	lacks.link = true;
+	assert_int_equal(export(vmo, kit_path("copied"), 0), 0);
+	lacks.link = false;
+	hypr_vmo_close(vmo);
+	a = kit_load("plain");
+	b = kit_load("copied");
+	assert_int_equal(a.len, b.len);
+	assert_memory_equal(a.bytes, b.bytes, a.len);
+	kit_unload(&a);
+	kit_unload(&b);
+	assert_int_equal(stat(kit_path("plain"), &plain), 0);
+	assert_int_equal(stat(kit_path("copied"), &copied), 0);
+	assert_true(copied.st_blocks <= plain.st_blocks + 16);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int main(void)
@@ -426,6 +717,13 @@ int main(void)
 		T(test_tools_replace_nothing_that_is_needed),
 		T(test_no_file_takes_its_parents_name),
 		T(test_only_files_are_replaced),
+		T(test_storage_without_links_or_locks),
+		T(test_a_rename_replaces_nothing),
+		T(test_locks_that_others_hold),
+		T(test_a_temporary_name_that_is_taken_away),
+		T(test_storage_that_syncs_nothing),
+		T(test_a_full_disk_leaves_the_old_file),
+		T(test_a_copy_keeps_holes),
 	};
 
 	return cmocka_run_group_tests_name("vmo_place", tests, NULL, NULL) ? 1 : 0;
