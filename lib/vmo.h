@@ -168,18 +168,19 @@ bool hypr_vmo_path_now(const struct hypr_vmo *vmo, char *path);
 
 /**
  * struct hypr_vmo_need - what a new file must leave as it is
- * @layers: none of these files has the new file's name; or NULL
+ * @layers, @others: none of these files has the new file's name; or NULL
  * @parent: name of the new file's parent, in the same folder; or NULL
  * @root: of @parent, which is there when the new file gets its name; NULL: nobody asks
  */
 struct hypr_vmo_need {
-	const struct hypr_vmo *layers;
+	const struct hypr_vmo *layers, *others;
 	const char *parent;
 	const uint8_t *root;
 };
 
 /**
  * struct hypr_vmo_temp - a file without its final name
+ * @mode: less the umask
  * @path: as the caller gave it
  * @dir: its folder; @base: final name there
  * @name: "" while it has none at all
@@ -188,11 +189,15 @@ struct hypr_vmo_temp {
 	int fd;
 	int dir;
 	bool replace;
+	mode_t mode;
 	struct hypr_vmo_need need;
 	char *path;
 	char base[256];
 	char name[300];
 };
+
+/* A flag beside HYPR_VMO_REPLACE: mode 0666, not 0600. */
+#define HYPR_VMO_TEMP_SHARED	(1u << 31)
 
 /** hypr_vmo_temp_create() - @need: or NULL; what it points to must stay until the commit */
 int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,

@@ -117,7 +117,7 @@ static int create_named(struct hypr_vmo_temp *temp)
 	for (tries = 0; tries < TRIES; tries++) {
 		make_name(temp);
 		temp->fd = openat(temp->dir, temp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-				  0600);
+				  temp->mode);
 		if (temp->fd < 0 && errno == EEXIST)
 			continue;
 		if (temp->fd < 0) {
@@ -162,11 +162,10 @@ static int link_temp(struct hypr_vmo_temp *temp)
 
 /* ---- what it must leave as it is ------------------------------------------- */
 
-static int check_layers(const struct hypr_vmo_temp *temp, const struct stat *st)
+static int check_layers(const struct hypr_vmo_temp *temp, const struct hypr_vmo *layer,
+			const struct stat *st)
 {
-	const struct hypr_vmo *layer;
-
-	for (layer = temp->need.layers; layer; layer = layer->parent) {
+	for (; layer; layer = layer->parent) {
 		if (st->st_dev == layer->file.dev && st->st_ino == layer->file.ino)
 			return hypr_fail(-EINVAL, "%.80s: it would replace %s, which is needed; take another name",
 					 temp->base, layer->file.name);
@@ -193,6 +192,7 @@ static const char *kind_of(mode_t mode)
 int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 {
 	struct stat st;
+	int ret;
 
 	if (temp->need.parent && !strcmp(temp->base, temp->need.parent))
 		return hypr_fail(-EINVAL, "%.80s: that is the name of its parent, and it would replace it; take another name",
@@ -204,7 +204,8 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 	if (!S_ISREG(st.st_mode))
 		return hypr_fail(-EEXIST, "%.80s: a %s is there, and only files are replaced; remove it, or take another name",
 				 temp->base, kind_of(st.st_mode));
-	return check_layers(temp, &st);
+	ret = check_layers(temp, temp->need.layers, &st);
+	return ret ? ret : check_layers(temp, temp->need.others, &st);
 }
 
 /* The file would be of no use without it; packed meanwhile, it is the same one. */
@@ -240,7 +241,8 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 	temp->replace = flags & HYPR_VMO_REPLACE;
 	if (need)
 		temp->need = *need;
-	if (flags & ~HYPR_VMO_REPLACE)
+	temp->mode = flags & HYPR_VMO_TEMP_SHARED ? 0666 : 0600;
+	if (flags & ~(HYPR_VMO_REPLACE | HYPR_VMO_TEMP_SHARED))
 		return hypr_fail(-EINVAL, "%.80s: unknown flags 0x%x", path, flags);
 	ret = split(temp, path);
 	if (!ret)
@@ -248,7 +250,7 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 	if (ret)
 		goto destroy;
 	remove_stale(temp->dir);
-	temp->fd = openat(temp->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	temp->fd = openat(temp->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, temp->mode);
 	if (temp->fd >= 0) {
 		/* For the moment in which it has a temporary name. */
 		flock(temp->fd, LOCK_EX | LOCK_NB);

@@ -423,6 +423,20 @@ typedef int (*hypr_vmo_diff_fn)(void *arg, uint64_t gpa, uint64_t pages, int kin
  */
 int hypr_vmo_diff(struct hypr_vmo *from, struct hypr_vmo *to, hypr_vmo_diff_fn fn, void *arg);
 
+/**
+ * hypr_vmo_report_write() - what was found out about files, into a file
+ * @vmo, @other: files that it must not replace, nor those below them; or NULL
+ * @path, @flags: its name, and HYPR_VMO_REPLACE
+ * @data: @bytes of text or the like
+ *
+ * As with a VMO nothing is under the name before all of it is on the disk, and a file
+ * that is there stays when this fails.  Its mode is 0666 less the umask.
+ *
+ * Return: 0; -EINVAL @path is one of the files; as for the writer.
+ */
+int hypr_vmo_report_write(const struct hypr_vmo *vmo, const struct hypr_vmo *other,
+			  const char *path, unsigned int flags, const void *data, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

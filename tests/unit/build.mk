@@ -37,7 +37,7 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 # VMO files, with a kit of their own.
-UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress)
+UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress cli)
 UNIT_TESTS += $(UNIT_VMO)
 
 $(UNIT_VMO): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
