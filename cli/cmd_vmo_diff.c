@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hypr vmo diff: how the memory of two VMO files differs, as ranges or as a picture. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "cli.h"
 #include "hypr/vmo.h"
@@ -77,28 +74,39 @@ static void print_text(const struct cli_args *args, const struct found *found)
 		       cli_int(range, "pages") > 1 ? "s" : "");
 }
 
-static int draw(const struct cli_args *args, const struct found *found)
+/* Into memory first: it is at most a square for each of a bounded number. */
+static char *picture(const struct found *found, size_t *bytes)
 {
-	const char *path = args->option[MAP];
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC |
-		      (args->option[FORCE] ? O_TRUNC : O_EXCL), 0666);
-	FILE *to = fd < 0 ? NULL : fdopen(fd, "w");
-	char title[120];
-	int err = 0;
+	char title[120], *text = NULL;
+	FILE *to = open_memstream(&text, bytes);
+	bool failed;
 
 	if (!to)
-		return cli_fail(args, cli_code(-errno), "vmo diff", "%.80s: %s", path,
-				strerror(errno));
+		return NULL;
 	snprintf(title, sizeof(title), "%llu pages changed, %llu changed to zero",
 		 (unsigned long long)found->pages[HYPR_VMO_CHANGED],
 		 (unsigned long long)found->pages[HYPR_VMO_ZEROED]);
 	cli_map_write(found->map, title, to);
-	if (ferror(to))
-		err = EIO;
-	if (fclose(to))
-		err = errno;
-	return err ? cli_fail(args, EXIT_FAILED, "vmo diff", "%.80s: %s", path, strerror(err)) :
-		     EXIT_OK;
+	failed = ferror(to);
+	if (!fclose(to) && !failed)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static int draw(const struct cli_args *args, const struct found *found,
+		const struct hypr_vmo *from, const struct hypr_vmo *to)
+{
+	size_t bytes;
+	char *text = picture(found, &bytes);
+	int ret;
+
+	if (!text)
+		return cli_fail(args, EXIT_FAILED, "vmo diff", "no memory for a picture");
+	ret = hypr_vmo_report_write(from, to, args->option[MAP],
+				    args->option[FORCE] ? HYPR_VMO_REPLACE : 0, text, bytes);
+	free(text);
+	return ret ? cli_vmo_fail(args, "vmo diff", ret) : EXIT_OK;
 }
 
 static int compare(const struct cli_args *args, struct hypr_vmo *from, struct hypr_vmo *to)
@@ -119,7 +127,7 @@ static int compare(const struct cli_args *args, struct hypr_vmo *from, struct hy
 	if (ret)
 		code = cli_vmo_fail(args, "vmo diff", ret);
 	if (!code && found.map)
-		code = draw(args, &found);
+		code = draw(args, &found, from, to);
 	if (!code) {
 		if (args->json)
 			print_json(args, &found);

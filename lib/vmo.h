@@ -154,10 +154,34 @@ int hypr_vmo_ranges_check(const char *name, uint64_t mem_bytes,
 /** hypr_vmo_tail() - the end of a path, for messages */
 const char *hypr_vmo_tail(const char *path);
 
+/** hypr_vmo_beside() - @name in the folder of @path; free() it.  NULL: no memory. */
+char *hypr_vmo_beside(const char *path, const char *name);
+
+/**
+ * hypr_vmo_path_now() - the file's name now: it may have been moved
+ * @path: out: PATH_MAX bytes; absolute, symbolic links resolved
+ * Return: false: the file has no name, or its name is another file's.
+ */
+bool hypr_vmo_path_now(const struct hypr_vmo *vmo, char *path);
+
 /* vmo_temp.c */
 
 /**
+ * struct hypr_vmo_need - what a new file must leave as it is
+ * @layers, @others: none of these files has the new file's name; or NULL
+ * @parent: name of the new file's parent, in the same folder; or NULL
+ * @root: of @parent, which is there when the new file gets its name; NULL: nobody asks
+ */
+struct hypr_vmo_need {
+	const struct hypr_vmo *layers, *others;
+	const char *parent;
+	const uint8_t *root;
+};
+
+/**
  * struct hypr_vmo_temp - a file without its final name
+ * @mode: less the umask
+ * @path: as the caller gave it
  * @dir: its folder; @base: final name there
  * @name: "" while it has none at all
  */
@@ -165,12 +189,23 @@ struct hypr_vmo_temp {
 	int fd;
 	int dir;
 	bool replace;
+	mode_t mode;
+	struct hypr_vmo_need need;
+	char *path;
 	char base[256];
 	char name[300];
 };
 
-int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags);
+/* A flag beside HYPR_VMO_REPLACE: mode 0666, not 0600. */
+#define HYPR_VMO_TEMP_SHARED	(1u << 31)
+
+/** hypr_vmo_temp_create() - @need: or NULL; what it points to must stay until the commit */
+int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+			 const struct hypr_vmo_need *need);
 int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp);
+
+/** hypr_vmo_temp_check() - may the file take its name, as things are?  See hypr_vmo_need. */
+int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp);
 
 /** hypr_vmo_temp_destroy() - and the file, unless it was committed */
 void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp);
@@ -179,9 +214,16 @@ void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp);
 
 /** hypr_vmo_pack_file() - compress a file that may have no name; @header is its own */
 int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header *header,
-		       const char *path, unsigned int flags, int level, uint64_t *bytes);
+		       const char *path, unsigned int flags, const struct hypr_vmo_need *need,
+		       int level, uint64_t *bytes);
 
 /* vmo_writer.c */
+
+/**
+ * hypr_vmo_writer_keep() - none of these layers may be replaced
+ * Return: 0; -EINVAL the writer's name is that of one of them.
+ */
+int hypr_vmo_writer_keep(struct hypr_vmo_writer *writer, const struct hypr_vmo *layers);
 
 /**
  * hypr_vmo_head_write() - finish a file: section table and header

@@ -238,10 +238,11 @@ static int write_head(struct core *core)
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus)
 {
+	const struct hypr_vmo_need need = { .layers = vmo };
 	struct core core = { 0 };
 	int ret;
 
-	ret = hypr_vmo_temp_create(&core.temp, path, flags);
+	ret = hypr_vmo_temp_create(&core.temp, path, flags, &need);
 	if (ret)
 		return ret;
 	ret = add_notes(&core, vmo);

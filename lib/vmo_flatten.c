@@ -84,7 +84,10 @@ int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 	ret = hypr_vmo_writer_create(path, &params, &writer);
 	if (ret)
 		return ret;
-	ret = copy_memory(vmo, writer);
+	/* The topmost file can be replaced: all of it is in the new one. */
+	ret = hypr_vmo_writer_keep(writer, vmo->parent);
+	if (!ret)
+		ret = copy_memory(vmo, writer);
 	if (!ret)
 		ret = copy_sections(vmo, writer);
 	if (!ret)

@@ -4,7 +4,11 @@
  * inside a packed file, runs (vmo_runs.c), then the parents in turn.  A layer
  * that passed has no number in it that leads outside memory or file.
  */
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vmo.h"
 
@@ -192,8 +196,7 @@ static int check_parent(const struct hypr_vmo *top, const struct hypr_vmo *child
 	return 0;
 }
 
-/* The path of the parent, beside the child's. */
-static char *beside(const char *path, const char *name)
+char *hypr_vmo_beside(const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash ? (size_t)(slash - path) + 1 : 0;
@@ -216,7 +219,7 @@ static int open_parents(struct hypr_vmo *top)
 		if (top->layers == HYPR_VMO_LAYERS_MAX)
 			return hypr_fail(-ELOOP, "%s: section PARENT: more than %d layers (hypr vmo flatten makes one of them)",
 					 top->file.name, HYPR_VMO_LAYERS_MAX);
-		path = beside(child->path, child->parent_name);
+		path = hypr_vmo_beside(child->path, child->parent_name);
 		if (!path)
 			return hypr_fail(-ENOMEM, "%s: no memory", top->file.name);
 		ret = open_layer(path, &child->parent);
@@ -252,6 +255,21 @@ int hypr_vmo_open(const char *path, struct hypr_vmo **vmop)
 	}
 	*vmop = vmo;
 	return 0;
+}
+
+bool hypr_vmo_path_now(const struct hypr_vmo *vmo, char *path)
+{
+	char link[64];
+	struct stat st;
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", vmo->file.fd);
+	len = readlink(link, path, PATH_MAX - 1);
+	if (len > 0)
+		path[len] = '\0';
+	else if (!realpath(vmo->path, path))
+		return false;
+	return !stat(path, &st) && st.st_dev == vmo->file.dev && st.st_ino == vmo->file.ino;
 }
 
 /* ---- looking --------------------------------------------------------------- */

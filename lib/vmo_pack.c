@@ -122,14 +122,15 @@ static int pack_head(struct packer *packer, const struct hypr_vmo_header *inner,
 }
 
 int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header *header,
-		       const char *path, unsigned int flags, int level, uint64_t *bytes)
+		       const char *path, unsigned int flags, const struct hypr_vmo_need *need,
+		       int level, uint64_t *bytes)
 {
 	struct packer packer = { 0 };
 	uint64_t packed_bytes = 0;
 	uint32_t n;
 	int ret;
 
-	ret = hypr_vmo_temp_create(&packer.temp, path, flags);
+	ret = hypr_vmo_temp_create(&packer.temp, path, flags, need);
 	if (ret)
 		return ret;
 	ret = packer_init(&packer, file, level);
@@ -148,15 +149,26 @@ int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header 
 	return ret;
 }
 
+/* It names the same parent in its new form, which need not be where it goes. */
+static struct hypr_vmo_need needs(const struct hypr_vmo *vmo)
+{
+	return (struct hypr_vmo_need){
+		.layers = vmo->parent,
+		.parent = vmo->parent ? vmo->parent_name : NULL,
+	};
+}
+
 int hypr_vmo_pack(struct hypr_vmo *vmo, const char *path, unsigned int flags, int level,
 		  uint64_t *bytes)
 {
+	const struct hypr_vmo_need need = needs(vmo);
+
 	if (level < 0 || level > LEVEL_MAX)
 		return hypr_fail(-EINVAL, "%s: level %d is not 1 to %d", vmo->file.name, level,
 				 LEVEL_MAX);
 	if (vmo->file.chunk)
 		return hypr_fail(-EALREADY, "%s: it is packed", vmo->file.name);
-	return hypr_vmo_pack_file(&vmo->file, &vmo->header, path, flags, level, bytes);
+	return hypr_vmo_pack_file(&vmo->file, &vmo->header, path, flags, &need, level, bytes);
 }
 
 static int copy_out(struct hypr_vmo *vmo, struct hypr_vmo_temp *temp)
@@ -186,12 +198,13 @@ static int copy_out(struct hypr_vmo *vmo, struct hypr_vmo_temp *temp)
 
 int hypr_vmo_unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags, uint64_t *bytes)
 {
+	const struct hypr_vmo_need need = needs(vmo);
 	struct hypr_vmo_temp temp;
 	int ret;
 
 	if (!vmo->file.chunk)
 		return hypr_fail(-EALREADY, "%s: it is not packed", vmo->file.name);
-	ret = hypr_vmo_temp_create(&temp, path, flags);
+	ret = hypr_vmo_temp_create(&temp, path, flags, &need);
 	if (ret)
 		return ret;
 	ret = copy_out(vmo, &temp);

@@ -50,26 +50,24 @@ int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_k
 
 /* ---- keys ------------------------------------------------------------------ */
 
-static int write_key(const char *path, mode_t mode, const char *word, const uint8_t *key)
+/* Neither key is ever there in part, and none that is there is replaced. */
+static int write_key(const char *path, unsigned int flags, const char *word, const uint8_t *key)
 {
 	char text[sizeof(SECRET_WORD) + HEX_BYTES + 1], hex[HEX_BYTES + 1];
-	int fd, ret, len;
+	struct hypr_vmo_temp temp;
+	int ret, len;
 
 	sodium_bin2hex(hex, sizeof(hex), key, HYPR_VMO_KEY_BYTES);
 	len = snprintf(text, sizeof(text), "%s%s\n", word, hex);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	if (fd < 0) {
-		ret = hypr_fail_sys(-errno, "%.80s", path);
+	ret = hypr_vmo_temp_create(&temp, path, flags, NULL);
+	if (ret)
 		goto wipe;
-	}
-	ret = hypr_vmo_write(fd, 0, text, (uint64_t)len);
-	if (!ret && fsync(fd) < 0)
-		ret = -errno;
-	if (ret) {
-		hypr_fail_sys(ret, "%.80s", path);
-		unlink(path);
-	}
-	close(fd);
+	ret = hypr_vmo_write(temp.fd, 0, text, (uint64_t)len);
+	if (ret)
+		hypr_fail_sys(ret, "%.80s: writing", path);
+	else
+		ret = hypr_vmo_temp_commit(&temp);
+	hypr_vmo_temp_destroy(&temp);
 wipe:
 	sodium_memzero(text, sizeof(text));
 	sodium_memzero(hex, sizeof(hex));
@@ -123,10 +121,10 @@ int hypr_vmo_keygen(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
 		return hypr_fail(-ENOMEM, "no memory for a key");
 	randombytes_buf(seed, sizeof(seed));
 	crypto_sign_seed_keypair(public_key, secret, seed);
-	ret = write_key(public_path, 0644, PUBLIC_WORD, public_key);
+	ret = write_key(public_path, HYPR_VMO_TEMP_SHARED, PUBLIC_WORD, public_key);
 	if (ret)
 		goto wipe;
-	ret = write_key(path, 0600, SECRET_WORD, seed);
+	ret = write_key(path, 0, SECRET_WORD, seed);
 	if (ret)
 		unlink(public_path);
 wipe:

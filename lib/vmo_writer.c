@@ -5,6 +5,7 @@
  * runs, digests and sections are kept in memory and follow at the commit, the
  * header last.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -28,6 +29,7 @@ struct pending {
  * @next_gpa: end of what was added
  * @failed: errno that ended it
  * @piece: of the parent's memory
+ * @parent_name: as the file will have it
  */
 struct hypr_vmo_writer {
 	struct hypr_vmo_temp temp;
@@ -35,6 +37,7 @@ struct hypr_vmo_writer {
 	char *path;			/* as it was given */
 	unsigned int flags;
 	struct hypr_vmo *parent;
+	char parent_name[HYPR_VMO_NAME_MAX_BYTES + 1];
 	struct hypr_vmo_header header;
 	uint64_t next_gpa;
 	struct hypr_vmo_run *run;
@@ -83,34 +86,52 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* A parent is found beside its child, and only there. */
-static int check_folder(const struct hypr_vmo_writer *writer)
+/* Is @dir the folder of the file @path? */
+static bool is_folder(int dir, const char *path)
 {
-	const struct hypr_vmo *layer;
-	struct stat here, there;
-	char *folder;
-	int ret;
+	char *folder = hypr_vmo_beside(path, ".");
+	struct stat a, b;
+	bool same;
 
-	for (layer = writer->parent; layer; layer = layer->parent) {
-		if (!strcmp(base_of(layer->path), writer->temp.base))
-			return hypr_fail(-EINVAL, "%s: it would replace %s, which it needs",
-					 writer->name, layer->file.name);
-	}
-	if (!hypr_vmo_name_is_fit(base_of(writer->parent->path)))
-		return hypr_fail(-EINVAL, "%s: no name for a parent: one in UTF-8 without control characters, please",
-				 writer->parent->file.name);
-	folder = strdup(writer->parent->path);
-	if (!folder)
-		return hypr_fail(-ENOMEM, "%s: no memory", writer->name);
-	strcpy(folder + (base_of(folder) - folder), ".");
-	ret = fstat(writer->temp.dir, &here) < 0 || stat(folder, &there) < 0 ? -errno : 0;
+	same = folder && !fstat(dir, &a) && !stat(folder, &b) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
 	free(folder);
-	if (ret)
-		return hypr_fail_sys(ret, "%s: its folder", writer->name);
-	if (here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+	return same;
+}
+
+/*
+ * A parent is found beside its child, and only there.  It has its own name in the
+ * child, not that of a link to it in the same folder: a link may lead elsewhere later.
+ */
+static int name_parent(struct hypr_vmo_writer *writer)
+{
+	const struct hypr_vmo *parent = writer->parent;
+	char now[PATH_MAX];
+	const char *name;
+
+	if (!is_folder(writer->temp.dir, parent->path))
 		return hypr_fail(-EXDEV, "%s: it must stand in the folder of its parent %s",
-				 writer->name, writer->parent->file.name);
-	return 0;
+				 writer->name, parent->file.name);
+	if (!hypr_vmo_path_now(parent, now))
+		return hypr_fail(-ESTALE, "%s: its parent %s was removed or replaced", writer->name,
+				 parent->file.name);
+	name = base_of(is_folder(writer->temp.dir, now) ? now : parent->path);
+	if (!hypr_vmo_name_is_fit(name) || strlen(name) > HYPR_VMO_NAME_MAX_BYTES)
+		return hypr_fail(-EINVAL, "%s: no name for a parent: one in UTF-8 without control characters, please",
+				 parent->file.name);
+	strcpy(writer->parent_name, name);
+	writer->temp.need = (struct hypr_vmo_need){
+		.layers = parent,
+		.parent = writer->parent_name,
+		.root = parent->header.root,
+	};
+	return hypr_vmo_temp_check(&writer->temp);
+}
+
+int hypr_vmo_writer_keep(struct hypr_vmo_writer *writer, const struct hypr_vmo *layers)
+{
+	writer->temp.need.layers = layers;
+	return hypr_vmo_temp_check(&writer->temp);
 }
 
 static uint64_t now_ns(void)
@@ -152,14 +173,14 @@ int hypr_vmo_writer_create(const char *path, const struct hypr_vmo_params *param
 		ret = hypr_fail(-ENOMEM, "%.80s: no memory", path);
 		goto free_writer;
 	}
-	ret = hypr_vmo_temp_create(&writer->temp, path, params->flags & ~HYPR_VMO_COMPRESS);
+	ret = hypr_vmo_temp_create(&writer->temp, path, params->flags & ~HYPR_VMO_COMPRESS, NULL);
 	if (ret)
 		goto free_writer;
 	writer->name = hypr_vmo_tail(writer->temp.base);
 	writer->parent = params->parent;
 	fill_header(&writer->header, params);
 	if (writer->parent)
-		ret = check_folder(writer);
+		ret = name_parent(writer);
 	if (ret)
 		goto destroy_temp;
 	*writerp = writer;
@@ -482,7 +503,7 @@ static int add_own(struct hypr_vmo_writer *writer, uint32_t type, const void *da
 
 static int add_tables(struct hypr_vmo_writer *writer)
 {
-	const char *parent = writer->parent ? base_of(writer->parent->path) : NULL;
+	const char *parent = writer->parent ? writer->parent_name : NULL;
 	int ret;
 
 	ret = fill_gap(writer, writer->header.mem_bytes);
@@ -573,7 +594,7 @@ static int commit_packed(struct hypr_vmo_writer *writer, uint64_t *bytes)
 
 	hypr_progress_halves(true);
 	ret = hypr_vmo_pack_file(&plain, &writer->header, writer->path,
-				 writer->flags & HYPR_VMO_REPLACE, 0, bytes);
+				 writer->flags & HYPR_VMO_REPLACE, &writer->temp.need, 0, bytes);
 	hypr_progress_halves(false);
 	return ret;
 }

@@ -7,33 +7,15 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "vmo.h"
-
-/* The file's name now: it may have been moved, and this process be elsewhere. */
-static bool path_now(const struct hypr_vmo *vmo, char path[PATH_MAX])
-{
-	char link[64];
-	struct stat st;
-	ssize_t len;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", vmo->file.fd);
-	len = readlink(link, path, PATH_MAX - 1);
-	if (len > 0)
-		path[len] = '\0';
-	else if (!realpath(vmo->path, path))
-		return false;
-	return !stat(path, &st) && st.st_dev == vmo->file.dev && st.st_ino == vmo->file.ino;
-}
 
 int hypr_vmo_ws_path(const struct hypr_vmo *vmo, char **path)
 {
 	char now[PATH_MAX];
 
-	if (!path_now(vmo, now))
+	if (!hypr_vmo_path_now(vmo, now))
 		return hypr_fail(-ENOENT, "%s: it is not there any more, so nothing can stand beside it",
 				 vmo->file.name);
 	if (asprintf(path, "%s" HYPR_VMO_WS_SUFFIX, now) < 0)
@@ -70,13 +52,15 @@ static struct hypr_vmo_ws *make(const struct hypr_vmo *vmo, const struct hypr_vm
 	return ws;
 }
 
-static int write_file(const struct hypr_vmo_ws *ws, const char *path, unsigned int flags)
+static int write_file(const struct hypr_vmo *vmo, const struct hypr_vmo_ws *ws,
+		      const char *path, unsigned int flags)
 {
+	const struct hypr_vmo_need need = { .layers = vmo };
 	uint64_t bytes = sizeof(*ws) + ws->nr_ranges * sizeof(struct hypr_vmo_range);
 	struct hypr_vmo_temp temp;
 	int ret;
 
-	ret = hypr_vmo_temp_create(&temp, path, flags);
+	ret = hypr_vmo_temp_create(&temp, path, flags, &need);
 	if (ret)
 		return ret;
 	ret = hypr_vmo_write(temp.fd, 0, ws, bytes);
@@ -106,7 +90,7 @@ int hypr_vmo_ws_write(const struct hypr_vmo *vmo, const char *path, unsigned int
 		return ret;
 	ws = make(vmo, range, nr);
 	if (ws)
-		ret = write_file(ws, path ? path : beside, flags);
+		ret = write_file(vmo, ws, path ? path : beside, flags);
 	else
 		ret = hypr_fail(-ENOMEM, "%s: no memory for a working set", vmo->file.name);
 	free(ws);

@@ -190,7 +190,11 @@ int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_k
 struct hypr_vmo_writer;
 
 /* hypr_vmo_params.flags, and of the calls that make one file of another */
-#define HYPR_VMO_REPLACE	(1u << 0)	/* a file that is there already */
+/*
+ * REPLACE: a regular file that is there already.  Anything else of that name (symbolic
+ * link, folder, FIFO, socket, device) stays, and the call returns -EEXIST.
+ */
+#define HYPR_VMO_REPLACE	(1u << 0)
 #define HYPR_VMO_COMPRESS	(1u << 1)	/* hypr_vmo_params only: write it packed */
 
 /**
@@ -217,10 +221,14 @@ struct hypr_vmo_params {
  *
  * Also removes what killed writers have left in the folder.
  *
+ * A parent that was opened through a symbolic link in its own folder has its own
+ * name in the file, not that of the link.
+ *
  * Return: 0; -EINVAL a field of @params is out of range, the parent's memory has
- * another size, or its name is none for a parent; -EEXIST there is such a file; -EXDEV the parent stands in
- * another folder; -ELOOP it has too many parents itself; or what the system
- * returned.
+ * another size, its name is none for a parent, or @path is another name of a file
+ * that the new one needs; -EEXIST there is such a file; -EXDEV the parent stands in
+ * another folder; -ESTALE the parent was removed or replaced; -ELOOP it has too
+ * many parents itself; or what the system returned.
  */
 int hypr_vmo_writer_create(const char *path, const struct hypr_vmo_params *params,
 			   struct hypr_vmo_writer **writerp);
@@ -271,7 +279,8 @@ struct hypr_vmo_written {
  * @written has the length of the packed one; both are on the disk for a while.
  *
  * Return: 0; -EEXIST such a file came to be meanwhile; -EINVAL it was committed,
- * or adding to it failed; or what the system returned: nothing of it is under
+ * adding to it failed, or the name is now that of a file that is needed; -ESTALE the
+ * parent was removed or replaced meanwhile; or what the system returned: nothing of it is under
  * the final name then.
  */
 int hypr_vmo_writer_commit(struct hypr_vmo_writer *writer, struct hypr_vmo_written *written);
@@ -316,9 +325,10 @@ int hypr_vmo_sign(const char *path, const char *key);
  * hypr_vmo_flatten() - one file without a parent, of a file and its parents
  * @flags: HYPR_VMO_REPLACE
  *
- * Sections of the topmost file are kept.  The identity is another one.
+ * Sections of the topmost file are kept.  The identity is another one.  @path can be
+ * the topmost file itself, but no file below it.
  *
- * Return: 0; as for hypr_vmo_read() and the writer.
+ * Return: 0; -EINVAL @path is a file below; as for hypr_vmo_read() and the writer.
  */
 int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		     struct hypr_vmo_written *written);
@@ -328,7 +338,10 @@ int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
  * @level: of zstd, 1 to 19; 0 is 3
  * @bytes: out: length of the packed file, or NULL
  *
- * Return: 0; -EINVAL level; -EALREADY it is packed; as for hypr_vmo_read() and
+ * @path can be the topmost file itself, but no file below it, nor its parent's name
+ * in another folder.
+ *
+ * Return: 0; -EINVAL level, or such a @path; -EALREADY it is packed; as for hypr_vmo_read() and
  * the writer.
  */
 int hypr_vmo_pack(struct hypr_vmo *vmo, const char *path, unsigned int flags, int level,
@@ -348,7 +361,8 @@ int hypr_vmo_unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags,
  * A PT_LOAD for each stretch of memory, physical addresses as addresses, and
  * an NT_PRSTATUS for each vCPU section that begins with registers.
  *
- * Return: 0; -E2BIG more than 65534 stretches; as for hypr_vmo_read() and the writer.
+ * Return: 0; -E2BIG more than 65534 stretches; -EINVAL @path is @vmo or a file below
+ * it; as for hypr_vmo_read() and the writer.
  */
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus);
@@ -369,7 +383,8 @@ int hypr_vmo_ws_path(const struct hypr_vmo *vmo, char **path);
  * @flags: HYPR_VMO_REPLACE
  * @range: @nr of them, ascending, none overlaps
  *
- * Return: 0; -EINVAL they are no such ranges; -E2BIG more than
+ * Return: 0; -EINVAL they are no such ranges, or @path is a VMO that they are of;
+ * -E2BIG more than
  * HYPR_VMO_WS_RANGES_MAX; as for hypr_vmo_ws_path() and the writer.
  */
 int hypr_vmo_ws_write(const struct hypr_vmo *vmo, const char *path, unsigned int flags,
@@ -407,6 +422,20 @@ typedef int (*hypr_vmo_diff_fn)(void *arg, uint64_t gpa, uint64_t pages, int kin
  * hypr_vmo_read().
  */
 int hypr_vmo_diff(struct hypr_vmo *from, struct hypr_vmo *to, hypr_vmo_diff_fn fn, void *arg);
+
+/**
+ * hypr_vmo_report_write() - what was found out about files, into a file
+ * @vmo, @other: files that it must not replace, nor those below them; or NULL
+ * @path, @flags: its name, and HYPR_VMO_REPLACE
+ * @data: @bytes of text or the like
+ *
+ * As with a VMO nothing is under the name before all of it is on the disk, and a file
+ * that is there stays when this fails.  Its mode is 0666 less the umask.
+ *
+ * Return: 0; -EINVAL @path is one of the files; as for the writer.
+ */
+int hypr_vmo_report_write(const struct hypr_vmo *vmo, const struct hypr_vmo *other,
+			  const char *path, unsigned int flags, const void *data, size_t bytes);
 
 #ifdef __cplusplus
 }

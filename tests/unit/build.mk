@@ -37,12 +37,21 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 # VMO files, with a kit of their own.
-UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress)
+UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress cli)
 UNIT_TESTS += $(UNIT_VMO)
 
 $(UNIT_VMO): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
+
+# Its storage lacks what the test says.
+UNIT_PLACE := out/tests/unit/vmo_place_test
+UNIT_TESTS += $(UNIT_PLACE)
+
+$(UNIT_PLACE): $(UNIT_OBJ)/vmo_place_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=openat,--wrap=linkat,--wrap=renameat2 \
+		-Wl,--wrap=flock,--wrap=fsync,--wrap=pwrite -o $@ $^ $(LIB_LIBS) -lcmocka
 
 UNIT_VMO_ABI := out/tests/unit/vmo_abi_test
 UNIT_TESTS += $(UNIT_VMO_ABI)
