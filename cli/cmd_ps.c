@@ -7,6 +7,13 @@
 #include "cli.h"
 #include "hypr/hypr.h"
 
+#define TIMEOUT_MS	3000	/* for each VM */
+
+static json_t *unknown(const char *vm, const char *state)
+{
+	return json_pack("{s:s, s:s, s:s}", "vm", vm, "engine", "?", "state", state);
+}
+
 /* Add what one VM says of itself; one that ends meanwhile is left out. */
 static int add_vm(void *arg, const char *vm)
 {
@@ -14,10 +21,11 @@ static int add_vm(void *arg, const char *vm)
 	char *answer = NULL;
 	int ret;
 
-	ret = hypr_client_call(vm, "{\"op\":\"info\"}", &answer);
+	ret = hypr_client_call_within(vm, "{\"op\":\"info\"}", TIMEOUT_MS, &answer);
 	if (ret == -EACCES) {
-		info = json_pack("{s:s, s:s, s:s}", "vm", vm, "engine", "?",
-				 "state", "not yours");
+		info = unknown(vm, "not yours");
+	} else if (ret == -ETIMEDOUT) {
+		info = unknown(vm, "no answer");
 	} else {
 		info = ret ? NULL : json_loads(answer, 0, NULL);
 		free(answer);

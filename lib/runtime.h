@@ -11,11 +11,23 @@ int hypr_runtime_address(const char *name, struct sockaddr_un *address);
 /**
  * hypr_runtime_lock() - keep others from making or removing sockets
  * @create: make the directory when it is missing
- * Return: an fd whose close() unlocks, or -errno.
+ * Return: an fd whose close() unlocks, or -errno (-ETIMEDOUT: another process has
+ * had it for five seconds).
  */
 int hypr_runtime_lock(int create);
 
-/** hypr_runtime_connect() - Return: a connected fd, or -errno (-ECONNREFUSED: stale) */
+/**
+ * hypr_runtime_connect() - does not wait
+ * Return: a connected fd, or -errno (-ECONNREFUSED: stale; -EAGAIN: a process
+ * listens there, and does not accept).
+ */
 int hypr_runtime_connect(const struct sockaddr_un *address);
+
+/**
+ * hypr_runtime_is_alive() - does a process listen there?  Does not wait for it.
+ *
+ * Under the directory's lock; removes a stale socket.
+ */
+int hypr_runtime_is_alive(const struct sockaddr_un *address);
 
 #endif /* LIB_RUNTIME_H */

@@ -193,15 +193,9 @@ static int bind_socket(struct hypr_server *server)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&server->address;
 	struct stat st;
-	int fd;
 
-	fd = hypr_runtime_connect(&server->address);
-	if (fd >= 0) {
-		close(fd);
+	if (hypr_runtime_is_alive(&server->address))
 		return hypr_fail(-EADDRINUSE, "a VM of this name runs already");
-	}
-	if (fd == -ECONNREFUSED)
-		unlink(server->address.sun_path);
 	/* The mode is taken from the socket when it is bound. */
 	if (fchmod(server->listen_fd, 0600) < 0 ||
 	    bind(server->listen_fd, address, sizeof(server->address)) < 0)

@@ -593,9 +593,19 @@ void hypr_server_stop(struct hypr_server *server);
  * Return: 0 when there is an answer (which may tell a failure); -ESRCH no VM
  * of this name runs (a stale socket counts as none); -EINVAL bad name;
  * -EACCES not allowed; -EPROTO the answer is no JSON; -ECONNRESET the VM
- * ended before it answered; -ETIMEDOUT it did not answer within five minutes.
+ * ended before it answered; -ETIMEDOUT it accepted no connection within five
+ * seconds, or did not answer within five minutes: its process is stopped, or hangs.
  */
 int hypr_client_call(const char *vm, const char *request, char **answer);
+
+/** hypr_client_call_within() - as hypr_client_call(), with a limit of @timeout_ms */
+int hypr_client_call_within(const char *vm, const char *request, int timeout_ms, char **answer);
+
+/**
+ * hypr_client_check() - does a VM of this name run?  Asks nothing, waits for nothing.
+ * Return: 0 it does, perhaps without answering; -ESRCH; -EINVAL bad name; -EACCES.
+ */
+int hypr_client_check(const char *vm);
 
 /**
  * hypr_client_list() - names of the VMs that run

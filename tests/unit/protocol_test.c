@@ -5,7 +5,9 @@
  */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <jansson.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -286,6 +288,115 @@ static void test_stale_socket_is_not_listed(void **ctx)
 	assert_int_equal(access(f->path, F_OK), -1);
 }
 
+/* What a VM's process has when it is stopped: others wait, nobody accepts. */
+struct stopped {
+	int listen_fd;
+	int waiting[16];
+	unsigned int nr;
+	char path[128];
+};
+
+static void make_stopped(const struct fixture *f, struct stopped *s)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(s->path, sizeof(s->path), "%s/stopped.sock", f->dir);
+	strcpy(address.sun_path, s->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	s->listen_fd = fd;
+	for (s->nr = 0; s->nr < ARRAY_SIZE(s->waiting); s->nr++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		s->waiting[s->nr] = fd;
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+			break;
+	}
+	assert_int_equal(errno, EAGAIN);
+	s->nr++;
+}
+
+static void end_stopped(struct stopped *s)
+{
+	while (s->nr)
+		close(s->waiting[--s->nr]);
+	close(s->listen_fd);
+	unlink(s->path);
+}
+
+static int count_any(void *arg, const char *vm)
+{
+	(void)vm;
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_stopped_vm_blocks_no_other(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct stopped s;
+	char *answer;
+	int n = 0;
+
+	make_stopped(f, &s);
+	alarm(30);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+	assert_int_equal(hypr_client_list(count_any, &n), 2);
+	/* It counts as one that runs, and a call to it has an end. */
+	assert_int_equal(hypr_client_check("stopped"), 0);
+	assert_int_equal(hypr_client_check("fake"), 0);
+	assert_int_equal(hypr_client_check("other"), -ESRCH);
+	assert_int_equal(hypr_client_call_within("stopped", "{}", 200, &answer), -ETIMEDOUT);
+	assert_non_null(strstr(hypr_error(), "VM 'stopped' accepts no connections"));
+	alarm(0);
+	end_stopped(&s);
+}
+
+static void test_vm_that_does_not_answer(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct stopped s;
+	char *answer, words[64];
+
+	make_stopped(f, &s);
+	/* Room for one. */
+	close(accept(s.listen_fd, NULL, NULL));
+	alarm(30);
+	assert_int_equal(hypr_client_call_within("stopped", "{}", 200, &answer), -ETIMEDOUT);
+	alarm(0);
+	snprintf(words, sizeof(words), "within 1 s; its process, %d, is busy", (int)getpid());
+	assert_non_null(strstr(hypr_error(), words));
+	end_stopped(&s);
+}
+
+static void test_locked_folder_is_not_waited_for(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fd = open(f->dir, O_RDONLY | O_DIRECTORY), n = 0;
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	alarm(30);
+	assert_int_equal(hypr_client_list(count_any, &n), -ETIMEDOUT);
+	assert_non_null(strstr(hypr_error(), "locked for 5 s"));
+	alarm(0);
+	close(fd);
+}
+
+/* Whatever is of a socket's name and is none stays. */
+static void test_other_files_stay(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fd = open(f->path, O_WRONLY | O_CREAT, 0600), n = 0;
+
+	close(fd);
+	assert_int_equal(hypr_client_list(count_any, &n), 0);
+	assert_int_equal(access(f->path, F_OK), 0);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), -EADDRINUSE);
+	unlink(f->path);
+}
+
 static int connect_raw(const struct fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -398,6 +509,10 @@ int main(void)
 		T(test_server_refuses_a_second_of_its_name),
 		T(test_stale_socket_is_replaced),
 		T(test_stale_socket_is_not_listed),
+		T(test_stopped_vm_blocks_no_other),
+		T(test_vm_that_does_not_answer),
+		T(test_locked_folder_is_not_waited_for),
+		T(test_other_files_stay),
 		T(test_server_takes_requests_in_pieces),
 		T(test_server_hangs_up_on_endless_lines),
 		T(test_server_outlives_silent_clients),
