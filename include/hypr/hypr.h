@@ -80,7 +80,8 @@ typedef int (*hypr_progress_fn)(void *arg, uint64_t done, uint64_t total);
  * hypr_progress_set() - be told of this thread's long operations
  * @fn: NULL: no longer
  *
- * Those are: writing, verifying, comparing and converting VMO files, and
+ * Those are: writing, verifying, comparing and converting VMO files; snapshots and
+ * comparisons of views, which are not told how far they are (0, 0); and
  * hypr_client_call(), which passes on what the VM's process tells.  A call to
  * another process that is no longer wanted is waited for all the same: its answer
  * says whether it was ended in time.
@@ -248,8 +249,9 @@ int hypr_vm_resume(struct hypr_vm *vm);
 #define HYPR_VM_RUNNING		1
 #define HYPR_VM_PAUSED		2
 #define HYPR_VM_ENDED		3
+#define HYPR_VM_BUSY		4	/* told by the control socket: an operation is under way */
 
-/** hypr_vm_state_name() - "created", "running", "paused" or "ended" */
+/** hypr_vm_state_name() - "created", "running", "paused", "ended" or "busy" */
 const char *hypr_vm_state_name(int state);
 
 struct hypr_vm_info {

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "fake_vm.h"
 #include "lib/protocol.h"
@@ -447,21 +449,126 @@ static void test_server_hangs_up_on_endless_lines(void **ctx)
 	free(answer);
 }
 
+/* They make room, those that have been silent for longest. */
 static void test_server_outlives_silent_clients(void **ctx)
 {
 	struct fixture *f = *ctx;
-	int fd[8], extra;
-	char c;
+	char *answer, c;
+	int fd[100];
 	size_t i;
 
 	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	alarm(30);
 	for (i = 0; i < ARRAY_SIZE(fd); i++)
 		fd[i] = connect_raw(f);
-	extra = connect_raw(f);
-	assert_int_equal(read(extra, &c, 1), 0);	/* no room: hung up on */
-	close(extra);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+	assert_int_equal(read(fd[0], &c, 1), 0);
+	/* The last of them has been heard of last. */
+	assert_int_equal(write(fd[i - 1], "{\"op\":\"info\"}\n", 14), 14);
+	assert_int_equal(read(fd[i - 1], &c, 1), 1);
+	alarm(0);
 	for (i = 0; i < ARRAY_SIZE(fd); i++)
 		close(fd[i]);
+}
+
+/* Many answers, none of which is taken. */
+static void test_server_outlives_clients_that_do_not_read(void **ctx)
+{
+	static const char text[] = "{\"op\":\"views\"}\n";
+	struct fixture *f = *ctx;
+	char *answer;
+	int fd, i;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	fd = connect_raw(f);
+	for (i = 0; i < 20000; i++) {
+		if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			break;
+	}
+	alarm(30);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"views\"}", &answer), 0);
+	alarm(0);
+	free(answer);
+	close(fd);
+}
+
+static void *ask_for_views(void *arg)
+{
+	char *answer = NULL;
+
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"views\"}", &answer), 0);
+	*(bool *)arg = strstr(answer, "\"ok\":true") != NULL;
+	free(answer);
+	return NULL;
+}
+
+/* An operation that takes long: the VM can be looked at, and told to end. */
+static void test_busy_vm_answers(void **ctx)
+{
+	struct fixture *f = *ctx;
+	bool viewed = false;
+	pthread_t thread;
+	char *answer;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	pthread_mutex_lock(&f->vm->op_lock);
+	pthread_create(&thread, NULL, ask_for_views, &viewed);
+	alarm(30);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"state\":\"busy\""));
+	assert_non_null(strstr(answer, "\"pid\":"));
+	assert_null(strstr(answer, "active_view"));
+	free(answer);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"stop\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"ok\":true"));
+	free(answer);
+	assert_int_equal(hypr_vm_wait(f->vm, 0), 0);
+	pthread_mutex_unlock(&f->vm->op_lock);
+	pthread_join(thread, NULL);
+	alarm(0);
+	assert_true(viewed);
+}
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void test_server_waits_for_descriptors(void **ctx)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), filler[256], nr = 0;
+	struct rlimit old, few;
+	struct fixture *f = *ctx;
+	uint64_t before;
+	char c;
+
+	strcpy(address.sun_path, f->path);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while (nr < 256 && (filler[nr] = dup(fd)) >= 0)
+		nr++;
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	before = cpu_ms();
+	usleep(1000000);
+	before = cpu_ms() - before;
+	while (nr)
+		close(filler[--nr]);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_true(before < 300);
+	/* And then it is served. */
+	alarm(30);
+	assert_int_equal(write(fd, "{\"op\":\"info\"}\n", 14), 14);
+	assert_int_equal(read(fd, &c, 1), 1);
+	alarm(0);
+	close(fd);
 }
 
 static void test_stop_ends_the_vm(void **ctx)
@@ -516,6 +623,9 @@ int main(void)
 		T(test_server_takes_requests_in_pieces),
 		T(test_server_hangs_up_on_endless_lines),
 		T(test_server_outlives_silent_clients),
+		T(test_server_outlives_clients_that_do_not_read),
+		T(test_busy_vm_answers),
+		T(test_server_waits_for_descriptors),
 		T(test_stop_ends_the_vm),
 	};
 
