@@ -166,19 +166,37 @@ static int no_answer(const char *vm, int fd, int timeout_ms)
 			 vm, (timeout_ms + 999) / 1000, (int)peer.pid);
 }
 
+/* The address of a VM, in a folder that may be trusted. */
+static int find(const char *vm, struct sockaddr_un *address)
+{
+	int ret = hypr_runtime_address(vm, address), fd;
+
+	if (ret)
+		return ret;
+	fd = hypr_runtime_open(0);
+	if (fd < 0)
+		return fd == -ENOENT ? cannot_connect(vm, fd) : fd;
+	close(fd);
+	return 0;
+}
+
 int hypr_client_call_within(const char *vm, const char *request, int timeout_ms, char **answer)
 {
 	struct sockaddr_un address;
 	int fd, ret;
 
 	*answer = NULL;
-	ret = hypr_runtime_address(vm, &address);
+	ret = find(vm, &address);
 	if (ret)
 		return ret;
 	fd = connect_within(&address, timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms :
 								       CONNECT_TIMEOUT_MS);
 	if (fd < 0)
 		return cannot_connect(vm, fd);
+	if (!hypr_runtime_trusts_peer(fd)) {
+		close(fd);
+		return hypr_fail(-EACCES, "VM '%s': its process is another user's", vm);
+	}
 	ret = send_all(fd, request, strlen(request));
 	if (!ret)
 		ret = send_all(fd, "\n", 1);
@@ -211,7 +229,7 @@ int hypr_client_check(const char *vm)
 	struct sockaddr_un address;
 	int fd, ret;
 
-	ret = hypr_runtime_address(vm, &address);
+	ret = find(vm, &address);
 	if (ret)
 		return ret;
 	fd = hypr_runtime_connect(&address);

@@ -62,11 +62,13 @@ int hypr_runtime_address(const char *name, struct sockaddr_un *address)
 	return 0;
 }
 
-static int lock_within(int fd, const char *dir)
+static int lock_within(int fd)
 {
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	int waited_ms;
 
+	hypr_runtime_dir(dir, sizeof(dir));
 	for (waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += POLL_MS) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return hypr_fail_sys(-errno, "locking %s", dir);
@@ -79,7 +81,38 @@ static int lock_within(int fd, const char *dir)
 	return 0;
 }
 
-int hypr_runtime_lock(int create)
+/* Whoever may write to it can put a socket or a log of his own into it. */
+static int check_owner(int fd, const char *dir)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return hypr_fail_sys(-errno, "%s", dir);
+	if (!hypr_runtime_trusts(st.st_uid))
+		return hypr_fail(-EPERM,
+				 "%s belongs to user %u, not to you (%u): set HYPR_RUNTIME_DIR to a folder of your own",
+				 dir, (unsigned int)st.st_uid, (unsigned int)geteuid());
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return hypr_fail(-EPERM, "%s: others may write to it (mode %o): chmod go-w %s",
+				 dir, st.st_mode & 07777, dir);
+	return 0;
+}
+
+bool hypr_runtime_trusts(uid_t uid)
+{
+	return uid == geteuid() || uid == 0;
+}
+
+bool hypr_runtime_trusts_peer(int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	       hypr_runtime_trusts(peer.uid);
+}
+
+int hypr_runtime_open(int create)
 {
 	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd, ret;
@@ -89,10 +122,25 @@ int hypr_runtime_lock(int create)
 		return ret;
 	if (create && mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return hypr_fail_sys(-errno, "making %s", dir);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return hypr_fail_sys(-errno, "%s", dir);
-	ret = lock_within(fd, dir);
+	ret = check_owner(fd, dir);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int hypr_runtime_lock(int create)
+{
+	int fd, ret;
+
+	fd = hypr_runtime_open(create);
+	if (fd < 0)
+		return fd;
+	ret = lock_within(fd);
 	if (ret) {
 		close(fd);
 		return ret;

@@ -236,7 +236,7 @@ static void accept_client(struct hypr_server *server)
 			make_room(server);
 		return;
 	}
-	client = free_client(server);
+	client = hypr_runtime_trusts_peer(fd) ? free_client(server) : NULL;
 	if (!client) {
 		close(fd);
 		return;

@@ -579,7 +579,8 @@ int hypr_runtime_dir(char *buf, size_t size);
  * Makes the runtime directory when it is missing.  A socket that nobody
  * answers on is taken for stale and replaced.
  *
- * Return: 0; -EADDRINUSE a VM of this name runs; or what the system returned.
+ * Return: 0; -EADDRINUSE a VM of this name runs; -EPERM the directory belongs to
+ * another user, or others may write to it; or what the system returned.
  */
 int hypr_server_start(struct hypr_vm *vm, struct hypr_server **serverp);
 
@@ -594,7 +595,8 @@ void hypr_server_stop(struct hypr_server *server);
  *
  * Return: 0 when there is an answer (which may tell a failure); -ESRCH no VM
  * of this name runs (a stale socket counts as none); -EINVAL bad name;
- * -EACCES not allowed; -EPROTO the answer is no JSON; -ECONNRESET the VM
+ * -EACCES not allowed, or the process there is another user's; -EPERM as for
+ * hypr_server_start(); -EPROTO the answer is no JSON; -ECONNRESET the VM
  * ended before it answered; -ETIMEDOUT it accepted no connection within five
  * seconds, or did not answer within five minutes: its process is stopped, or hangs.
  */

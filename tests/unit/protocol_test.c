@@ -7,11 +7,13 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "fake_vm.h"
@@ -399,6 +401,94 @@ static void test_other_files_stay(void **ctx)
 	unlink(f->path);
 }
 
+static int connect_raw(const struct fixture *f);
+
+/* What others could put into the folder is not gone by. */
+static void test_folder_of_others_is_refused(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_server *none;
+	char link[80], *answer;
+	int n = 0;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(chmod(f->dir, 0720), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), -EPERM);
+	assert_non_null(strstr(hypr_error(), "others may write to it (mode 720): chmod go-w"));
+	assert_int_equal(hypr_client_list(count_any, &n), -EPERM);
+	assert_int_equal(hypr_server_start(f->vm, &none), -EPERM);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(hypr_client_check("fake"), 0);
+	/* By another's symbolic link. */
+	snprintf(link, sizeof(link), "%s-link", f->dir);
+	assert_int_equal(symlink(f->dir, link), 0);
+	setenv("HYPR_RUNTIME_DIR", link, 1);
+	assert_int_equal(hypr_client_check("fake"), -ENOTDIR);
+	setenv("HYPR_RUNTIME_DIR", f->dir, 1);
+	unlink(link);
+	if (geteuid())
+		return;
+	assert_int_equal(chown(f->dir, 12345, (gid_t)-1), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), -EPERM);
+	assert_non_null(strstr(hypr_error(), "belongs to user 12345, not to you (0)"));
+	assert_int_equal(hypr_client_list(count_any, &n), -EPERM);
+	assert_int_equal(chown(f->dir, 0, (gid_t)-1), 0);
+}
+
+/* Even if the socket's mode let them: no other user is answered, nor asked. */
+static void test_other_users_are_refused(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fds[2], status, fd;
+	char *answer, c;
+	pid_t pid;
+
+	if (geteuid()) {
+		print_message("# not root: no other user to try it as\n");
+		skip();
+	}
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(chmod(f->path, 0666), 0);
+	pid = fork();
+	if (!pid) {
+		alarm(30);
+		if (setuid(12345))
+			_exit(2);
+		fd = connect_raw(f);
+		_exit(write(fd, "{\"op\":\"stop\"}\n", 14) < 0 || read(fd, &c, 1) <= 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(hypr_vm_wait(f->vm, 0), -ETIMEDOUT);
+	hypr_server_stop(f->server);
+	f->server = NULL;
+
+	/* A socket that another user has planted. */
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(chmod(f->dir, 0777), 0);
+	pid = fork();
+	if (!pid) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+		strcpy(address.sun_path, f->path);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (setuid(12345) || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+		    listen(fd, 5) || write(fds[1], "x", 1) != 1)
+			_exit(2);
+		pause();
+	}
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(hypr_client_call_within("fake", "{}", 1000, &answer), -EACCES);
+	assert_non_null(strstr(hypr_error(), "another user's"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(f->path);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static int connect_raw(const struct fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -620,6 +710,8 @@ int main(void)
 		T(test_vm_that_does_not_answer),
 		T(test_locked_folder_is_not_waited_for),
 		T(test_other_files_stay),
+		T(test_folder_of_others_is_refused),
+		T(test_other_users_are_refused),
 		T(test_server_takes_requests_in_pieces),
 		T(test_server_hangs_up_on_endless_lines),
 		T(test_server_outlives_silent_clients),
