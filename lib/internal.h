@@ -27,10 +27,10 @@
 #include "hypr/vmo.h"
 #include "console.h"
 #include "error.h"
+#include "kick.h"
 #include "rtc.h"
 
 #define HYPR_PAGE_BYTES		4096ull
-#define HYPR_KICK_SIGNAL	SIGRTMIN
 #define HYPR_PAUSE_TIMEOUT_MS	2000
 #define HYPR_HOLD_TIMEOUT_MS	10000
 #define HYPR_HOLD_ROUND_MS	250
