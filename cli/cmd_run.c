@@ -181,11 +181,7 @@ static int read_load_options(const struct cli_args *args, struct setup *setup)
 /* Before anything is built: is there a VM of this name? */
 static int check_name_free(const struct cli_args *args, const char *verb, const char *name)
 {
-	char *answer = NULL;
-	int ret = hypr_client_call(name, "{\"op\":\"info\"}", &answer);
-
-	free(answer);
-	if (ret)
+	if (hypr_client_check(name))
 		return EXIT_OK;
 	return cli_fail(args, EXIT_EXISTS, verb,
 			"%s: a VM of this name runs already (hypr stop %s ends it)", name, name);

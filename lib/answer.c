@@ -11,23 +11,30 @@
 #include "internal.h"
 #include "protocol.h"
 
+#define INFO_WAIT_MS	100	/* for an operation to end, before the VM is called busy */
+
+/* Also while an operation is under way, with what can be told then. */
 static json_t *serve_info(struct hypr_vm *vm)
 {
 	struct hypr_vm_info info;
+	json_t *answer;
 
-	hypr_vm_info(vm, &info);
-	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:i, s:I, s:i}",
-			 "state", hypr_vm_state_name(info.state),
-			 "active_view", info.active_view,
-			 "vcpus", (int)info.vcpus,
-			 "views", (int)info.views,
-			 "views_max", (int)info.views_max,
-			 "mem_bytes", (json_int_t)info.mem_bytes,
-			 "swaps", (json_int_t)info.swaps,
-			 "generation", (json_int_t)info.generation,
-			 "guest_vcpus", (int)info.guest_vcpus,
-			 "guest_pauses", (json_int_t)info.guest_pauses,
-			 "pid", (int)getpid());
+	hypr_vm_info_within(vm, INFO_WAIT_MS, &info);
+	answer = json_pack("{s:s, s:i, s:i, s:I, s:i, s:I, s:i}",
+			   "state", hypr_vm_state_name(info.state),
+			   "vcpus", (int)info.vcpus,
+			   "views_max", (int)info.views_max,
+			   "mem_bytes", (json_int_t)info.mem_bytes,
+			   "guest_vcpus", (int)info.guest_vcpus,
+			   "guest_pauses", (json_int_t)info.guest_pauses,
+			   "pid", (int)getpid());
+	if (info.state == HYPR_VM_BUSY)
+		return answer;
+	json_object_set_new(answer, "active_view", json_string(info.active_view));
+	json_object_set_new(answer, "views", json_integer(info.views));
+	json_object_set_new(answer, "swaps", json_integer((json_int_t)info.swaps));
+	json_object_set_new(answer, "generation", json_integer((json_int_t)info.generation));
+	return answer;
 }
 
 static json_t *serve_pause(struct hypr_vm *vm, int *ret)
@@ -271,6 +278,9 @@ char *hypr_request_serve(struct hypr_vm *vm, const struct hypr_request *request,
 	answer = serve(vm, request, stop, &ret);
 	if (ret) {
 		json_decref(answer);
+		if (ret == -ECANCELED && hypr_vm_has_ended(vm))
+			ret = hypr_fail(-ESHUTDOWN, "given up: the guest has ended: %s",
+					vm->end_reason);
 		return hypr_answer_error(ret, hypr_error());
 	}
 	json_object_set_new(answer, "ok", json_true());

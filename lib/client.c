@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hypr/hypr.h"
@@ -16,7 +17,8 @@
 #include "runtime.h"
 
 #define ANSWER_MAX	(1u << 20)
-#define ANSWER_TIMEOUT_S	300	/* verify takes long on a large VM, or a slow host */
+#define ANSWER_TIMEOUT_MS	300000	/* verify takes long on a large VM, or a slow host */
+#define CONNECT_TIMEOUT_MS	5000	/* for a server that accepts nothing */
 #define POLL_MS		100	/* from question to question whether it is still wanted */
 #define SUFFIX		".sock"
 
@@ -45,13 +47,12 @@ struct input {
  * Wait until there is something to read.  Who no longer wants the answer gets it
  * all the same, but the other side is told, by the end of what we send.
  */
-static int await(int fd, bool *wanted)
+static int await(int fd, int timeout_ms, bool *wanted)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	unsigned int waited_ms;
-	int n;
+	int waited_ms, n;
 
-	for (waited_ms = 0; waited_ms < ANSWER_TIMEOUT_S * 1000; waited_ms += POLL_MS) {
+	for (waited_ms = 0; waited_ms < timeout_ms; waited_ms += POLL_MS) {
 		if (*wanted && hypr_progress_check()) {
 			*wanted = false;
 			shutdown(fd, SHUT_WR);
@@ -109,14 +110,14 @@ static int take_lines(struct input *in, bool *wanted)
 }
 
 /* The answer's newline becomes the final NUL. */
-static int receive_line(int fd, char **line)
+static int receive_line(int fd, int timeout_ms, char **line)
 {
 	struct input in = { 0 };
 	bool wanted = true;
 	int ret;
 
 	do {
-		ret = await(fd, &wanted);
+		ret = await(fd, timeout_ms, &wanted);
 		if (!ret)
 			ret = receive(fd, &in);
 		if (!ret)
@@ -130,31 +131,82 @@ static int receive_line(int fd, char **line)
 	return 0;
 }
 
-static int no_such_vm(const char *vm, int err)
+/* A server whose queue is full is busy, or stopped. */
+static int connect_within(const struct sockaddr_un *address, int timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int fd = hypr_runtime_connect(address);
+
+	for (; fd == -EAGAIN && timeout_ms > 0; timeout_ms -= POLL_MS) {
+		nanosleep(&pause, NULL);
+		fd = hypr_runtime_connect(address);
+	}
+	return fd;
+}
+
+static int cannot_connect(const char *vm, int err)
 {
 	if (err == -ENOENT || err == -ECONNREFUSED)
 		return hypr_fail(-ESRCH, "no VM '%s' runs", vm);
+	if (err == -EAGAIN)
+		return hypr_fail(-ETIMEDOUT,
+				 "VM '%s' accepts no connections; its process is stopped, or hangs",
+				 vm);
 	return hypr_fail_sys(err, "VM '%s'", vm);
 }
 
-int hypr_client_call(const char *vm, const char *request, char **answer)
+static int no_answer(const char *vm, int fd, int timeout_ms)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	return hypr_fail(-ETIMEDOUT,
+			 "VM '%s' did not answer within %d s; its process, %d, is busy or stopped, or hangs",
+			 vm, (timeout_ms + 999) / 1000, (int)peer.pid);
+}
+
+/* The address of a VM, in a folder that may be trusted. */
+static int find(const char *vm, struct sockaddr_un *address)
+{
+	int ret = hypr_runtime_address(vm, address), fd;
+
+	if (ret)
+		return ret;
+	fd = hypr_runtime_open(0);
+	if (fd < 0)
+		return fd == -ENOENT ? cannot_connect(vm, fd) : fd;
+	close(fd);
+	return 0;
+}
+
+int hypr_client_call_within(const char *vm, const char *request, int timeout_ms, char **answer)
 {
 	struct sockaddr_un address;
 	int fd, ret;
 
 	*answer = NULL;
-	ret = hypr_runtime_address(vm, &address);
+	ret = find(vm, &address);
 	if (ret)
 		return ret;
-	fd = hypr_runtime_connect(&address);
+	fd = connect_within(&address, timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms :
+								       CONNECT_TIMEOUT_MS);
 	if (fd < 0)
-		return no_such_vm(vm, fd);
+		return cannot_connect(vm, fd);
+	if (!hypr_runtime_trusts_peer(fd)) {
+		close(fd);
+		return hypr_fail(-EACCES, "VM '%s': its process is another user's", vm);
+	}
 	ret = send_all(fd, request, strlen(request));
 	if (!ret)
 		ret = send_all(fd, "\n", 1);
 	if (!ret)
-		ret = receive_line(fd, answer);
+		ret = receive_line(fd, timeout_ms, answer);
+	if (ret == -ETIMEDOUT)
+		no_answer(vm, fd, timeout_ms);
 	close(fd);
+	if (ret == -ETIMEDOUT)
+		return ret;
 	if (ret == -ECONNRESET || ret == -EPIPE)
 		return hypr_fail(-ECONNRESET, "VM '%s' ended before it answered", vm);
 	if (ret)
@@ -165,6 +217,25 @@ int hypr_client_call(const char *vm, const char *request, char **answer)
 		return hypr_fail(-EPROTO, "VM '%s' answered with something that is no JSON", vm);
 	}
 	return 0;
+}
+
+int hypr_client_call(const char *vm, const char *request, char **answer)
+{
+	return hypr_client_call_within(vm, request, ANSWER_TIMEOUT_MS, answer);
+}
+
+int hypr_client_check(const char *vm)
+{
+	struct sockaddr_un address;
+	int fd, ret;
+
+	ret = find(vm, &address);
+	if (ret)
+		return ret;
+	fd = hypr_runtime_connect(&address);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || fd == -EAGAIN ? 0 : cannot_connect(vm, fd);
 }
 
 /* NAME of NAME.sock, when it may be a VM's.  Return: false for other files. */
@@ -182,23 +253,12 @@ static bool socket_name(const char *file, char *name, size_t size)
 	return hypr_name_check(name) == 0;
 }
 
-/* Does a VM answer there?  Holds the directory's lock; removes a stale socket. */
+/* Holds the directory's lock; removes a stale socket. */
 static bool is_alive(const char *name)
 {
 	struct sockaddr_un address;
-	int fd;
 
-	if (hypr_runtime_address(name, &address))
-		return false;
-	fd = hypr_runtime_connect(&address);
-	if (fd >= 0) {
-		close(fd);
-		return true;
-	}
-	if (fd == -ECONNREFUSED)
-		unlink(address.sun_path);
-	/* One that we may not open is somebody's, and is listed. */
-	return fd == -EACCES;
+	return !hypr_runtime_address(name, &address) && hypr_runtime_is_alive(&address);
 }
 
 struct names {

@@ -10,9 +10,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "console.h"
+#include "kick.h"
 
 /* Registers, by offset; DLL and DLM take the place of 0 and 1 under DLAB. */
 #define REG_DATA	0
@@ -54,7 +56,10 @@
 #define MSR_RI		0x40
 #define MSR_DCD		0x80
 
-#define STOP_GRACE_MS	1000
+#define STOP_GRACE_MS	1000	/* at the end, with nobody taking anything */
+#define STOP_MAX_MS	10000	/* at the end, with somebody taking it slowly */
+#define KICK_MS		20
+#define WRITE_BYTES	4096	/* a pipe that is ready to be written takes as much at once */
 
 static uint32_t rx_used(const struct hypr_console *con)
 {
@@ -292,7 +297,21 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* Write out one stretch of the ring.  Return: false when there is no use in going on. */
+static void take_sent(struct hypr_console *con, uint32_t done)
+{
+	pthread_mutex_lock(&con->lock);
+	if (!tx_has_room(con))
+		con->s.thre_pending = 1;
+	con->tx_head += done;
+	update_irq(con);
+	pthread_mutex_unlock(&con->lock);
+}
+
+/*
+ * Write out one stretch of the ring.  The descriptor is the caller's and may be one
+ * that blocks, which is no matter for this thread alone, but hypr_console_stop() has
+ * to bring it back.  Return: false when there is no use in going on.
+ */
 static bool drain(struct hypr_console *con)
 {
 	uint32_t head, len;
@@ -306,18 +325,17 @@ static bool drain(struct hypr_console *con)
 		len = HYPR_CONSOLE_TX_BYTES - head;
 	if (!len)
 		return true;
+	if (len > WRITE_BYTES)
+		len = WRITE_BYTES;
 
 	/* Unlocked: vCPUs only append, and never past tx_head. */
 	done = write(con->out_fd, con->tx + head, len);
-	if (done < 0)
-		return errno == EINTR || errno == EAGAIN;
-
-	pthread_mutex_lock(&con->lock);
-	if (!tx_has_room(con))
-		con->s.thre_pending = 1;
-	con->tx_head += (uint32_t)done;
-	update_irq(con);
-	pthread_mutex_unlock(&con->lock);
+	if (done < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (done < 0 && (errno == EPIPE || errno == EBADF || errno == EINVAL))
+		return false;
+	/* A full disk may have room again: what has none now is lost, not what follows. */
+	take_sent(con, done < 0 ? len : (uint32_t)done);
 	return true;
 }
 
@@ -349,6 +367,24 @@ static void discard(struct hypr_console *con)
 	pthread_mutex_unlock(&con->lock);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static bool is_over(struct hypr_console *con)
+{
+	bool over;
+
+	pthread_mutex_lock(&con->lock);
+	over = con->stop && now_ms() >= con->stop_ms;
+	pthread_mutex_unlock(&con->lock);
+	return over;
+}
+
 static void *console_thread(void *arg)
 {
 	struct hypr_console *con = arg;
@@ -378,7 +414,7 @@ static void *console_thread(void *arg)
 					  .events = POLLIN };
 		pfd[2] = (struct pollfd){ .fd = sending ? con->out_fd : -1, .events = POLLOUT };
 		/* A reader that does not read must not hold up the end for ever. */
-		if (poll(pfd, 3, stop ? STOP_GRACE_MS : -1) == 0)
+		if (poll(pfd, 3, stop ? STOP_GRACE_MS : -1) == 0 || is_over(con))
 			return NULL;
 
 		if (pfd[0].revents && read(con->wake_fd, &count, sizeof(count)) < 0)
@@ -400,8 +436,10 @@ int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd)
 	con->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (con->wake_fd < 0)
 		return -errno;
-	/* Signals are the business of the program's own threads. */
+	hypr_kick_install();
+	/* Signals are the business of the program's own threads; but for the kick. */
 	sigfillset(&all);
+	sigdelset(&all, HYPR_KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&con->thread, NULL, console_thread, con);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -414,15 +452,44 @@ int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd)
 	return 0;
 }
 
+/* Until it ends; out of a write that nobody takes, when the time is up. */
+static void join_thread(struct hypr_console *con)
+{
+	uint64_t grace_ms = now_ms() + STOP_GRACE_MS;
+	uint32_t head, before = UINT32_MAX;
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += KICK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+		if (pthread_timedjoin_np(con->thread, NULL, &until) != ETIMEDOUT)
+			return;
+		pthread_mutex_lock(&con->lock);
+		head = con->tx_head;
+		if (head != before)
+			grace_ms = now_ms() + STOP_GRACE_MS;
+		else if (now_ms() >= grace_ms)
+			con->stop_ms = 0;
+		before = head;
+		pthread_mutex_unlock(&con->lock);
+		/* Not once: it may be on its way into the call. */
+		if (is_over(con))
+			pthread_kill(con->thread, HYPR_KICK_SIGNAL);
+	}
+}
+
 void hypr_console_stop(struct hypr_console *con)
 {
 	if (!con->started)
 		return;
 	pthread_mutex_lock(&con->lock);
 	con->stop = true;
+	con->stop_ms = now_ms() + STOP_MAX_MS;
 	pthread_mutex_unlock(&con->lock);
 	wake_thread(con);
-	pthread_join(con->thread, NULL);
+	join_thread(con);
 	con->started = false;
 	close(con->wake_fd);
 	con->wake_fd = -1;

@@ -45,6 +45,7 @@ struct hypr_console {
 	uint32_t tx_tail;
 	uint8_t tx[HYPR_CONSOLE_TX_BYTES];
 	bool stop;
+	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 
 	void (*set_irq)(void *arg, int level);
 	void *arg;
@@ -62,7 +63,11 @@ void hypr_console_init(struct hypr_console *con,
 /** hypr_console_start() - move bytes to and from fds (-1: none).  0 or -errno. */
 int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd);
 
-/** hypr_console_stop() - write out what is left (within a second), end the thread */
+/**
+ * hypr_console_stop() - write out what is left, end the thread
+ *
+ * Within a second when nothing is taken any more, else within ten.
+ */
 void hypr_console_stop(struct hypr_console *con);
 
 /** hypr_console_read(), hypr_console_write() - the guest's access to register @reg */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "progress.h"
 #include "vmo.h"
 
 static uint64_t *stored_word(const struct hypr_copy *copy, uint64_t gpa)
@@ -97,6 +98,8 @@ int hypr_copy_pages(struct hypr_copy *copy, uint64_t gpa, uint64_t pages)
 		ret = hypr_view_look(copy->view, &copy->peek, gpa, part, &from);
 		if (!ret)
 			ret = copy_piece(copy, gpa, from, part * HYPR_PAGE_BYTES);
+		if (!ret)
+			ret = hypr_progress_check();
 		gpa += part * HYPR_PAGE_BYTES;
 	}
 	return ret;

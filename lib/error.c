@@ -98,6 +98,8 @@ const char *hypr_vm_state_name(int state)
 		return "running";
 	case HYPR_VM_PAUSED:
 		return "paused";
+	case HYPR_VM_BUSY:
+		return "busy";
 	default:
 		return "ended";
 	}

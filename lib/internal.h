@@ -27,10 +27,10 @@
 #include "hypr/vmo.h"
 #include "console.h"
 #include "error.h"
+#include "kick.h"
 #include "rtc.h"
 
 #define HYPR_PAGE_BYTES		4096ull
-#define HYPR_KICK_SIGNAL	SIGRTMIN
 #define HYPR_PAUSE_TIMEOUT_MS	2000
 #define HYPR_HOLD_TIMEOUT_MS	10000
 #define HYPR_HOLD_ROUND_MS	250
@@ -225,6 +225,7 @@ uint64_t hypr_now_ns(void);
 uint64_t hypr_unix_ns(void);
 int hypr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns);
 int hypr_cond_init(pthread_cond_t *cond);
+int hypr_mutex_lock_until(pthread_mutex_t *mutex, uint64_t ns);
 
 /* vm.c */
 const char *hypr_vm_engine_name(const struct hypr_vm *vm);
@@ -232,6 +233,7 @@ bool hypr_vm_has_ended(struct hypr_vm *vm);
 void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
+void hypr_vm_info_within(struct hypr_vm *vm, unsigned int ms, struct hypr_vm_info *info);
 
 /* load.c: kernel and initrd from files into the boot view */
 int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);

@@ -20,6 +20,22 @@ uint64_t hypr_unix_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / 1000000000ull),
+		.tv_nsec = (long)(ns % 1000000000ull),
+	};
+}
+
+/* Return: 0 locked, -ETIMEDOUT. */
+int hypr_mutex_lock_until(pthread_mutex_t *mutex, uint64_t ns)
+{
+	struct timespec ts = timespec_of(ns);
+
+	return -pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &ts);
+}
+
 int hypr_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
@@ -37,10 +53,7 @@ int hypr_cond_init(pthread_cond_t *cond)
 /* Return: 0 woken, -ETIMEDOUT. */
 int hypr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(ns / 1000000000ull),
-		.tv_nsec = (long)(ns % 1000000000ull),
-	};
+	struct timespec ts = timespec_of(ns);
 
 	return -pthread_cond_timedwait(cond, mutex, &ts);
 }

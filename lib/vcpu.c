@@ -20,22 +20,6 @@
 #include "internal.h"
 #include "vmo.h"
 
-static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
-
-/* Nothing to do: that the signal came is all that counts. */
-static void kick_handler(int sig)
-{
-	(void)sig;
-}
-
-static void kick_install(void)
-{
-	struct sigaction sa = { .sa_handler = kick_handler };
-
-	sigemptyset(&sa.sa_mask);
-	sigaction(HYPR_KICK_SIGNAL, &sa, NULL);
-}
-
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index)
 {
 	struct hypr_vcpu *vcpu = &vm->vcpu[index];
@@ -232,7 +216,7 @@ int hypr_vcpu_start(struct hypr_vcpu *vcpu)
 	sigset_t all, old;
 	int ret;
 
-	pthread_once(&kick_once, kick_install);
+	hypr_kick_install();
 	ret = thread_attr(vcpu, &attr);
 	if (ret)
 		return hypr_fail_sys(ret, "vCPU %u: thread attributes", vcpu->index);

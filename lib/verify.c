@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "progress.h"
 
 static void note_mismatch(struct hypr_verify_result *result, uint64_t gpa)
 {
@@ -75,6 +76,8 @@ static int compare(const struct hypr_vm *vm, const struct comparison *c,
 		if (pages > HYPR_PEEK_PAGES)
 			pages = HYPR_PEEK_PAGES;
 		ret = compare_piece(c, gpa, pages, result);
+		if (!ret)
+			ret = hypr_progress_check();
 	}
 	result->cycles = hypr_tsc() - start;
 	return ret;

@@ -507,23 +507,18 @@ static int vm_state_locked(struct hypr_vm *vm)
 	return vm->paused ? HYPR_VM_PAUSED : HYPR_VM_RUNNING;
 }
 
-int hypr_vm_info(struct hypr_vm *vm, struct hypr_vm_info *info)
+/* Whatever op_lock does not guard. */
+static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 {
 	unsigned int i;
 
 	memset(info, 0, sizeof(*info));
-	pthread_mutex_lock(&vm->op_lock);
 	memcpy(info->name, vm->name, sizeof(info->name));
 	snprintf(info->engine, sizeof(info->engine), "%s", vm->engine->name);
-	memcpy(info->active_view, vm->active->name, sizeof(info->active_view));
-	info->state = vm_state_locked(vm);
+	info->state = HYPR_VM_BUSY;
 	info->vcpus = vm->nr_vcpus;
 	info->views_max = vm->views_max;
 	info->mem_bytes = vm->mem_bytes;
-	info->swaps = vm->swaps;
-	info->generation = vm->generation;
-	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
-		info->views += vm->view[i] != NULL;
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		const struct hypr_control_vcpu *vcpu = &vm->control->vcpu[i];
 
@@ -534,6 +529,41 @@ int hypr_vm_info(struct hypr_vm *vm, struct hypr_vm_info *info)
 	pthread_mutex_lock(&vm->run_lock);
 	memcpy(info->end_reason, vm->end_reason, sizeof(info->end_reason));
 	pthread_mutex_unlock(&vm->run_lock);
+}
+
+static void info_locked(struct hypr_vm *vm, struct hypr_vm_info *info)
+{
+	unsigned int i;
+
+	info_always(vm, info);
+	memcpy(info->active_view, vm->active->name, sizeof(info->active_view));
+	info->state = vm_state_locked(vm);
+	info->swaps = vm->swaps;
+	info->generation = vm->generation;
+	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
+		info->views += vm->view[i] != NULL;
+}
+
+int hypr_vm_info(struct hypr_vm *vm, struct hypr_vm_info *info)
+{
+	pthread_mutex_lock(&vm->op_lock);
+	info_locked(vm, info);
 	pthread_mutex_unlock(&vm->op_lock);
 	return 0;
+}
+
+/**
+ * hypr_vm_info_within() - as hypr_vm_info(), without waiting for an operation to end
+ *
+ * When one takes longer than @ms, the state is HYPR_VM_BUSY, and what only the
+ * operation knows (the active view, the number of views, swaps, generation) is 0.
+ */
+void hypr_vm_info_within(struct hypr_vm *vm, unsigned int ms, struct hypr_vm_info *info)
+{
+	if (hypr_mutex_lock_until(&vm->op_lock, hypr_now_ns() + ms * 1000000ull)) {
+		info_always(vm, info);
+		return;
+	}
+	info_locked(vm, info);
+	pthread_mutex_unlock(&vm->op_lock);
 }

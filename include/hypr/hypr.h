@@ -80,7 +80,8 @@ typedef int (*hypr_progress_fn)(void *arg, uint64_t done, uint64_t total);
  * hypr_progress_set() - be told of this thread's long operations
  * @fn: NULL: no longer
  *
- * Those are: writing, verifying, comparing and converting VMO files, and
+ * Those are: writing, verifying, comparing and converting VMO files; snapshots and
+ * comparisons of views, which are not told how far they are (0, 0); and
  * hypr_client_call(), which passes on what the VM's process tells.  A call to
  * another process that is no longer wanted is waited for all the same: its answer
  * says whether it was ended in time.
@@ -248,8 +249,9 @@ int hypr_vm_resume(struct hypr_vm *vm);
 #define HYPR_VM_RUNNING		1
 #define HYPR_VM_PAUSED		2
 #define HYPR_VM_ENDED		3
+#define HYPR_VM_BUSY		4	/* told by the control socket: an operation is under way */
 
-/** hypr_vm_state_name() - "created", "running", "paused" or "ended" */
+/** hypr_vm_state_name() - "created", "running", "paused", "ended" or "busy" */
 const char *hypr_vm_state_name(int state);
 
 struct hypr_vm_info {
@@ -577,7 +579,8 @@ int hypr_runtime_dir(char *buf, size_t size);
  * Makes the runtime directory when it is missing.  A socket that nobody
  * answers on is taken for stale and replaced.
  *
- * Return: 0; -EADDRINUSE a VM of this name runs; or what the system returned.
+ * Return: 0; -EADDRINUSE a VM of this name runs; -EPERM the directory belongs to
+ * another user, or others may write to it; or what the system returned.
  */
 int hypr_server_start(struct hypr_vm *vm, struct hypr_server **serverp);
 
@@ -592,10 +595,21 @@ void hypr_server_stop(struct hypr_server *server);
  *
  * Return: 0 when there is an answer (which may tell a failure); -ESRCH no VM
  * of this name runs (a stale socket counts as none); -EINVAL bad name;
- * -EACCES not allowed; -EPROTO the answer is no JSON; -ECONNRESET the VM
- * ended before it answered; -ETIMEDOUT it did not answer within five minutes.
+ * -EACCES not allowed, or the process there is another user's; -EPERM as for
+ * hypr_server_start(); -EPROTO the answer is no JSON; -ECONNRESET the VM
+ * ended before it answered; -ETIMEDOUT it accepted no connection within five
+ * seconds, or did not answer within five minutes: its process is stopped, or hangs.
  */
 int hypr_client_call(const char *vm, const char *request, char **answer);
+
+/** hypr_client_call_within() - as hypr_client_call(), with a limit of @timeout_ms */
+int hypr_client_call_within(const char *vm, const char *request, int timeout_ms, char **answer);
+
+/**
+ * hypr_client_check() - does a VM of this name run?  Asks nothing, waits for nothing.
+ * Return: 0 it does, perhaps without answering; -ESRCH; -EINVAL bad name; -EACCES.
+ */
+int hypr_client_check(const char *vm);
 
 /**
  * hypr_client_list() - names of the VMs that run

@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <termios.h>
 
 #include "lib/console.h"
 
@@ -219,6 +221,99 @@ static void test_console_stops_without_a_reader(void **ctx)
 	close(fds[1]);
 }
 
+/* It is there, and does not read; a write under way blocks. */
+static void test_console_stops_with_a_reader_that_does_not_read(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fds[2], i;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	assert_int_equal(hypr_console_start(&f->con, -1, fds[1]), 0);
+	for (i = 0; i < 20000; i++)
+		out(f, DATA, 'x');
+	usleep(100000);
+	alarm(20);
+	hypr_console_stop(&f->con);
+	alarm(0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A terminal that was stopped with Ctrl-S is ready, and takes nothing. */
+static void test_console_stops_with_a_stopped_terminal(void **ctx)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave, i;
+	struct fixture *f = *ctx;
+
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	assert_true(slave >= 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, slave), 0);
+	assert_int_equal(tcflow(slave, TCOOFF), 0);
+	for (i = 0; i < 30000; i++)
+		out(f, DATA, 'x');
+	usleep(100000);
+	alarm(20);
+	hypr_console_stop(&f->con);
+	alarm(0);
+	tcflow(slave, TCOON);
+	close(slave);
+	close(master);
+}
+
+/* Input goes on while output is stalled. */
+static void test_console_receives_while_output_is_stalled(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int to[2], from[2], i;
+
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	assert_int_equal(hypr_console_start(&f->con, to[0], from[1]), 0);
+	for (i = 0; i < 300000 && (in(f, LSR) & 0x20); i++)
+		out(f, DATA, 'x');
+	usleep(100000);
+	assert_int_equal(write(to[1], "q", 1), 1);
+	for (i = 0; i < 5000 && !(in(f, LSR) & 1); i++)
+		usleep(1000);
+	assert_int_equal(in(f, DATA), 'q');
+	alarm(20);
+	hypr_console_stop(&f->con);
+	alarm(0);
+	for (i = 0; i < 2; i++) {
+		close(to[i]);
+		close(from[i]);
+	}
+}
+
+/* What there was no room for is lost, what comes later is not. */
+static void test_console_outlives_a_full_disk(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char path[] = "/tmp/hypr-console-XXXXXX", buf[16] = "";
+	struct rlimit old, full;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	full = old;
+	full.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, fd), 0);
+	out(f, DATA, 'x');
+	usleep(200000);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	out(f, DATA, 'y');
+	hypr_console_stop(&f->con);
+	assert_int_equal(pread(fd, buf, sizeof(buf), 0), 1);
+	assert_string_equal(buf, "y");
+	close(fd);
+}
+
 static void test_console_without_fds_discards(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -243,9 +338,14 @@ int main(void)
 		T(test_console_state_is_moved),
 		T(test_console_thread_moves_bytes),
 		T(test_console_stops_without_a_reader),
+		T(test_console_stops_with_a_reader_that_does_not_read),
+		T(test_console_stops_with_a_stopped_terminal),
+		T(test_console_receives_while_output_is_stalled),
+		T(test_console_outlives_a_full_disk),
 		T(test_console_without_fds_discards),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL) ? 1 : 0;
 }

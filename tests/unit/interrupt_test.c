@@ -441,7 +441,7 @@ static void test_killed_snapshots(void **ctx)
 	for (round = 0; round < ROUNDS; round++) {
 		run_for(argv, next_random() % whole_us, SIGKILL);
 		/* One request after the other: when this is answered, that has ended. */
-		assert_int_equal(hypr_client_call("vm1", "{\"op\":\"info\"}", &answer), 0);
+		assert_int_equal(hypr_client_call("vm1", "{\"op\":\"views\"}", &answer), 0);
 		free(answer);
 		if (!access(out, F_OK)) {
 			check_whole(out);
@@ -455,6 +455,44 @@ static void test_killed_snapshots(void **ctx)
 	}
 	print_message("# %d whole, %d not there\n", whole, none);
 	assert_true(none > 0);
+	end_vm(vm);
+}
+
+/* Who ends the VM does not wait for a file: it is given up, and that is said. */
+static void test_stop_ends_a_snapshot(void **ctx)
+{
+	char out[128];
+	char *argv[] = { hypr, "snapshot", "vm1", "-o", out, "--compress", NULL };
+	int round, code, before = files(), given_up = 0;
+	struct hypr_vm *vm = make_vm();
+	uint64_t whole_us;
+
+	(void)ctx;
+	strcpy(out, path("out.vmo"));
+	whole_us = time_us(argv, 0);
+	unlink(out);
+	for (round = 0; round < 20 && !given_up; round++) {
+		char text[512] = "";
+		struct child child;
+		int fds[2];
+
+		assert_int_equal(pipe(fds), 0);
+		start(&child, argv, fds[1]);
+		close(fds[1]);
+		usleep((useconds_t)(whole_us / 2));
+		hypr_vm_stop(vm);
+		end_vm(vm);
+		listen_for(fds[0], NULL, 60000, text, sizeof(text));
+		close(fds[0]);
+		code = end(&child);
+		given_up = code == 1 && access(out, F_OK) &&
+			   strstr(text, "given up: the guest has ended: stopped");
+		assert_true(given_up || code == 0 || code == 1);
+		unlink(out);
+		assert_int_equal(files(), before);
+		vm = make_vm();
+	}
+	assert_true(given_up);
 	end_vm(vm);
 }
 
@@ -527,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_no_terminal),
 		cmocka_unit_test(test_interrupted_snapshots),
 		cmocka_unit_test(test_killed_snapshots),
+		cmocka_unit_test(test_stop_ends_a_snapshot),
 		cmocka_unit_test(test_progress_of_a_snapshot),
 	};
 

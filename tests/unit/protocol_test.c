@@ -5,10 +5,16 @@
  */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "fake_vm.h"
 #include "lib/protocol.h"
@@ -286,6 +292,203 @@ static void test_stale_socket_is_not_listed(void **ctx)
 	assert_int_equal(access(f->path, F_OK), -1);
 }
 
+/* What a VM's process has when it is stopped: others wait, nobody accepts. */
+struct stopped {
+	int listen_fd;
+	int waiting[16];
+	unsigned int nr;
+	char path[128];
+};
+
+static void make_stopped(const struct fixture *f, struct stopped *s)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(s->path, sizeof(s->path), "%s/stopped.sock", f->dir);
+	strcpy(address.sun_path, s->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	s->listen_fd = fd;
+	for (s->nr = 0; s->nr < ARRAY_SIZE(s->waiting); s->nr++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		s->waiting[s->nr] = fd;
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+			break;
+	}
+	assert_int_equal(errno, EAGAIN);
+	s->nr++;
+}
+
+static void end_stopped(struct stopped *s)
+{
+	while (s->nr)
+		close(s->waiting[--s->nr]);
+	close(s->listen_fd);
+	unlink(s->path);
+}
+
+static int count_any(void *arg, const char *vm)
+{
+	(void)vm;
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_stopped_vm_blocks_no_other(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct stopped s;
+	char *answer;
+	int n = 0;
+
+	make_stopped(f, &s);
+	alarm(30);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+	assert_int_equal(hypr_client_list(count_any, &n), 2);
+	/* It counts as one that runs, and a call to it has an end. */
+	assert_int_equal(hypr_client_check("stopped"), 0);
+	assert_int_equal(hypr_client_check("fake"), 0);
+	assert_int_equal(hypr_client_check("other"), -ESRCH);
+	assert_int_equal(hypr_client_call_within("stopped", "{}", 200, &answer), -ETIMEDOUT);
+	assert_non_null(strstr(hypr_error(), "VM 'stopped' accepts no connections"));
+	alarm(0);
+	end_stopped(&s);
+}
+
+static void test_vm_that_does_not_answer(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct stopped s;
+	char *answer, words[64];
+
+	make_stopped(f, &s);
+	/* Room for one. */
+	close(accept(s.listen_fd, NULL, NULL));
+	alarm(30);
+	assert_int_equal(hypr_client_call_within("stopped", "{}", 200, &answer), -ETIMEDOUT);
+	alarm(0);
+	snprintf(words, sizeof(words), "within 1 s; its process, %d, is busy", (int)getpid());
+	assert_non_null(strstr(hypr_error(), words));
+	end_stopped(&s);
+}
+
+static void test_locked_folder_is_not_waited_for(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fd = open(f->dir, O_RDONLY | O_DIRECTORY), n = 0;
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	alarm(30);
+	assert_int_equal(hypr_client_list(count_any, &n), -ETIMEDOUT);
+	assert_non_null(strstr(hypr_error(), "locked for 5 s"));
+	alarm(0);
+	close(fd);
+}
+
+/* Whatever is of a socket's name and is none stays. */
+static void test_other_files_stay(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fd = open(f->path, O_WRONLY | O_CREAT, 0600), n = 0;
+
+	close(fd);
+	assert_int_equal(hypr_client_list(count_any, &n), 0);
+	assert_int_equal(access(f->path, F_OK), 0);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), -EADDRINUSE);
+	unlink(f->path);
+}
+
+static int connect_raw(const struct fixture *f);
+
+/* What others could put into the folder is not gone by. */
+static void test_folder_of_others_is_refused(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_server *none;
+	char link[80], *answer;
+	int n = 0;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(chmod(f->dir, 0720), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), -EPERM);
+	assert_non_null(strstr(hypr_error(), "others may write to it (mode 720): chmod go-w"));
+	assert_int_equal(hypr_client_list(count_any, &n), -EPERM);
+	assert_int_equal(hypr_server_start(f->vm, &none), -EPERM);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(hypr_client_check("fake"), 0);
+	/* By another's symbolic link. */
+	snprintf(link, sizeof(link), "%s-link", f->dir);
+	assert_int_equal(symlink(f->dir, link), 0);
+	setenv("HYPR_RUNTIME_DIR", link, 1);
+	assert_int_equal(hypr_client_check("fake"), -ENOTDIR);
+	setenv("HYPR_RUNTIME_DIR", f->dir, 1);
+	unlink(link);
+	if (geteuid())
+		return;
+	assert_int_equal(chown(f->dir, 12345, (gid_t)-1), 0);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), -EPERM);
+	assert_non_null(strstr(hypr_error(), "belongs to user 12345, not to you (0)"));
+	assert_int_equal(hypr_client_list(count_any, &n), -EPERM);
+	assert_int_equal(chown(f->dir, 0, (gid_t)-1), 0);
+}
+
+/* Even if the socket's mode let them: no other user is answered, nor asked. */
+static void test_other_users_are_refused(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int fds[2], status, fd;
+	char *answer, c;
+	pid_t pid;
+
+	if (geteuid()) {
+		print_message("# not root: no other user to try it as\n");
+		skip();
+	}
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(chmod(f->path, 0666), 0);
+	pid = fork();
+	if (!pid) {
+		alarm(30);
+		if (setuid(12345))
+			_exit(2);
+		fd = connect_raw(f);
+		_exit(write(fd, "{\"op\":\"stop\"}\n", 14) < 0 || read(fd, &c, 1) <= 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(hypr_vm_wait(f->vm, 0), -ETIMEDOUT);
+	hypr_server_stop(f->server);
+	f->server = NULL;
+
+	/* A socket that another user has planted. */
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(chmod(f->dir, 0777), 0);
+	pid = fork();
+	if (!pid) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+		strcpy(address.sun_path, f->path);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (setuid(12345) || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+		    listen(fd, 5) || write(fds[1], "x", 1) != 1)
+			_exit(2);
+		pause();
+	}
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(hypr_client_call_within("fake", "{}", 1000, &answer), -EACCES);
+	assert_non_null(strstr(hypr_error(), "another user's"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(f->path);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static int connect_raw(const struct fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -336,21 +539,126 @@ static void test_server_hangs_up_on_endless_lines(void **ctx)
 	free(answer);
 }
 
+/* They make room, those that have been silent for longest. */
 static void test_server_outlives_silent_clients(void **ctx)
 {
 	struct fixture *f = *ctx;
-	int fd[8], extra;
-	char c;
+	char *answer, c;
+	int fd[100];
 	size_t i;
 
 	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	alarm(30);
 	for (i = 0; i < ARRAY_SIZE(fd); i++)
 		fd[i] = connect_raw(f);
-	extra = connect_raw(f);
-	assert_int_equal(read(extra, &c, 1), 0);	/* no room: hung up on */
-	close(extra);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	free(answer);
+	assert_int_equal(read(fd[0], &c, 1), 0);
+	/* The last of them has been heard of last. */
+	assert_int_equal(write(fd[i - 1], "{\"op\":\"info\"}\n", 14), 14);
+	assert_int_equal(read(fd[i - 1], &c, 1), 1);
+	alarm(0);
 	for (i = 0; i < ARRAY_SIZE(fd); i++)
 		close(fd[i]);
+}
+
+/* Many answers, none of which is taken. */
+static void test_server_outlives_clients_that_do_not_read(void **ctx)
+{
+	static const char text[] = "{\"op\":\"views\"}\n";
+	struct fixture *f = *ctx;
+	char *answer;
+	int fd, i;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	fd = connect_raw(f);
+	for (i = 0; i < 20000; i++) {
+		if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			break;
+	}
+	alarm(30);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"views\"}", &answer), 0);
+	alarm(0);
+	free(answer);
+	close(fd);
+}
+
+static void *ask_for_views(void *arg)
+{
+	char *answer = NULL;
+
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"views\"}", &answer), 0);
+	*(bool *)arg = strstr(answer, "\"ok\":true") != NULL;
+	free(answer);
+	return NULL;
+}
+
+/* An operation that takes long: the VM can be looked at, and told to end. */
+static void test_busy_vm_answers(void **ctx)
+{
+	struct fixture *f = *ctx;
+	bool viewed = false;
+	pthread_t thread;
+	char *answer;
+
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	pthread_mutex_lock(&f->vm->op_lock);
+	pthread_create(&thread, NULL, ask_for_views, &viewed);
+	alarm(30);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"state\":\"busy\""));
+	assert_non_null(strstr(answer, "\"pid\":"));
+	assert_null(strstr(answer, "active_view"));
+	free(answer);
+	assert_int_equal(hypr_client_call("fake", "{\"op\":\"stop\"}", &answer), 0);
+	assert_non_null(strstr(answer, "\"ok\":true"));
+	free(answer);
+	assert_int_equal(hypr_vm_wait(f->vm, 0), 0);
+	pthread_mutex_unlock(&f->vm->op_lock);
+	pthread_join(thread, NULL);
+	alarm(0);
+	assert_true(viewed);
+}
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void test_server_waits_for_descriptors(void **ctx)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), filler[256], nr = 0;
+	struct rlimit old, few;
+	struct fixture *f = *ctx;
+	uint64_t before;
+	char c;
+
+	strcpy(address.sun_path, f->path);
+	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while (nr < 256 && (filler[nr] = dup(fd)) >= 0)
+		nr++;
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	before = cpu_ms();
+	usleep(1000000);
+	before = cpu_ms() - before;
+	while (nr)
+		close(filler[--nr]);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_true(before < 300);
+	/* And then it is served. */
+	alarm(30);
+	assert_int_equal(write(fd, "{\"op\":\"info\"}\n", 14), 14);
+	assert_int_equal(read(fd, &c, 1), 1);
+	alarm(0);
+	close(fd);
 }
 
 static void test_stop_ends_the_vm(void **ctx)
@@ -398,9 +706,18 @@ int main(void)
 		T(test_server_refuses_a_second_of_its_name),
 		T(test_stale_socket_is_replaced),
 		T(test_stale_socket_is_not_listed),
+		T(test_stopped_vm_blocks_no_other),
+		T(test_vm_that_does_not_answer),
+		T(test_locked_folder_is_not_waited_for),
+		T(test_other_files_stay),
+		T(test_folder_of_others_is_refused),
+		T(test_other_users_are_refused),
 		T(test_server_takes_requests_in_pieces),
 		T(test_server_hangs_up_on_endless_lines),
 		T(test_server_outlives_silent_clients),
+		T(test_server_outlives_clients_that_do_not_read),
+		T(test_busy_vm_answers),
+		T(test_server_waits_for_descriptors),
 		T(test_stop_ends_the_vm),
 	};
 
