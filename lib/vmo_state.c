@@ -268,7 +268,8 @@ static int read_devices(struct hypr_vmo *vmo, const char *path, struct hypr_stat
 	if (ret)
 		return ret;
 	console = data;
-	if (console->rx_head - console->rx_tail > sizeof(console->rx))
+	/* Both count up for ever: the tail where bytes are put in, the head behind it. */
+	if (console->rx_tail - console->rx_head > sizeof(console->rx))
 		return hypr_fail(-EBADMSG, "%s: section CONSOLE 0: more bytes than its ring has",
 				 path);
 	memcpy(state->chip, ((const struct hypr_vmo_chips *)chips)->chip, sizeof(state->chip));

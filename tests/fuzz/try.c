@@ -83,7 +83,7 @@ static void try_state(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
 		if (fuzz_checked(hypr_vmo_state_read(vm, vmo, "f.vmo", flags, state)))
 			continue;
 		fuzz_check(state->valid);
-		fuzz_check(state->console.rx_head - state->console.rx_tail <=
+		fuzz_check(state->console.rx_tail - state->console.rx_head <=
 			   sizeof(state->console.rx));
 	}
 	vm->nr_vcpus = FUZZ_VCPUS;

@@ -583,15 +583,60 @@ static void test_wrong_control_word(void **ctx)
 	refused(*ctx, -EBADMSG, "state 99");
 }
 
+/* Bytes that were put in and not taken out: tail goes ahead of head, around 2^32 too. */
+static void test_unread_input(void **ctx)
+{
+	static const uint32_t heads[] = { 0, 60, 0xfffffffe };
+	struct fixture *f = *ctx;
+	struct hypr_console_state *con;
+	unsigned int i, n;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	con = &f->vm->active->state->console;
+	for (i = 0; i < ARRAY_SIZE(heads); i++) {
+		struct hypr_save_params p = params(i ? f->other : f->file);
+
+		con->rx_head = heads[i];
+		con->rx_tail = heads[i];
+		for (n = 0; n < (i ? 5 : HYPR_CONSOLE_RX_BYTES); n++)
+			con->rx[con->rx_tail++ % HYPR_CONSOLE_RX_BYTES] = (uint8_t)('a' + n % 5);
+		p.flags = HYPR_SAVE_REPLACE;
+		assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+		if (hypr_view_load(f->vm, "A", p.path, 0, NULL))
+			fail_msg("head %u: %s", heads[i], hypr_error());
+		assert_memory_equal(&hypr_view_find(f->vm, "A")->state->console, con, sizeof(*con));
+		assert_int_equal(hypr_view_remove(f->vm, "A"), 0);
+	}
+	end(f);
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	for (n = 0; n < 5; n++)
+		assert_int_equal(hypr_console_read(&f->clone->console, 0), 'a' + n);
+	assert_int_equal(hypr_console_read(&f->clone->console, 5) & 1, 0);
+}
+
+static int ring_step;
+
 static bool wild_ring(struct hypr_vmo_section *section, uint8_t *data)
 {
+	struct hypr_vmo_console *con = (struct hypr_vmo_console *)data;
+
 	if (section->type == HYPR_VMO_CONSOLE)
-		((struct hypr_vmo_console *)data)->rx_head += 65;
+		con->rx_tail = con->rx_head + (uint32_t)ring_step;
 	return true;
 }
 
 static void test_wild_ring(void **ctx)
 {
+	ring_step = 65;
+	rewrite(*ctx, wild_ring);
+	refused(*ctx, -EBADMSG, "CONSOLE");
+}
+
+/* More was taken out than was put in. */
+static void test_wild_ring_back(void **ctx)
+{
+	ring_step = -1;
 	rewrite(*ctx, wild_ring);
 	refused(*ctx, -EBADMSG, "CONSOLE");
 }
@@ -752,7 +797,9 @@ int main(void)
 		T(short_section),
 		T(wild_count),
 		T(wrong_control_word),
+		T(unread_input),
 		T(wild_ring),
+		T(wild_ring_back),
 		T(other_msr),
 		T(other_vendor),
 		T(of_another_size),
