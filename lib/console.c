@@ -26,8 +26,6 @@
 
 #define IER_RDI		0x01
 #define IER_THRI	0x02
-#define IER_RLSI	0x04
-#define IER_MSI		0x08
 
 #define IIR_NO_INT	0x01
 #define IIR_THRI	0x02
@@ -152,14 +150,14 @@ static void write_ier(struct hypr_console *con, uint8_t value)
 	/* Allowing the THRE interrupt of an empty transmitter raises it. */
 	if (!(con->s.ier & IER_THRI) && (value & IER_THRI) && tx_has_room(con))
 		con->s.thre_pending = 1;
-	con->s.ier = value & (IER_RDI | IER_THRI | IER_RLSI | IER_MSI);
+	con->s.ier = value & HYPR_CONSOLE_IER_BITS;
 }
 
 static void write_fcr(struct hypr_console *con, uint8_t value)
 {
 	if (value & FCR_CLEAR_RX)
 		con->s.rx_head = con->s.rx_tail;
-	con->s.fcr = value & FCR_ENABLE;
+	con->s.fcr = value & HYPR_CONSOLE_FCR_BITS;
 }
 
 void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t value)
@@ -188,7 +186,7 @@ void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t valu
 		con->s.lcr = value;
 		break;
 	case REG_MCR:
-		con->s.mcr = value & 0x1f;
+		con->s.mcr = value & HYPR_CONSOLE_MCR_BITS;
 		break;
 	case REG_SCR:
 		con->s.scr = value;
@@ -284,6 +282,13 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 {
 	pthread_mutex_lock(&con->lock);
 	con->s = *state;
+	con->s.ier &= HYPR_CONSOLE_IER_BITS;
+	con->s.fcr &= HYPR_CONSOLE_FCR_BITS;
+	con->s.mcr &= HYPR_CONSOLE_MCR_BITS;
+	con->s.thre_pending = !!con->s.thre_pending;
+	/* Indices wrap by themselves; more bytes than fit are none that arrived. */
+	if (rx_used(con) > HYPR_CONSOLE_RX_BYTES)
+		con->s.rx_head = con->s.rx_tail;
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */

@@ -14,6 +14,11 @@
 #define HYPR_CONSOLE_PORTS	8
 #define HYPR_CONSOLE_IRQ	4
 
+/* Bits that a register keeps. */
+#define HYPR_CONSOLE_IER_BITS	0x0f
+#define HYPR_CONSOLE_FCR_BITS	0x01
+#define HYPR_CONSOLE_MCR_BITS	0x1f
+
 #define HYPR_CONSOLE_RX_BYTES	64	/* power of two */
 #define HYPR_CONSOLE_TX_BYTES	65536	/* power of two */
 
@@ -73,6 +78,8 @@ void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t valu
 uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint32_t len);
 
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
+
+/** hypr_console_load() - whatever @state says, the registers hold what they can hold */
 void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
 
 #endif /* LIB_CONSOLE_H */

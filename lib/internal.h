@@ -268,6 +268,7 @@ void hypr_machine_destroy(struct hypr_machine *machine);
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index);
 void hypr_vcpu_fini(struct hypr_vcpu *vcpu);
 int hypr_vcpu_start(struct hypr_vcpu *vcpu);
+void hypr_vcpu_exit(struct hypr_vcpu *vcpu);
 int hypr_vcpus_hold(struct hypr_vm *vm);
 void hypr_vcpus_release(struct hypr_vm *vm);
 void hypr_vcpus_kick_locked(struct hypr_vm *vm);

@@ -143,7 +143,8 @@ static void memory_gone(struct hypr_vcpu *vcpu)
 	pthread_mutex_unlock(&vm->gone_lock);
 }
 
-static void handle_exit(struct hypr_vcpu *vcpu)
+/** hypr_vcpu_exit() - do what the exit in vcpu->run asks for */
+void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	struct hypr_vm *vm = vcpu->vm;
@@ -187,7 +188,7 @@ static void *vcpu_thread(void *arg)
 
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			handle_exit(vcpu);
+			hypr_vcpu_exit(vcpu);
 		} else if (errno == EFAULT) {
 			memory_gone(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {

@@ -178,6 +178,32 @@ static void test_console_state_is_moved(void **ctx)
 	assert_int_equal(in(f, DATA), 'a');
 }
 
+/* Whoever made the state: registers keep what they can keep, the ring its bounds. */
+static void test_console_takes_no_wild_state(void **ctx)
+{
+	static const uint32_t tails[] = { 65, 0x80000000, 0xffffffff };
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(tails); i++) {
+		memset(&state, 0xff, sizeof(state));
+		state.rx_head = 0;
+		state.rx_tail = tails[i];
+		hypr_console_load(&f->con, &state);
+		out(f, LCR, 3);
+		assert_int_equal(in(f, IER), 0x0f);
+		assert_int_equal(in(f, MCR), 0x1f);
+		assert_int_equal(in(f, LSR) & 1, 0);
+		out(f, MCR, 0);
+		for (n = 0; n < HYPR_CONSOLE_RX_BYTES; n++)
+			assert_int_equal(hypr_console_receive(&f->con, (const uint8_t *)"a", 1), 1);
+		assert_int_equal(hypr_console_receive(&f->con, (const uint8_t *)"a", 1), 0);
+		hypr_console_save(&f->con, &state);
+		assert_in_range(state.thre_pending, 0, 1);
+	}
+}
+
 static void test_console_thread_moves_bytes(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -241,6 +267,7 @@ int main(void)
 		T(test_console_receiver_has_an_end),
 		T(test_console_transmitter_fills_up),
 		T(test_console_state_is_moved),
+		T(test_console_takes_no_wild_state),
 		T(test_console_thread_moves_bytes),
 		T(test_console_stops_without_a_reader),
 		T(test_console_without_fds_discards),

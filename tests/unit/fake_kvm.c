@@ -164,9 +164,11 @@ static int get_cpuid(struct kvm_cpuid2 *cpuid)
 	unsigned int i, nr = sizeof(leaf) / sizeof(leaf[0]);
 
 	for (i = 0; i < nr; i++) {
-		memset(&cpuid->entries[i], 0xff, sizeof(cpuid->entries[i]));
-		cpuid->entries[i].function = leaf[i];
-		cpuid->entries[i].index = 0;
+		cpuid->entries[i] = (struct kvm_cpuid_entry2){
+			.function = leaf[i],
+			.eax = UINT32_MAX, .ebx = UINT32_MAX,
+			.ecx = UINT32_MAX, .edx = UINT32_MAX,
+		};
 	}
 	cpuid->entries[0].eax = 0xd;
 	cpuid->nent = nr;
@@ -468,6 +470,22 @@ static int prepare(struct kvm_hypr_prepare *arg)
 	return 0;
 }
 
+/* As they are after power-on. */
+static int get_chip(struct kvm_irqchip *chip)
+{
+	switch (chip->chip_id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+		chip->chip.pic.elcr_mask = 0xf8;
+		return 0;
+	case KVM_IRQCHIP_PIC_SLAVE:
+		chip->chip.pic.elcr_mask = 0xde;
+		return 0;
+	default:
+		chip->chip.ioapic.base_address = 0xfec00000;
+		return 0;
+	}
+}
+
 static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 {
 	switch (request) {
@@ -483,6 +501,8 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return get_log(vm, arg);
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_log(vm, arg);
+	case KVM_GET_IRQCHIP:
+		return get_chip(arg);
 	case KVM_PREPARE_EPT_SWAP:
 		return prepare(arg);
 	case KVM_HYPR_DISCARD_VIEW:

@@ -580,7 +580,7 @@ static bool wrong_control(struct hypr_vmo_section *section, uint8_t *data)
 static void test_wrong_control_word(void **ctx)
 {
 	rewrite(*ctx, wrong_control);
-	refused(*ctx, -EBADMSG, "state 99");
+	refused(*ctx, -EBADMSG, "VCPU 0: control is 0x63");
 }
 
 /* Bytes that were put in and not taken out: tail goes ahead of head, around 2^32 too. */
@@ -616,6 +616,34 @@ static void test_unread_input(void **ctx)
 }
 
 static int ring_step;
+
+/* The hostile file: an index behind the end of the registers. */
+static bool wild_rtc(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_RTC)
+		((struct hypr_vmo_rtc *)data)->index = 255;
+	return true;
+}
+
+static void test_wild_rtc(void **ctx)
+{
+	rewrite(*ctx, wild_rtc);
+	refused(*ctx, -EBADMSG, "RTC 0: index is 0xff");
+}
+
+/* A chip in another's place would be loaded into that. */
+static bool wild_chip(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_CHIPS)
+		((struct hypr_vmo_chips *)data)->chip[0].chip_id = KVM_IRQCHIP_IOAPIC;
+	return true;
+}
+
+static void test_wild_chip(void **ctx)
+{
+	rewrite(*ctx, wild_chip);
+	refused(*ctx, -EBADMSG, "CHIPS 0: chip[0].chip_id is 0x2");
+}
 
 static bool wild_ring(struct hypr_vmo_section *section, uint8_t *data)
 {
@@ -798,6 +826,8 @@ int main(void)
 		T(wild_count),
 		T(wrong_control_word),
 		T(unread_input),
+		T(wild_rtc),
+		T(wild_chip),
 		T(wild_ring),
 		T(wild_ring_back),
 		T(other_msr),
