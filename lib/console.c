@@ -285,10 +285,16 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 	con->s.ier &= HYPR_CONSOLE_IER_BITS;
 	con->s.fcr &= HYPR_CONSOLE_FCR_BITS;
 	con->s.mcr &= HYPR_CONSOLE_MCR_BITS;
-	con->s.thre_pending = !!con->s.thre_pending;
 	/* Indices wrap by themselves; more bytes than fit are none that arrived. */
 	if (rx_used(con) > HYPR_CONSOLE_RX_BYTES)
 		con->s.rx_head = con->s.rx_tail;
+	/*
+	 * The ring of sent bytes is no part of a state.  A guest that was left while
+	 * the ring was full waits for an interrupt, and the ring that it finds has
+	 * room: nothing else would raise it.  One too many does no harm.
+	 */
+	con->s.thre_pending = tx_has_room(con) &&
+			      (con->s.thre_pending || (con->s.ier & IER_THRI));
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */
@@ -296,6 +302,15 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 }
 
 /* ---- the thread ---------------------------------------------------------- */
+
+/* Bytes have left the ring: a guest that found it full may go on. */
+static void sent_locked(struct hypr_console *con, uint32_t bytes)
+{
+	if (!tx_has_room(con) && bytes)
+		con->s.thre_pending = 1;
+	con->tx_head += bytes;
+	update_irq(con);
+}
 
 /* Write out one stretch of the ring.  Return: false when there is no use in going on. */
 static bool drain(struct hypr_console *con)
@@ -318,10 +333,7 @@ static bool drain(struct hypr_console *con)
 		return errno == EINTR || errno == EAGAIN;
 
 	pthread_mutex_lock(&con->lock);
-	if (!tx_has_room(con))
-		con->s.thre_pending = 1;
-	con->tx_head += (uint32_t)done;
-	update_irq(con);
+	sent_locked(con, (uint32_t)done);
 	pthread_mutex_unlock(&con->lock);
 	return true;
 }
@@ -350,7 +362,7 @@ static bool fill(struct hypr_console *con)
 static void discard(struct hypr_console *con)
 {
 	pthread_mutex_lock(&con->lock);
-	con->tx_head = con->tx_tail;
+	sent_locked(con, tx_used(con));
 	pthread_mutex_unlock(&con->lock);
 }
 

@@ -178,6 +178,78 @@ static void test_console_state_is_moved(void **ctx)
 	assert_int_equal(in(f, DATA), 'a');
 }
 
+static void fill_up(struct fixture *f)
+{
+	while (in(f, LSR) & 0x20)
+		out(f, DATA, 'x');
+}
+
+/* Nobody reads the output, and the guest waits for room when the state is saved. */
+static void test_console_stalled_output_goes_on(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+
+	out(f, IER, 2);
+	in(f, IIR);
+	fill_up(f);
+	assert_int_equal(in(f, IIR) & 0xf, 1);
+	hypr_console_save(&f->con, &state);
+
+	/* A new console: its ring is empty, and that is news to the guest. */
+	hypr_console_init(&f->con, set_irq, f);
+	f->level = 0;
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+	assert_int_equal(f->level, 0);
+	/* A guest that waits for nothing hears nothing. */
+	out(f, IER, 0);
+	hypr_console_save(&f->con, &state);
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 0);
+}
+
+/* A state that is taken up where the ring is full: not before there is room. */
+static void test_console_room_comes_after_a_load(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+	int fds[2], i;
+
+	out(f, IER, 2);
+	hypr_console_save(&f->con, &state);
+	assert_int_equal(state.thre_pending, 1);
+	fill_up(f);
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, fds[1]), 0);
+	for (i = 0; i < 2000 && !__atomic_load_n(&f->level, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+	close(fds[0]);
+	hypr_console_stop(&f->con);
+	close(fds[1]);
+}
+
+/* Output that goes nowhere makes room, too. */
+static void test_console_discarding_tells_the_guest(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int i;
+
+	out(f, IER, 2);
+	in(f, IIR);
+	fill_up(f);
+	assert_int_equal(f->level, 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, -1), 0);
+	for (i = 0; i < 2000 && !__atomic_load_n(&f->level, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(f->level, 1);
+	hypr_console_stop(&f->con);
+}
+
 /* Whoever made the state: registers keep what they can keep, the ring its bounds. */
 static void test_console_takes_no_wild_state(void **ctx)
 {
@@ -267,6 +339,9 @@ int main(void)
 		T(test_console_receiver_has_an_end),
 		T(test_console_transmitter_fills_up),
 		T(test_console_state_is_moved),
+		T(test_console_stalled_output_goes_on),
+		T(test_console_room_comes_after_a_load),
+		T(test_console_discarding_tells_the_guest),
 		T(test_console_takes_no_wild_state),
 		T(test_console_thread_moves_bytes),
 		T(test_console_stops_without_a_reader),
