@@ -128,9 +128,30 @@ uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint
 	uint32_t done;
 
 	pthread_mutex_lock(&con->lock);
-	done = receive_locked(con, buf, len);
+	done = con->frozen ? 0 : receive_locked(con, buf, len);
 	pthread_mutex_unlock(&con->lock);
 	return done;
+}
+
+void hypr_console_freeze(struct hypr_console *con)
+{
+	pthread_mutex_lock(&con->lock);
+	con->frozen = true;
+	pthread_mutex_unlock(&con->lock);
+}
+
+void hypr_console_thaw(struct hypr_console *con)
+{
+	pthread_mutex_lock(&con->lock);
+	con->frozen = false;
+	if (con->room_came) {
+		con->room_came = false;
+		con->s.thre_pending = 1;
+		update_irq(con);
+	}
+	pthread_mutex_unlock(&con->lock);
+	/* There may be input that waits. */
+	wake_thread(con);
 }
 
 static void write_data(struct hypr_console *con, uint8_t value)
@@ -295,6 +316,10 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 	 */
 	con->s.thre_pending = tx_has_room(con) &&
 			      (con->s.thre_pending || (con->s.ier & IER_THRI));
+	con->room_came = false;
+	con->irq_level = 0;
+	if (con->set_irq)
+		con->set_irq(con->arg, 0);
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */
@@ -306,9 +331,14 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 /* Bytes have left the ring: a guest that found it full may go on. */
 static void sent_locked(struct hypr_console *con, uint32_t bytes)
 {
-	if (!tx_has_room(con) && bytes)
-		con->s.thre_pending = 1;
+	bool room_came = !tx_has_room(con) && bytes;
+
 	con->tx_head += bytes;
+	if (con->frozen) {
+		con->room_came |= room_came;
+		return;
+	}
+	con->s.thre_pending |= room_came;
 	update_irq(con);
 }
 
@@ -338,25 +368,22 @@ static bool drain(struct hypr_console *con)
 	return true;
 }
 
-/* Take what there is room for.  Return: false at the end of the input. */
+/* Read what the line takes next; it may be full or frozen by then.  Return: false at the end. */
 static bool fill(struct hypr_console *con)
 {
-	uint8_t buf[HYPR_CONSOLE_RX_BYTES];
-	uint32_t room;
 	ssize_t len;
 
-	pthread_mutex_lock(&con->lock);
-	room = HYPR_CONSOLE_RX_BYTES - rx_used(con);
-	pthread_mutex_unlock(&con->lock);
-	if (!room)
-		return true;
-	len = read(con->in_fd, buf, room);
+	len = read(con->in_fd, con->in, sizeof(con->in));
 	if (len < 0)
 		return errno == EINTR || errno == EAGAIN;
-	if (!len)
-		return false;
-	hypr_console_receive(con, buf, (uint32_t)len);
-	return true;
+	con->in_at = 0;
+	con->in_len = (uint32_t)len;
+	return len > 0;
+}
+
+static void deliver(struct hypr_console *con)
+{
+	con->in_at += hypr_console_receive(con, con->in + con->in_at, con->in_len - con->in_at);
 }
 
 static void discard(struct hypr_console *con)
@@ -377,10 +404,12 @@ static void *console_thread(void *arg)
 		bool stop, sending, room;
 		uint64_t count;
 
+		deliver(con);
 		pthread_mutex_lock(&con->lock);
 		stop = con->stop;
 		sending = tx_used(con) > 0;
-		room = rx_used(con) < HYPR_CONSOLE_RX_BYTES;
+		room = rx_used(con) < HYPR_CONSOLE_RX_BYTES && !con->frozen &&
+		       con->in_at == con->in_len;
 		pthread_mutex_unlock(&con->lock);
 
 		if (sending && !out_open) {

@@ -432,6 +432,123 @@ static void test_time_never_goes_back(void **ctx)
 	assert_true(guest_tsc(f->clone->active->state) == saved);
 }
 
+/* ---- interrupts that are on their way -------------------------------------- */
+
+static bool console_is_raised(void)
+{
+	return fake_kvm_is_raised(&fake_kvm.vcpu[0].lapic, FAKE_LINE_VECTOR);
+}
+
+/* A line that rises when the state is loaded is an edge that the LAPIC keeps. */
+static void test_a_line_outlives_the_load(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_state *state;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	state = f->vm->active->state;
+	state->console.ier = 1;
+	state->console.rx_tail = state->console.rx_head + 1;
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(console_is_raised());
+	assert_int_equal(fake_kvm.irr, 1u << HYPR_CONSOLE_IRQ);
+}
+
+/* One that a chip took for high falls, or the next edge would be none. */
+static void test_a_line_that_is_low_falls(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	f->vm->active->state->chip[2].chip.ioapic.irr = 1u << HYPR_CONSOLE_IRQ;
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_int_equal(fake_kvm.irr, 0);
+}
+
+static struct hypr_console *typed_at;
+static unsigned int typed;
+
+static void type(void)
+{
+	typed += hypr_console_receive(typed_at, (const uint8_t *)"k", 1);
+}
+
+/* A key that is hit while the state is saved: in all of it or in none. */
+static void test_nothing_arrives_during_a_save(void **ctx)
+{
+	struct fixture *f = *ctx;
+	const struct hypr_state *state;
+
+	hypr_console_write(&f->vm->console, 1, 1);
+	typed_at = &f->vm->console;
+	typed = 0;
+	fake_kvm.on_save = type;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	fake_kvm.on_save = NULL;
+	state = f->vm->active->state;
+	assert_int_equal(typed, 0);
+	assert_int_equal(state->console.rx_tail - state->console.rx_head, 0);
+	type();
+	assert_int_equal(typed, 0);
+	assert_false(console_is_raised());
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	type();
+	assert_int_equal(typed, 1);
+	assert_true(console_is_raised());
+}
+
+/* What was typed before the state was loaded is for the guest that is loaded. */
+static void test_input_that_waits(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	char text[200];
+	int fds[2], i;
+
+	save(f, f->file);
+	end(f);
+	memset(text, 'q', sizeof(text));
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], text, sizeof(text)), sizeof(text));
+	c.name = "vm2";
+	c.vmo = f->file;
+	c.console_in = fds[0];
+	assert_int_equal(hypr_vm_create(&c, &f->clone), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	for (i = 0; i < (int)sizeof(text); i++) {
+		uint64_t deadline = hypr_now_ns() + 5000000000ull;
+
+		while (!(hypr_console_read(&f->clone->console, 5) & 1) &&
+		       hypr_now_ns() < deadline)
+			usleep(1000);
+		assert_int_equal(hypr_console_read(&f->clone->console, 0), 'q');
+	}
+	hypr_vm_destroy(f->clone);
+	f->clone = NULL;
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A busy host: no vCPU goes a step before its state is loaded. */
+static void test_slow_threads_wait_for_their_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	fake_kvm.flags = FAKE_SLOW_START;
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(fake_kvm_runs());
+	assert_false(fake_kvm.ran_unloaded);
+}
+
 /* ---- what is refused ----------------------------------------------------- */
 
 static void refused(struct fixture *f, int err, const char *words)
@@ -819,6 +936,11 @@ int main(void)
 		T(packed_parent),
 		T(time),
 		T(time_never_goes_back),
+		T(a_line_outlives_the_load),
+		T(a_line_that_is_low_falls),
+		T(nothing_arrives_during_a_save),
+		T(input_that_waits),
+		T(slow_threads_wait_for_their_state),
 		T(no_file),
 		T(sections_that_are_missing),
 		T(newer_section),
