@@ -28,8 +28,6 @@
 
 #define IER_RDI		0x01
 #define IER_THRI	0x02
-#define IER_RLSI	0x04
-#define IER_MSI		0x08
 
 #define IIR_NO_INT	0x01
 #define IIR_THRI	0x02
@@ -135,9 +133,30 @@ uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint
 	uint32_t done;
 
 	pthread_mutex_lock(&con->lock);
-	done = receive_locked(con, buf, len);
+	done = con->frozen ? 0 : receive_locked(con, buf, len);
 	pthread_mutex_unlock(&con->lock);
 	return done;
+}
+
+void hypr_console_freeze(struct hypr_console *con)
+{
+	pthread_mutex_lock(&con->lock);
+	con->frozen = true;
+	pthread_mutex_unlock(&con->lock);
+}
+
+void hypr_console_thaw(struct hypr_console *con)
+{
+	pthread_mutex_lock(&con->lock);
+	con->frozen = false;
+	if (con->room_came) {
+		con->room_came = false;
+		con->s.thre_pending = 1;
+		update_irq(con);
+	}
+	pthread_mutex_unlock(&con->lock);
+	/* There may be input that waits. */
+	wake_thread(con);
 }
 
 static void write_data(struct hypr_console *con, uint8_t value)
@@ -157,14 +176,14 @@ static void write_ier(struct hypr_console *con, uint8_t value)
 	/* Allowing the THRE interrupt of an empty transmitter raises it. */
 	if (!(con->s.ier & IER_THRI) && (value & IER_THRI) && tx_has_room(con))
 		con->s.thre_pending = 1;
-	con->s.ier = value & (IER_RDI | IER_THRI | IER_RLSI | IER_MSI);
+	con->s.ier = value & HYPR_CONSOLE_IER_BITS;
 }
 
 static void write_fcr(struct hypr_console *con, uint8_t value)
 {
 	if (value & FCR_CLEAR_RX)
 		con->s.rx_head = con->s.rx_tail;
-	con->s.fcr = value & FCR_ENABLE;
+	con->s.fcr = value & HYPR_CONSOLE_FCR_BITS;
 }
 
 void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t value)
@@ -193,7 +212,7 @@ void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t valu
 		con->s.lcr = value;
 		break;
 	case REG_MCR:
-		con->s.mcr = value & 0x1f;
+		con->s.mcr = value & HYPR_CONSOLE_MCR_BITS;
 		break;
 	case REG_SCR:
 		con->s.scr = value;
@@ -289,6 +308,23 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 {
 	pthread_mutex_lock(&con->lock);
 	con->s = *state;
+	con->s.ier &= HYPR_CONSOLE_IER_BITS;
+	con->s.fcr &= HYPR_CONSOLE_FCR_BITS;
+	con->s.mcr &= HYPR_CONSOLE_MCR_BITS;
+	/* Indices wrap by themselves; more bytes than fit are none that arrived. */
+	if (rx_used(con) > HYPR_CONSOLE_RX_BYTES)
+		con->s.rx_head = con->s.rx_tail;
+	/*
+	 * The ring of sent bytes is no part of a state.  A guest that was left while
+	 * the ring was full waits for an interrupt, and the ring that it finds has
+	 * room: nothing else would raise it.  One too many does no harm.
+	 */
+	con->s.thre_pending = tx_has_room(con) &&
+			      (con->s.thre_pending || (con->s.ier & IER_THRI));
+	con->room_came = false;
+	con->irq_level = 0;
+	if (con->set_irq)
+		con->set_irq(con->arg, 0);
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */
@@ -297,14 +333,18 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 
 /* ---- the thread ---------------------------------------------------------- */
 
-static void take_sent(struct hypr_console *con, uint32_t done)
+/* Bytes have left the ring: a guest that found it full may go on. */
+static void sent_locked(struct hypr_console *con, uint32_t bytes)
 {
-	pthread_mutex_lock(&con->lock);
-	if (!tx_has_room(con))
-		con->s.thre_pending = 1;
-	con->tx_head += done;
+	bool room_came = !tx_has_room(con) && bytes;
+
+	con->tx_head += bytes;
+	if (con->frozen) {
+		con->room_came |= room_came;
+		return;
+	}
+	con->s.thre_pending |= room_came;
 	update_irq(con);
-	pthread_mutex_unlock(&con->lock);
 }
 
 /*
@@ -335,35 +375,34 @@ static bool drain(struct hypr_console *con)
 	if (done < 0 && (errno == EPIPE || errno == EBADF || errno == EINVAL))
 		return false;
 	/* A full disk may have room again: what has none now is lost, not what follows. */
-	take_sent(con, done < 0 ? len : (uint32_t)done);
+	pthread_mutex_lock(&con->lock);
+	sent_locked(con, done < 0 ? len : (uint32_t)done);
+	pthread_mutex_unlock(&con->lock);
 	return true;
 }
 
-/* Take what there is room for.  Return: false at the end of the input. */
+/* Read what the line takes next; it may be full or frozen by then.  Return: false at the end. */
 static bool fill(struct hypr_console *con)
 {
-	uint8_t buf[HYPR_CONSOLE_RX_BYTES];
-	uint32_t room;
 	ssize_t len;
 
-	pthread_mutex_lock(&con->lock);
-	room = HYPR_CONSOLE_RX_BYTES - rx_used(con);
-	pthread_mutex_unlock(&con->lock);
-	if (!room)
-		return true;
-	len = read(con->in_fd, buf, room);
+	len = read(con->in_fd, con->in, sizeof(con->in));
 	if (len < 0)
 		return errno == EINTR || errno == EAGAIN;
-	if (!len)
-		return false;
-	hypr_console_receive(con, buf, (uint32_t)len);
-	return true;
+	con->in_at = 0;
+	con->in_len = (uint32_t)len;
+	return len > 0;
+}
+
+static void deliver(struct hypr_console *con)
+{
+	con->in_at += hypr_console_receive(con, con->in + con->in_at, con->in_len - con->in_at);
 }
 
 static void discard(struct hypr_console *con)
 {
 	pthread_mutex_lock(&con->lock);
-	con->tx_head = con->tx_tail;
+	sent_locked(con, tx_used(con));
 	pthread_mutex_unlock(&con->lock);
 }
 
@@ -396,10 +435,12 @@ static void *console_thread(void *arg)
 		bool stop, sending, room;
 		uint64_t count;
 
+		deliver(con);
 		pthread_mutex_lock(&con->lock);
 		stop = con->stop;
 		sending = tx_used(con) > 0;
-		room = rx_used(con) < HYPR_CONSOLE_RX_BYTES;
+		room = rx_used(con) < HYPR_CONSOLE_RX_BYTES && !con->frozen &&
+		       con->in_at == con->in_len;
 		pthread_mutex_unlock(&con->lock);
 
 		if (sending && !out_open) {

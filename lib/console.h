@@ -14,6 +14,11 @@
 #define HYPR_CONSOLE_PORTS	8
 #define HYPR_CONSOLE_IRQ	4
 
+/* Bits that a register keeps. */
+#define HYPR_CONSOLE_IER_BITS	0x0f
+#define HYPR_CONSOLE_FCR_BITS	0x01
+#define HYPR_CONSOLE_MCR_BITS	0x1f
+
 #define HYPR_CONSOLE_RX_BYTES	64	/* power of two */
 #define HYPR_CONSOLE_TX_BYTES	65536	/* power of two */
 
@@ -34,8 +39,11 @@ struct hypr_console_state {
 
 /**
  * struct hypr_console - one serial line
- * @lock: guards everything below it but the fds and the thread
+ * @lock: guards everything below it but the fds, the thread and what is its own
+ * @frozen: the state is being saved or loaded: nothing arrives and no line moves
+ * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
+ * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet
  */
 struct hypr_console {
 	pthread_mutex_t lock;
@@ -46,6 +54,8 @@ struct hypr_console {
 	uint8_t tx[HYPR_CONSOLE_TX_BYTES];
 	bool stop;
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
+	bool frozen;
+	bool room_came;
 
 	void (*set_irq)(void *arg, int level);
 	void *arg;
@@ -54,6 +64,9 @@ struct hypr_console {
 	int wake_fd;
 	pthread_t thread;
 	bool started;
+	uint8_t in[HYPR_CONSOLE_RX_BYTES];
+	uint32_t in_at;
+	uint32_t in_len;
 };
 
 /** hypr_console_init() - a line at rest; @set_irq may be NULL */
@@ -74,10 +87,30 @@ void hypr_console_stop(struct hypr_console *con);
 uint8_t hypr_console_read(struct hypr_console *con, unsigned int reg);
 void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t value);
 
-/** hypr_console_receive() - bytes arrive.  Return: how many there was room for. */
+/**
+ * hypr_console_receive() - bytes arrive
+ * Return: how many there was room for; none while the console is frozen.
+ */
 uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint32_t len);
 
+/**
+ * hypr_console_freeze(), hypr_console_thaw() - keep the other end away from the state
+ *
+ * In between only the guest's accesses, a save and a load change registers and line.
+ * Output goes on: the ring of sent bytes is no part of a state.  Both may be called
+ * twice.
+ */
+void hypr_console_freeze(struct hypr_console *con);
+void hypr_console_thaw(struct hypr_console *con);
+
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
+
+/**
+ * hypr_console_load() - whatever @state says, the registers hold what they can hold
+ *
+ * The line falls, and rises if there is a reason: the interrupt controllers get an
+ * edge, whatever they held before.  So they must have been loaded first.
+ */
 void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
 
 #endif /* LIB_CONSOLE_H */

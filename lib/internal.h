@@ -270,7 +270,9 @@ void hypr_machine_destroy(struct hypr_machine *machine);
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index);
 void hypr_vcpu_fini(struct hypr_vcpu *vcpu);
 int hypr_vcpu_start(struct hypr_vcpu *vcpu);
+void hypr_vcpu_exit(struct hypr_vcpu *vcpu);
 int hypr_vcpus_hold(struct hypr_vm *vm);
+int hypr_vcpus_hold_first(struct hypr_vm *vm);
 void hypr_vcpus_release(struct hypr_vm *vm);
 void hypr_vcpus_kick_locked(struct hypr_vm *vm);
 int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *arg),

@@ -66,7 +66,7 @@ int hypr_vm_resurrect_go(struct hypr_vm *vm)
 {
 	int ret;
 
-	ret = hypr_vcpus_hold(vm);
+	ret = hypr_vcpus_hold_first(vm);
 	if (!ret)
 		ret = hypr_state_load(vm, vm->active->state);
 	if (!ret)

@@ -17,14 +17,15 @@
 #define CMOS_DAY	0x07
 #define CMOS_MONTH	0x08
 #define CMOS_YEAR	0x09
-#define CMOS_REG_A	0x0a
-#define CMOS_REG_B	0x0b
+#define CMOS_REG_A	HYPR_RTC_REG_A
+#define CMOS_REG_B	HYPR_RTC_REG_B
 #define CMOS_REG_C	0x0c
 #define CMOS_REG_D	0x0d
 #define CMOS_CENTURY	0x32
 
 #define REG_A_32KHZ	0x26	/* 32,768 Hz, rate 1024 Hz, no update under way */
 #define REG_B_24H	0x02
+#define REG_B_WRITABLE	0x78	/* binary or 12-hour mode is not offered */
 #define REG_D_VALID	0x80
 
 static int64_t host_now(void)
@@ -44,6 +45,11 @@ void hypr_rtc_init(struct hypr_rtc *rtc, int64_t (*now)(void))
 	rtc->now = now ? now : host_now;
 	rtc->s.cmos[CMOS_REG_A] = REG_A_32KHZ;
 	rtc->s.cmos[CMOS_REG_B] = REG_B_24H;
+}
+
+uint8_t hypr_rtc_reg_b(uint8_t value)
+{
+	return (value & REG_B_WRITABLE) | REG_B_24H;
 }
 
 static uint8_t read_cmos(struct hypr_rtc *rtc)
@@ -95,12 +101,11 @@ void hypr_rtc_write(struct hypr_rtc *rtc, unsigned int reg, uint8_t value)
 {
 	pthread_mutex_lock(&rtc->lock);
 	if (reg == 0)
-		rtc->s.index = value & 0x7f;	/* bit 7 masks NMI */
+		rtc->s.index = value % HYPR_RTC_REGS;	/* bit 7 masks NMI */
 	else if (rtc->s.index == CMOS_REG_A)
-		rtc->s.cmos[CMOS_REG_A] = value & 0x7f;	/* UIP is read-only */
+		rtc->s.cmos[CMOS_REG_A] = value & HYPR_RTC_REG_A_BITS;
 	else if (rtc->s.index == CMOS_REG_B)
-		/* Binary or 12-hour mode is not offered. */
-		rtc->s.cmos[CMOS_REG_B] = (value & 0x78) | REG_B_24H;
+		rtc->s.cmos[CMOS_REG_B] = hypr_rtc_reg_b(value);
 	else
 		rtc->s.cmos[rtc->s.index] = value;
 	pthread_mutex_unlock(&rtc->lock);
@@ -117,5 +122,8 @@ void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state)
 {
 	pthread_mutex_lock(&rtc->lock);
 	rtc->s = *state;
+	rtc->s.index %= HYPR_RTC_REGS;
+	rtc->s.cmos[CMOS_REG_A] &= HYPR_RTC_REG_A_BITS;
+	rtc->s.cmos[CMOS_REG_B] = hypr_rtc_reg_b(rtc->s.cmos[CMOS_REG_B]);
 	pthread_mutex_unlock(&rtc->lock);
 }

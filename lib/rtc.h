@@ -9,10 +9,15 @@
 #define HYPR_RTC_PORT		0x70
 #define HYPR_RTC_PORTS		2
 
+#define HYPR_RTC_REGS		128	/* power of two */
+#define HYPR_RTC_REG_A		0x0a
+#define HYPR_RTC_REG_B		0x0b
+#define HYPR_RTC_REG_A_BITS	0x7f	/* UIP, the top one, is read-only and never set */
+
 /* What belongs to a moment.  The time of day does not: it is the host's. */
 struct hypr_rtc_state {
 	uint8_t index;
-	uint8_t cmos[128];
+	uint8_t cmos[HYPR_RTC_REGS];
 };
 
 struct hypr_rtc {
@@ -23,9 +28,15 @@ struct hypr_rtc {
 
 /** hypr_rtc_init() - @now may be NULL for the host's clock */
 void hypr_rtc_init(struct hypr_rtc *rtc, int64_t (*now)(void));
+
+/** hypr_rtc_reg_b() - what register B is when @value was written to it */
+uint8_t hypr_rtc_reg_b(uint8_t value);
+
 uint8_t hypr_rtc_read(struct hypr_rtc *rtc, unsigned int reg);
 void hypr_rtc_write(struct hypr_rtc *rtc, unsigned int reg, uint8_t value);
 void hypr_rtc_save(struct hypr_rtc *rtc, struct hypr_rtc_state *state);
+
+/** hypr_rtc_load() - whatever @state says, the registers hold what they can hold */
 void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state);
 
 #endif /* LIB_RTC_H */

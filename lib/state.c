@@ -12,6 +12,12 @@
  * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
  * the guest's TSC.
  *
+ * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Loading goes
+ * from the LAPICs to the chips to the lines, since what a chip is given it may hand
+ * on at once, and a LAPIC that is loaded after that forgets it.  Saving goes the
+ * other way round: what is handed on meanwhile is found in the LAPIC.  The console's
+ * other end is kept away from the first save or load on until the vCPUs go on.
+ *
  * Only ever called with every vCPU held.
  */
 #include <stdlib.h>
@@ -252,6 +258,8 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
+	hypr_console_save(&vm->console, &state->console);
+	hypr_rtc_save(&vm->rtc, &state->rtc);
 	for (i = 0; i < 3; i++) {
 		state->chip[i].chip_id = i;
 		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
@@ -259,11 +267,10 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_GET_PIT2, &state->pit) < 0)
 		return -errno;
-	hypr_console_save(&vm->console, &state->console);
-	hypr_rtc_save(&vm->rtc, &state->rtc);
 	return 0;
 }
 
+/* The vCPUs' LAPICs are loaded: what a chip hands on stays there. */
 static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
@@ -274,7 +281,6 @@ static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
-	/* After the interrupt controllers: it may raise its line. */
 	hypr_console_load(&vm->console, &state->console);
 	hypr_rtc_load(&vm->rtc, &state->rtc);
 	return 0;
@@ -316,12 +322,13 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	state->valid = false;
 	state->host_tsc = hypr_tsc();
 	state->stopped_ns = hypr_unix_ns();
-	ret = hypr_vcpus_do(vm, vcpu_save, state);
-	if (ret)
-		return hypr_fail_sys(ret, "saving the vCPUs' state");
+	hypr_console_freeze(&vm->console);
 	ret = devices_save(vm, state);
 	if (ret)
 		return hypr_fail_sys(ret, "saving the devices' state");
+	ret = hypr_vcpus_do(vm, vcpu_save, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the vCPUs' state");
 	control_save(vm, state);
 	state->valid = true;
 	return 0;
@@ -337,13 +344,14 @@ int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
 	struct load load;
 	int ret;
 
-	ret = devices_load(vm, state);
-	if (ret)
-		return hypr_fail_sys(ret, "loading the devices' state");
+	hypr_console_freeze(&vm->console);
 	load = load_now(state);
 	ret = hypr_vcpus_do(vm, vcpu_load, &load);
 	if (ret)
 		return hypr_fail_sys(ret, "loading the vCPUs' state");
+	ret = devices_load(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	return 0;

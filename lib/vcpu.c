@@ -127,7 +127,8 @@ static void memory_gone(struct hypr_vcpu *vcpu)
 	pthread_mutex_unlock(&vm->gone_lock);
 }
 
-static void handle_exit(struct hypr_vcpu *vcpu)
+/** hypr_vcpu_exit() - do what the exit in vcpu->run asks for */
+void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	struct hypr_vm *vm = vcpu->vm;
@@ -171,7 +172,7 @@ static void *vcpu_thread(void *arg)
 
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			handle_exit(vcpu);
+			hypr_vcpu_exit(vcpu);
 		} else if (errno == EFAULT) {
 			memory_gone(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
@@ -281,6 +282,22 @@ static int hold_until(struct hypr_vm *vm, uint64_t deadline)
 	return ret;
 }
 
+/**
+ * hypr_vcpus_hold_first() - the same for threads that were started held
+ *
+ * They have no state yet and must not go into the guest, however long it takes until
+ * each of them has been on a CPU.
+ */
+int hypr_vcpus_hold_first(struct hypr_vm *vm)
+{
+	int ret = hold_until(vm, hypr_now_ns() + HYPR_HOLD_TIMEOUT_MS * 1000000ull);
+
+	if (ret == -ETIMEDOUT)
+		return hypr_fail(-EIO, "a vCPU's thread did not start within %d s",
+				 HYPR_HOLD_TIMEOUT_MS / 1000);
+	return ret;
+}
+
 /*
  * Let every held thread go into the guest for a moment.  The moment begins when
  * the last of them has set off: on a busy host that takes longer than it lasts.
@@ -325,10 +342,12 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 	}
 }
 
+/** hypr_vcpus_release() - let the held threads go on, and what is connected to the VM */
 void hypr_vcpus_release(struct hypr_vm *vm)
 {
 	unsigned int i;
 
+	hypr_console_thaw(&vm->console);
 	pthread_mutex_lock(&vm->run_lock);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].hold = false;

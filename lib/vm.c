@@ -351,13 +351,16 @@ int hypr_vm_start(struct hypr_vm *vm)
 		ret = hypr_fail(-EALREADY, "%s was started before", vm->name);
 		goto unlock;
 	}
+	resurrect = vm->active->state->valid;
+	/* Input that waits is for the guest that is loaded, not for the line before it. */
+	if (resurrect)
+		hypr_console_freeze(&vm->console);
 	ret = hypr_console_start(&vm->console, vm->console_in, vm->console_out);
 	if (ret) {
 		hypr_fail_sys(ret, "the console's thread");
 		goto unlock;
 	}
 	vm->started = true;
-	resurrect = vm->active->state->valid;
 	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
 		/* Not a step before its state is loaded. */
 		vm->vcpu[i].hold = resurrect;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The state of vCPUs and devices as sections of a VMO, and back.  What comes from
- * a file is checked for its form here; what it means, KVM checks when it is loaded.
+ * a file is checked field by field (state_check.c) before anything is made of it.
  */
 #include <stdlib.h>
 
 #include "internal.h"
+#include "state_check.h"
 
 #define NS_PER_S	1000000000ull
 
@@ -109,7 +110,10 @@ int hypr_vmo_state_write(struct hypr_vm *vm, const struct hypr_state *state,
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* A section of this version, and of at least (@exact: exactly) @least bytes. */
+/*
+ * A section of this version, of at least (@exact: exactly) @least bytes, whose fields
+ * hold what their consumers can hold.
+ */
 static int get(struct hypr_vmo *vmo, const char *path, uint32_t type, uint32_t index,
 	       size_t least, bool exact, const void **data, size_t *bytes)
 {
@@ -129,7 +133,7 @@ static int get(struct hypr_vmo *vmo, const char *path, uint32_t type, uint32_t i
 	if (*bytes < least || (exact && *bytes != least))
 		return hypr_fail(-EBADMSG, "%s: section %s %u has %zu bytes", path,
 				 hypr_vmo_section_name(type), index, *bytes);
-	return 0;
+	return hypr_state_check(path, type, index, *data, *bytes);
 }
 
 /**
@@ -221,16 +225,10 @@ static int read_vcpu(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		return ret;
 	from = data;
 	msr = (const struct hypr_vmo_msr *)(from + 1);
-	if (bytes != sizeof(*from) + (uint64_t)from->nr_msrs * sizeof(*msr) + from->xsave_bytes)
-		return hypr_fail(-EBADMSG, "%s: section VCPU %u has %zu bytes", path, index,
-				 bytes);
 	if (from->xsave_bytes > vm->xsave_bytes)
 		return hypr_fail(-EOPNOTSUPP,
 				 "%s: its guest has %u bytes of XSAVE state, this host takes %zu",
 				 path, from->xsave_bytes, vm->xsave_bytes);
-	if (from->control != HYPR_VCPU_RUNNING && from->control != HYPR_VCPU_OFFLINE)
-		return hypr_fail(-EBADMSG, "%s: section VCPU %u: state %u in the control page",
-				 path, index, from->control);
 	to->regs = from->regs;
 	to->sregs = from->sregs;
 	to->xcrs = from->xcrs;
@@ -268,9 +266,6 @@ static int read_devices(struct hypr_vmo *vmo, const char *path, struct hypr_stat
 	if (ret)
 		return ret;
 	console = data;
-	if (console->rx_head - console->rx_tail > sizeof(console->rx))
-		return hypr_fail(-EBADMSG, "%s: section CONSOLE 0: more bytes than its ring has",
-				 path);
 	memcpy(state->chip, ((const struct hypr_vmo_chips *)chips)->chip, sizeof(state->chip));
 	state->pit = ((const struct hypr_vmo_pit *)pit)->pit;
 	*con = (struct hypr_console_state){

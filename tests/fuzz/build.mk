@@ -4,7 +4,7 @@
 # clang's libFuzzer, out/fuzz/afl/NAME with AFL++ in persistent mode, from the same
 # source.  Not part of `all`: they need clang.
 
-FUZZ_NAMES := vmo layers ws
+FUZZ_NAMES := vmo layers ws state
 FUZZ_SRC := $(patsubst %,tests/fuzz/%.c,input folder try) tests/unit/fake_vm.c $(LIB_SRC)
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 	-Wno-gnu-variable-sized-type-not-at-end -I. -Iinclude \

@@ -65,6 +65,9 @@ void fuzz_try(const char *name, const char *other, uint8_t mode);
 /** fuzz_vm() - a VM for state: it knows FUZZ_MSRS and FUZZ_XSAVE_BYTES */
 struct hypr_vm *fuzz_vm(void);
 
+/** fuzz_vm_state() - its state, as that of a VM which was just switched on */
+struct hypr_state *fuzz_vm_state(void);
+
 #define FUZZ_VCPUS		2u
 #define FUZZ_MSRS		2u
 #define FUZZ_XSAVE_BYTES	64u

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo, FOLDER/layers
- * and FOLDER/ws, in the form that fuzz.h tells.  The same bytes at each run.  `make
+ * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo, FOLDER/layers,
+ * FOLDER/ws and FOLDER/state, in the form that fuzz.h tells.  The same bytes at each run.  `make
  * fuzz-corpus` runs it for tests/fuzz/corpus.  Run in the root of the tree.
  */
 #include <errno.h>
@@ -161,26 +161,9 @@ static void make_stripes(const char *name)
 
 static void make_state(const char *name)
 {
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[2];
-	} cpuid = {
-		.head = { .nent = 2 },
-		.entry = { { .function = 0, .eax = 0xd }, { .function = 1, .edx = 0x0183fbff } },
-	};
 	struct hypr_vmo_writer *writer = begin(name, 4 * PAGE, NULL);
-	struct hypr_vm *vm = fuzz_vm();
-	struct hypr_state *state = vm->active->state;
-	unsigned int i, n;
 
-	vm->cpuid = &cpuid.head;
-	vm->tsc_khz = 2400000;
-	for (i = 0; i < FUZZ_VCPUS; i++) {
-		state->vcpu[i].control = HYPR_VCPU_RUNNING;
-		for (n = 0; n < FUZZ_MSRS; n++)
-			state->vcpu[i].msrs->entries[n].index = vm->msr_index[n];
-	}
-	must(hypr_vmo_state_write(vm, state, writer), "state");
+	must(hypr_vmo_state_write(fuzz_vm(), fuzz_vm_state(), writer), "state");
 	end(writer);
 }
 
@@ -293,6 +276,32 @@ static void make_working_sets(void)
 	keep_ws("stale", 0, 2);
 }
 
+/* Changes of sections, then accesses; see state_target.c. */
+static void keep_state(const char *name, const uint8_t *bytes, size_t len)
+{
+	struct seed seed = { .len = len };
+
+	memcpy(seed.bytes, bytes, len);
+	keep("state", name, &seed);
+}
+
+static void make_states(void)
+{
+	/* A byte each is sent, received and read; the time is asked for. */
+	static const uint8_t plain[] = {
+		0, 0x80, 1, 2, 0x80, 0, 'x', 0x00, 2, 0, 0xc0, 0, 'y', 0x00, 5, 0, 0x00, 0, 0,
+		0x81, 0, 9, 0x01, 1, 0, 0xa2, 0, 0x64, 0x22, 0x30, 0x00,
+	};
+	/* The index of the clock chip (section 5), the ring (4), a received byte. */
+	static const uint8_t wild[] = {
+		3, 5, 0, 0, 255, 4, 12, 0, 1, 4, 2, 0, 3, 0x01, 1, 0, 0x81, 1, 0x55, 0x00, 0, 0,
+	};
+
+	keep_state("none", (const uint8_t[]){ 0 }, 1);
+	keep_state("plain", plain, sizeof(plain));
+	keep_state("wild", wild, sizeof(wild));
+}
+
 static void make_folder(const char *target)
 {
 	char path[300];
@@ -312,7 +321,9 @@ int main(int argc, char **argv)
 	make_folder("vmo");
 	make_folder("layers");
 	make_folder("ws");
+	make_folder("state");
 	make_files();
 	make_working_sets();
+	make_states();
 	return 0;
 }

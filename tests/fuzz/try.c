@@ -37,6 +37,35 @@ struct hypr_vm *fuzz_vm(void)
 	return vm;
 }
 
+struct hypr_state *fuzz_vm_state(void)
+{
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[2];
+	} cpuid = {
+		.head = { .nent = 2 },
+		.entry = { { .function = 0, .eax = 0xd }, { .function = 1, .edx = 0x0183fbff } },
+	};
+	struct hypr_vm *vm = fuzz_vm();
+	struct hypr_state *state = vm->active->state;
+	unsigned int i, n;
+
+	vm->cpuid = &cpuid.head;
+	vm->tsc_khz = 2400000;
+	for (i = 0; i < FUZZ_VCPUS; i++) {
+		state->vcpu[i].control = HYPR_VCPU_RUNNING;
+		for (n = 0; n < FUZZ_MSRS; n++)
+			state->vcpu[i].msrs->entries[n].index = vm->msr_index[n];
+	}
+	for (i = 0; i < 3; i++)
+		state->chip[i].chip_id = i;
+	state->chip[0].chip.pic.elcr_mask = 0xf8;
+	state->chip[1].chip.pic.elcr_mask = 0xde;
+	state->chip[2].chip.ioapic.base_address = 0xfec00000;
+	state->rtc.cmos[HYPR_RTC_REG_B] = hypr_rtc_reg_b(0);
+	return state;
+}
+
 /* ---- sections and state ---------------------------------------------------- */
 
 static void try_sections(struct hypr_vmo *vmo)
@@ -83,7 +112,7 @@ static void try_state(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
 		if (fuzz_checked(hypr_vmo_state_read(vm, vmo, "f.vmo", flags, state)))
 			continue;
 		fuzz_check(state->valid);
-		fuzz_check(state->console.rx_head - state->console.rx_tail <=
+		fuzz_check(state->console.rx_tail - state->console.rx_head <=
 			   sizeof(state->console.rx));
 	}
 	vm->nr_vcpus = FUZZ_VCPUS;

@@ -180,6 +180,104 @@ static void test_console_state_is_moved(void **ctx)
 	assert_int_equal(in(f, DATA), 'a');
 }
 
+static void fill_up(struct fixture *f)
+{
+	while (in(f, LSR) & 0x20)
+		out(f, DATA, 'x');
+}
+
+/* Nobody reads the output, and the guest waits for room when the state is saved. */
+static void test_console_stalled_output_goes_on(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+
+	out(f, IER, 2);
+	in(f, IIR);
+	fill_up(f);
+	assert_int_equal(in(f, IIR) & 0xf, 1);
+	hypr_console_save(&f->con, &state);
+
+	/* A new console: its ring is empty, and that is news to the guest. */
+	hypr_console_init(&f->con, set_irq, f);
+	f->level = 0;
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 1);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+	assert_int_equal(f->level, 0);
+	/* A guest that waits for nothing hears nothing. */
+	out(f, IER, 0);
+	hypr_console_save(&f->con, &state);
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 0);
+}
+
+/* A state that is taken up where the ring is full: not before there is room. */
+static void test_console_room_comes_after_a_load(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+	int fds[2], i;
+
+	out(f, IER, 2);
+	hypr_console_save(&f->con, &state);
+	assert_int_equal(state.thre_pending, 1);
+	fill_up(f);
+	hypr_console_load(&f->con, &state);
+	assert_int_equal(f->level, 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, fds[1]), 0);
+	for (i = 0; i < 2000 && !__atomic_load_n(&f->level, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(in(f, IIR) & 0xf, 2);
+	close(fds[0]);
+	hypr_console_stop(&f->con);
+	close(fds[1]);
+}
+
+/* Output that goes nowhere makes room, too. */
+static void test_console_discarding_tells_the_guest(void **ctx)
+{
+	struct fixture *f = *ctx;
+	int i;
+
+	out(f, IER, 2);
+	in(f, IIR);
+	fill_up(f);
+	assert_int_equal(f->level, 0);
+	assert_int_equal(hypr_console_start(&f->con, -1, -1), 0);
+	for (i = 0; i < 2000 && !__atomic_load_n(&f->level, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(f->level, 1);
+	hypr_console_stop(&f->con);
+}
+
+/* Whoever made the state: registers keep what they can keep, the ring its bounds. */
+static void test_console_takes_no_wild_state(void **ctx)
+{
+	static const uint32_t tails[] = { 65, 0x80000000, 0xffffffff };
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(tails); i++) {
+		memset(&state, 0xff, sizeof(state));
+		state.rx_head = 0;
+		state.rx_tail = tails[i];
+		hypr_console_load(&f->con, &state);
+		out(f, LCR, 3);
+		assert_int_equal(in(f, IER), 0x0f);
+		assert_int_equal(in(f, MCR), 0x1f);
+		assert_int_equal(in(f, LSR) & 1, 0);
+		out(f, MCR, 0);
+		for (n = 0; n < HYPR_CONSOLE_RX_BYTES; n++)
+			assert_int_equal(hypr_console_receive(&f->con, (const uint8_t *)"a", 1), 1);
+		assert_int_equal(hypr_console_receive(&f->con, (const uint8_t *)"a", 1), 0);
+		hypr_console_save(&f->con, &state);
+		assert_in_range(state.thre_pending, 0, 1);
+	}
+}
+
 static void test_console_thread_moves_bytes(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -336,6 +434,10 @@ int main(void)
 		T(test_console_receiver_has_an_end),
 		T(test_console_transmitter_fills_up),
 		T(test_console_state_is_moved),
+		T(test_console_stalled_output_goes_on),
+		T(test_console_room_comes_after_a_load),
+		T(test_console_discarding_tells_the_guest),
+		T(test_console_takes_no_wild_state),
 		T(test_console_thread_moves_bytes),
 		T(test_console_stops_without_a_reader),
 		T(test_console_stops_with_a_reader_that_does_not_read),

@@ -48,6 +48,8 @@ static struct kvm_userspace_memory_region slots[VIEWS][SLOTS];	/* slot_lock;
 static uint64_t dirty[VIEWS][LOG_PAGES / 64];			/* slot_lock */
 static bool two_calls;						/* slot_lock */
 
+static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int __real_open(const char *path, int flags, ...);
 int __real_close(int fd);
 int __real_ioctl(int fd, unsigned long request, ...);
@@ -164,9 +166,11 @@ static int get_cpuid(struct kvm_cpuid2 *cpuid)
 	unsigned int i, nr = sizeof(leaf) / sizeof(leaf[0]);
 
 	for (i = 0; i < nr; i++) {
-		memset(&cpuid->entries[i], 0xff, sizeof(cpuid->entries[i]));
-		cpuid->entries[i].function = leaf[i];
-		cpuid->entries[i].index = 0;
+		cpuid->entries[i] = (struct kvm_cpuid_entry2){
+			.function = leaf[i],
+			.eax = UINT32_MAX, .ebx = UINT32_MAX,
+			.ecx = UINT32_MAX, .edx = UINT32_MAX,
+		};
 	}
 	cpuid->entries[0].eax = 0xd;
 	cpuid->nent = nr;
@@ -468,6 +472,66 @@ static int prepare(struct kvm_hypr_prepare *arg)
 	return 0;
 }
 
+#define LAPIC_IRR	0x200
+
+bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector)
+{
+	return lapic->regs[LAPIC_IRR + vector / 32 * 16 + vector % 32 / 8] & 1 << vector % 8;
+}
+
+/* Pins that were low before: each is an edge. */
+static void raise_pins(unsigned int vm, uint32_t pins)
+{
+	char *regs = fake_kvm.vcpu[vm * FAKE_VCPUS].lapic.regs;
+
+	if (pins & ~fake_kvm.irr)
+		regs[LAPIC_IRR + FAKE_LINE_VECTOR / 32 * 16 + FAKE_LINE_VECTOR % 32 / 8] |=
+			1 << FAKE_LINE_VECTOR % 8;
+	fake_kvm.irr |= pins;
+}
+
+static int irq_line(unsigned int vm, const struct kvm_irq_level *line)
+{
+	pthread_mutex_lock(&line_lock);
+	if (line->level)
+		raise_pins(vm, 1u << line->irq);
+	else
+		fake_kvm.irr &= ~(1u << line->irq);
+	pthread_mutex_unlock(&line_lock);
+	return 0;
+}
+
+/* What waits in the I/O APIC is handed on once more. */
+static int set_chip(unsigned int vm, const struct kvm_irqchip *chip)
+{
+	if (chip->chip_id != KVM_IRQCHIP_IOAPIC)
+		return 0;
+	pthread_mutex_lock(&line_lock);
+	fake_kvm.irr = 0;
+	raise_pins(vm, chip->chip.ioapic.irr);
+	pthread_mutex_unlock(&line_lock);
+	return 0;
+}
+
+/* As they are after power-on. */
+static int get_chip(struct kvm_irqchip *chip)
+{
+	if (fake_kvm.on_save)
+		fake_kvm.on_save();
+	switch (chip->chip_id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+		chip->chip.pic.elcr_mask = 0xf8;
+		return 0;
+	case KVM_IRQCHIP_PIC_SLAVE:
+		chip->chip.pic.elcr_mask = 0xde;
+		return 0;
+	default:
+		chip->chip.ioapic.base_address = 0xfec00000;
+		chip->chip.ioapic.irr = fake_kvm.irr;
+		return 0;
+	}
+}
+
 static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 {
 	switch (request) {
@@ -483,6 +547,12 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return get_log(vm, arg);
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_log(vm, arg);
+	case KVM_GET_IRQCHIP:
+		return get_chip(arg);
+	case KVM_SET_IRQCHIP:
+		return set_chip(vm, arg);
+	case KVM_IRQ_LINE:
+		return irq_line(vm, arg);
 	case KVM_PREPARE_EPT_SWAP:
 		return prepare(arg);
 	case KVM_HYPR_DISCARD_VIEW:
@@ -532,6 +602,8 @@ static void guest_step(unsigned int i)
 		if (__atomic_load_n(state, __ATOMIC_SEQ_CST) == HYPR_VCPU_PAUSED)
 			return;
 	}
+	if ((flags & FAKE_SLOW_START) && !vcpu->loaded)
+		fake_kvm.ran_unloaded = true;
 	if (i == 0)
 		write_some(vcpu);
 	else
@@ -580,6 +652,8 @@ static int vcpu_run(unsigned int i)
 	const struct timespec step = { .tv_nsec = 100000 };
 	struct kvm_run *run = run_of[i];
 
+	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded)
+		usleep(400000);
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
@@ -644,6 +718,7 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return 0;
 	case KVM_SET_REGS:
 		vcpu->regs = *(struct kvm_regs *)arg;
+		vcpu->loaded = true;
 		vcpu->offset_fresh = false;
 		return 0;
 	case KVM_GET_SREGS:
@@ -661,10 +736,16 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		((struct pre_fault *)arg)->size = 0;
 		return 0;
 	case KVM_GET_LAPIC:
+		pthread_mutex_lock(&line_lock);
 		*(struct kvm_lapic_state *)arg = vcpu->lapic;
+		pthread_mutex_unlock(&line_lock);
+		if (i == 0 && fake_kvm.on_save)
+			fake_kvm.on_save();
 		return 0;
 	case KVM_SET_LAPIC:
+		pthread_mutex_lock(&line_lock);
 		vcpu->lapic = *(struct kvm_lapic_state *)arg;
+		pthread_mutex_unlock(&line_lock);
 		return 0;
 	case KVM_GET_TSC_KHZ:
 		return 2400000;

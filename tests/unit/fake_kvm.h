@@ -28,7 +28,11 @@ struct fake_vcpu {
 	bool up;		/* has said so in the control page */
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
+	bool loaded;		/* its registers were set */
 };
+
+/* Of a VM: what a line of the I/O APIC does, edge-triggered, to vCPU 0's LAPIC. */
+#define FAKE_LINE_VECTOR	0x24
 
 /* What the test sees and steers. */
 struct fake_kvm {
@@ -57,6 +61,10 @@ struct fake_kvm {
 	unsigned int logging;	/* of them, those that log dirty pages */
 	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */
 	unsigned int writes;	/* pages that vCPU 0 writes at each step */
+	uint32_t irr;		/* of the I/O APIC of the VM whose line moved last */
+	bool ran_unloaded;	/* FAKE_SLOW_START: a vCPU ran before it had its registers */
+	/* Called after each KVM_GET_LAPIC of vCPU 0 and before each KVM_GET_IRQCHIP. */
+	void (*on_save)(void);
 	/* Called before each of @log_reads, with its number from 0. */
 	void (*on_log_read)(unsigned int n);
 };
@@ -68,6 +76,9 @@ struct fake_kvm {
 #define FAKE_ONE_CALL	16	/* reading the dirty log clears it */
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
+#define FAKE_SLOW_START	128	/* vCPU threads take 400 ms to come to KVM_RUN, once */
+
+bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 
 extern struct fake_kvm fake_kvm;
 

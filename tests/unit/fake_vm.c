@@ -25,6 +25,8 @@ struct hypr_vm *fake_vm_create(unsigned int vcpus)
 	pthread_mutex_init(&vm->run_lock, NULL);
 	hypr_cond_init(&vm->go_cond);
 	hypr_cond_init(&vm->held_cond);
+	hypr_console_init(&vm->console, NULL, NULL);
+	hypr_rtc_init(&vm->rtc, NULL);
 	vm->vcpu = calloc(vcpus, sizeof(*vm->vcpu));
 	hypr_mem_control_create(vm);
 

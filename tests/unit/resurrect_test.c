@@ -432,6 +432,123 @@ static void test_time_never_goes_back(void **ctx)
 	assert_true(guest_tsc(f->clone->active->state) == saved);
 }
 
+/* ---- interrupts that are on their way -------------------------------------- */
+
+static bool console_is_raised(void)
+{
+	return fake_kvm_is_raised(&fake_kvm.vcpu[0].lapic, FAKE_LINE_VECTOR);
+}
+
+/* A line that rises when the state is loaded is an edge that the LAPIC keeps. */
+static void test_a_line_outlives_the_load(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_state *state;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	state = f->vm->active->state;
+	state->console.ier = 1;
+	state->console.rx_tail = state->console.rx_head + 1;
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(console_is_raised());
+	assert_int_equal(fake_kvm.irr, 1u << HYPR_CONSOLE_IRQ);
+}
+
+/* One that a chip took for high falls, or the next edge would be none. */
+static void test_a_line_that_is_low_falls(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	f->vm->active->state->chip[2].chip.ioapic.irr = 1u << HYPR_CONSOLE_IRQ;
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_int_equal(fake_kvm.irr, 0);
+}
+
+static struct hypr_console *typed_at;
+static unsigned int typed;
+
+static void type(void)
+{
+	typed += hypr_console_receive(typed_at, (const uint8_t *)"k", 1);
+}
+
+/* A key that is hit while the state is saved: in all of it or in none. */
+static void test_nothing_arrives_during_a_save(void **ctx)
+{
+	struct fixture *f = *ctx;
+	const struct hypr_state *state;
+
+	hypr_console_write(&f->vm->console, 1, 1);
+	typed_at = &f->vm->console;
+	typed = 0;
+	fake_kvm.on_save = type;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	fake_kvm.on_save = NULL;
+	state = f->vm->active->state;
+	assert_int_equal(typed, 0);
+	assert_int_equal(state->console.rx_tail - state->console.rx_head, 0);
+	type();
+	assert_int_equal(typed, 0);
+	assert_false(console_is_raised());
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	type();
+	assert_int_equal(typed, 1);
+	assert_true(console_is_raised());
+}
+
+/* What was typed before the state was loaded is for the guest that is loaded. */
+static void test_input_that_waits(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	char text[200];
+	int fds[2], i;
+
+	save(f, f->file);
+	end(f);
+	memset(text, 'q', sizeof(text));
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], text, sizeof(text)), sizeof(text));
+	c.name = "vm2";
+	c.vmo = f->file;
+	c.console_in = fds[0];
+	assert_int_equal(hypr_vm_create(&c, &f->clone), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	for (i = 0; i < (int)sizeof(text); i++) {
+		uint64_t deadline = hypr_now_ns() + 5000000000ull;
+
+		while (!(hypr_console_read(&f->clone->console, 5) & 1) &&
+		       hypr_now_ns() < deadline)
+			usleep(1000);
+		assert_int_equal(hypr_console_read(&f->clone->console, 0), 'q');
+	}
+	hypr_vm_destroy(f->clone);
+	f->clone = NULL;
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A busy host: no vCPU goes a step before its state is loaded. */
+static void test_slow_threads_wait_for_their_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	fake_kvm.flags = FAKE_SLOW_START;
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(fake_kvm_runs());
+	assert_false(fake_kvm.ran_unloaded);
+}
+
 /* ---- what is refused ----------------------------------------------------- */
 
 static void refused(struct fixture *f, int err, const char *words)
@@ -580,18 +697,91 @@ static bool wrong_control(struct hypr_vmo_section *section, uint8_t *data)
 static void test_wrong_control_word(void **ctx)
 {
 	rewrite(*ctx, wrong_control);
-	refused(*ctx, -EBADMSG, "state 99");
+	refused(*ctx, -EBADMSG, "VCPU 0: control is 0x63");
+}
+
+/* Bytes that were put in and not taken out: tail goes ahead of head, around 2^32 too. */
+static void test_unread_input(void **ctx)
+{
+	static const uint32_t heads[] = { 0, 60, 0xfffffffe };
+	struct fixture *f = *ctx;
+	struct hypr_console_state *con;
+	unsigned int i, n;
+
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	con = &f->vm->active->state->console;
+	for (i = 0; i < ARRAY_SIZE(heads); i++) {
+		struct hypr_save_params p = params(i ? f->other : f->file);
+
+		con->rx_head = heads[i];
+		con->rx_tail = heads[i];
+		for (n = 0; n < (i ? 5 : HYPR_CONSOLE_RX_BYTES); n++)
+			con->rx[con->rx_tail++ % HYPR_CONSOLE_RX_BYTES] = (uint8_t)('a' + n % 5);
+		p.flags = HYPR_SAVE_REPLACE;
+		assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
+		if (hypr_view_load(f->vm, "A", p.path, 0, NULL))
+			fail_msg("head %u: %s", heads[i], hypr_error());
+		assert_memory_equal(&hypr_view_find(f->vm, "A")->state->console, con, sizeof(*con));
+		assert_int_equal(hypr_view_remove(f->vm, "A"), 0);
+	}
+	end(f);
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	for (n = 0; n < 5; n++)
+		assert_int_equal(hypr_console_read(&f->clone->console, 0), 'a' + n);
+	assert_int_equal(hypr_console_read(&f->clone->console, 5) & 1, 0);
+}
+
+static int ring_step;
+
+/* The hostile file: an index behind the end of the registers. */
+static bool wild_rtc(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_RTC)
+		((struct hypr_vmo_rtc *)data)->index = 255;
+	return true;
+}
+
+static void test_wild_rtc(void **ctx)
+{
+	rewrite(*ctx, wild_rtc);
+	refused(*ctx, -EBADMSG, "RTC 0: index is 0xff");
+}
+
+/* A chip in another's place would be loaded into that. */
+static bool wild_chip(struct hypr_vmo_section *section, uint8_t *data)
+{
+	if (section->type == HYPR_VMO_CHIPS)
+		((struct hypr_vmo_chips *)data)->chip[0].chip_id = KVM_IRQCHIP_IOAPIC;
+	return true;
+}
+
+static void test_wild_chip(void **ctx)
+{
+	rewrite(*ctx, wild_chip);
+	refused(*ctx, -EBADMSG, "CHIPS 0: chip[0].chip_id is 0x2");
 }
 
 static bool wild_ring(struct hypr_vmo_section *section, uint8_t *data)
 {
+	struct hypr_vmo_console *con = (struct hypr_vmo_console *)data;
+
 	if (section->type == HYPR_VMO_CONSOLE)
-		((struct hypr_vmo_console *)data)->rx_head += 65;
+		con->rx_tail = con->rx_head + (uint32_t)ring_step;
 	return true;
 }
 
 static void test_wild_ring(void **ctx)
 {
+	ring_step = 65;
+	rewrite(*ctx, wild_ring);
+	refused(*ctx, -EBADMSG, "CONSOLE");
+}
+
+/* More was taken out than was put in. */
+static void test_wild_ring_back(void **ctx)
+{
+	ring_step = -1;
 	rewrite(*ctx, wild_ring);
 	refused(*ctx, -EBADMSG, "CONSOLE");
 }
@@ -746,13 +936,22 @@ int main(void)
 		T(packed_parent),
 		T(time),
 		T(time_never_goes_back),
+		T(a_line_outlives_the_load),
+		T(a_line_that_is_low_falls),
+		T(nothing_arrives_during_a_save),
+		T(input_that_waits),
+		T(slow_threads_wait_for_their_state),
 		T(no_file),
 		T(sections_that_are_missing),
 		T(newer_section),
 		T(short_section),
 		T(wild_count),
 		T(wrong_control_word),
+		T(unread_input),
+		T(wild_rtc),
+		T(wild_chip),
 		T(wild_ring),
+		T(wild_ring_back),
 		T(other_msr),
 		T(other_vendor),
 		T(of_another_size),

@@ -64,12 +64,31 @@ static void test_rtc_state_is_moved(void **ctx)
 	assert_int_equal(cmos(&rtc, 0x7f), 0x22);
 }
 
+/* Whoever made the state: an index is one of a register, and B is as a guest finds it. */
+static void test_rtc_takes_no_wild_state(void **ctx)
+{
+	struct hypr_rtc_state state;
+	struct hypr_rtc rtc;
+
+	(void)ctx;
+	memset(&state, 0xff, sizeof(state));
+	hypr_rtc_init(&rtc, fixed_now);
+	hypr_rtc_load(&rtc, &state);
+	assert_int_equal(hypr_rtc_read(&rtc, 1), 0xff);
+	hypr_rtc_write(&rtc, 1, 0x33);
+	assert_int_equal(cmos(&rtc, 0x7f), 0x33);
+	assert_int_equal(cmos(&rtc, 0x0a), 0x7f);
+	assert_int_equal(cmos(&rtc, 0x0b), 0x7a);
+	assert_ptr_equal(rtc.now, fixed_now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rtc_tells_the_time_in_bcd),
 		cmocka_unit_test(test_rtc_is_never_updating),
 		cmocka_unit_test(test_rtc_state_is_moved),
+		cmocka_unit_test(test_rtc_takes_no_wild_state),
 	};
 
 	return cmocka_run_group_tests_name("rtc", tests, NULL, NULL) ? 1 : 0;

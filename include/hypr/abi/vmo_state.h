@@ -74,7 +74,8 @@ struct hypr_vmo_clock {
 /**
  * struct hypr_vmo_console - CONSOLE: an 8250 with FIFO at 0x3f8, IRQ 4
  * @thre_pending: a THRE interrupt that IIR has not shown yet
- * @rx_head, @rx_tail: of the ring @rx: bytes put in and taken out, ever
+ * @rx_head, @rx_tail: of the ring @rx: bytes taken out and put in, ever; at most
+ *	HYPR_VMO_CONSOLE_RX lie between them
  */
 struct hypr_vmo_console {
 	uint8_t dll;
