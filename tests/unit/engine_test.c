@@ -167,26 +167,26 @@ static void go_round(struct fixture *f, int how, unsigned int forced)
 	assert_true(runs());
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	left = count(0);
-	assert_int_equal(hypr_vm_resume(f->vm), 0);
-	assert_true(runs());
 
-	/* Into A: it goes on from its moment, which is earlier. */
+	/*
+	 * Into A: it goes on from its moment, which is earlier.  Paused, since on a loaded
+	 * machine a guest that runs may have passed where it was left by any distance.
+	 */
 	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
-	assert_int_equal(r.pause, how);
-	assert_int_equal(r.forced_vcpus, forced);
 	assert_string_equal(r.old_name, "boot");
 	assert_string_equal(r.new_name, "A");
 	assert_int_equal(r.new_view, 2);
-	assert_true(r.resume_tsc > r.request_tsc);
-	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	at_a = count(0);
 	assert_true(at_a < left);
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 	assert_true(runs());
 
-	/* Back to boot: it goes on where it was left. */
+	/* Back to boot, while it runs: it goes on where it was left. */
 	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, &r), 0);
-	assert_true(count(0) > left);
+	assert_int_equal(r.pause, how);
+	assert_int_equal(r.forced_vcpus, forced);
+	assert_true(r.resume_tsc > r.request_tsc);
+	assert_true(count(0) >= left);
 	assert_active(f->vm, "boot");
 	assert_true(runs());
 
@@ -195,7 +195,7 @@ static void go_round(struct fixture *f, int how, unsigned int forced)
 	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
 	assert_true(count(0) > at_a);
 	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET, &r), 0);
-	assert_true(count(0) <= at_a);
+	assert_true(count(0) == at_a);
 	assert_int_equal(r.resume_tsc, 0);
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 	assert_true(runs());
