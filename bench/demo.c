@@ -33,6 +33,7 @@
 #define REPORT_NS	60000000000ull
 #define MOMENT_STEPS	4		/* the guest runs before each moment */
 #define MEMSLOT_ROUNDS	5
+#define RESETS_EACH	10	/* swaps; a reset takes as long as fifteen */
 #define DOTS		20
 
 struct options {
@@ -495,7 +496,7 @@ static int baseline(struct demo *demo)
 
 static int story(struct demo *demo)
 {
-	uint64_t half = demo->options.swaps / 2;
+	uint64_t resets = (demo->options.swaps + RESETS_EACH - 1) / RESETS_EACH;
 	int ret;
 
 	ret = boot(demo);
@@ -505,10 +506,10 @@ static int story(struct demo *demo)
 		ret = moment_take(demo, &demo->b, "let it run, then moment B");
 	if (!ret)
 		ret = swaps_do(demo, "swap: A and B in turn, each goes on",
-			       half, false);
+			       demo->options.swaps - resets, false);
 	if (!ret)
 		ret = swaps_do(demo, "swap and reset: each starts again",
-			       demo->options.swaps - half, true);
+			       resets, true);
 	if (!ret)
 		ret = reset_and_verify(demo);
 	demo->result.reports_lost = demo->log.lost;
@@ -524,7 +525,7 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: hypr-demo [options]\n"
-		"  --swaps N      swaps, one half continuing, one with reset (1000)\n"
+		"  --swaps N      swaps, one in ten of them with a reset (1000)\n"
 		"  --vcpus N      of the guest (2)\n"
 		"  --seed N       of the random times between swaps (1)\n"
 		"  --kernel FILE  of the guest (/demo/vmlinuz)\n"
