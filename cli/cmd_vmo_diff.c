@@ -121,6 +121,12 @@ static int print_text(const struct cli_args *args, const struct found *found)
 	return EXIT_OK;
 }
 
+/* EXIT_FAILED is an answer here. */
+static int fail(const struct cli_args *args, int err)
+{
+	return cli_fail(args, cli_vmo_trouble(cli_vmo_code(err)), "vmo diff", "%s", hypr_error());
+}
+
 /* Into memory first: it is at most a square for each of a bounded number. */
 static char *picture(const struct found *found, size_t *bytes)
 {
@@ -149,11 +155,11 @@ static int draw(const struct cli_args *args, const struct found *found,
 	int ret;
 
 	if (!text)
-		return cli_fail(args, EXIT_FAILED, "vmo diff", "no memory for a picture");
+		return cli_fail(args, EXIT_FILE, "vmo diff", "no memory for a picture");
 	ret = hypr_vmo_report_write(from, to, args->option[MAP],
 				    args->option[FORCE] ? HYPR_VMO_REPLACE : 0, text, bytes);
 	free(text);
-	return ret ? cli_vmo_fail(args, "vmo diff", ret) : EXIT_OK;
+	return ret ? fail(args, ret) : EXIT_OK;
 }
 
 /* What was found takes two bits a page, and a square of the picture one byte. */
@@ -188,11 +194,13 @@ static int compare(const struct cli_args *args, struct hypr_vmo *from, struct hy
 		ret = hypr_vmo_diff(from, to, note, &found);
 	cli_progress_stop();
 	if (ret)
-		code = cli_vmo_fail(args, "vmo diff", ret);
+		code = fail(args, ret);
 	if (!code && found.map)
 		code = draw(args, &found, from, to);
 	if (!code)
 		code = args->json ? print_json(args, &found) : print_text(args, &found);
+	if (!code && (fflush(stdout) || ferror(stdout)))
+		code = cli_fail(args, EXIT_FILE, "vmo diff", "the answer could not be written");
 	if (!code && (found.pages[HYPR_VMO_CHANGED] || found.pages[HYPR_VMO_ZEROED]))
 		code = EXIT_FAILED;
 	found_fini(&found);

@@ -31,7 +31,7 @@ int hypr_vmo_file_open(struct hypr_vmo_file *file, const char *path, const char 
 	if (fstat(file->fd, &st) < 0)
 		return hypr_fail_sys(-errno, "%s", name);
 	if (!S_ISREG(st.st_mode))
-		return hypr_fail(-EINVAL, "%s: not a regular file", name);
+		return hypr_fail(-ENOEXEC, "%s: not a regular file, so it is no VMO", name);
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
 	file->bytes = file->disk_bytes = (uint64_t)st.st_size;

@@ -10,6 +10,11 @@
 
 #include "cli/cli.h"
 
+/* The command itself. */
+#define main hypr_main
+#include "cli/main.c"
+#undef main
+
 #define WORDS_MAX	12
 #define SAID_MAX	(64u << 10)
 #define EACH		256u	/* pages that are written at once */
@@ -60,13 +65,13 @@ static int scratch(void)
 }
 
 /*
- * Run a command with words after its name, in the test's folder; NULL ends them.
+ * Run a command (NULL: hypr) with words after its name, in the test's folder; NULL ends them.
  * What it said is in @said (and @said_lines) and @complained, and how far its memory grew
  * in @grown_kib.  @longest: of a file that it writes; 0: any.
  */
 static int run(const struct cli_command *command, rlim_t longest, ...)
 {
-	char *word[WORDS_MAX] = { (char *)command->name }, error[CLI_ERROR_MAX];
+	char *word[WORDS_MAX] = { (char *)(command ? command->name : "hypr") }, error[CLI_ERROR_MAX];
 	int out = scratch(), err = scratch(), nr = 1, status;
 	struct rlimit limit = { longest, longest };
 	struct cli_args args;
@@ -94,7 +99,9 @@ static int run(const struct cli_command *command, rlim_t longest, ...)
 		if (longest)
 			setrlimit(RLIMIT_FSIZE, &limit);
 		before = peak_kib();
-		if (!cli_parse(command, nr, word, &args, error))
+		if (!command)
+			code = hypr_main(nr, word);
+		else if (!cli_parse(command, nr, word, &args, error))
 			code = command->run(&args);
 		fflush(NULL);
 		before = peak_kib() - before;
@@ -279,6 +286,84 @@ static void test_diff_lists_many_ranges_in_little_memory(void **ctx)
 	}
 }
 
+/* ---- exit codes ------------------------------------------------------------ */
+
+static const struct cli_command *const with_file[] = {
+	&cmd_vmo_info, &cmd_vmo_verify, &cmd_vmo_flatten, &cmd_vmo_pack, &cmd_vmo_unpack,
+	&cmd_vmo_export, &cmd_vmo_diff, &cmd_vmo_sign,
+};
+
+/* Each command with @name as its file: the code, and a line that names it. */
+static void each_command(const char *name, const char *words)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(with_file); i++) {
+		const struct cli_command *command = with_file[i];
+		const char *more = command->nr_args > 1 ? "a.vmo" : NULL;
+		int code;
+
+		if (command == &cmd_vmo_sign)
+			code = run(command, 0, name, "--key", "key", NULL);
+		else if (command != &cmd_vmo_diff && more)
+			code = run(command, 0, name, "out", NULL);
+		else
+			code = run(command, 0, name, more, NULL);
+		if (code != EXIT_FILE || !strstr(complained, words))
+			fail_msg("%s: %d: %s", command->name, code, complained);
+		assert_ptr_equal(strchr(complained, '\n'), strrchr(complained, '\n'));
+		assert_string_equal(said, "");
+	}
+}
+
+static void test_a_file_that_cannot_be_had_is_code_8(void **ctx)
+{
+	uint8_t key[32];
+	int files;
+
+	(void)ctx;
+	start();
+	assert_int_equal(hypr_vmo_keygen(kit_path("key"), key), 0);
+	assert_int_equal(mkfifo(kit_path("fifo.vmo"), 0600), 0);
+	files = kit_count();
+	each_command("none.vmo", "none.vmo: No such file");
+	each_command("fifo.vmo", "fifo.vmo: not a regular file");
+	each_command(".", "not a regular file");
+	assert_int_equal(rename(kit_path("a.vmo"), kit_path("moved.vmo")), 0);
+	each_command("b.vmo", "b.vmo: section PARENT: there is no a.vmo");
+	assert_int_equal(mkfifo(kit_path("a.vmo"), 0600), 0);
+	each_command("b.vmo", "a.vmo: not a regular file");
+	assert_int_equal(kit_count(), files + 1);
+}
+
+/* 1 is the answer "they differ", and never that there is none. */
+static void test_diff_that_cannot_answer_is_not_code_1(void **ctx)
+{
+	struct hypr_vmo_params params = kit_params(NULL);
+	struct hypr_vmo_writer *w;
+
+	(void)ctx;
+	start();
+	params.mem_bytes = PAGE;
+	assert_int_equal(hypr_vmo_writer_create(kit_path("small.vmo"), &params, &w), 0);
+	assert_int_equal(hypr_vmo_writer_commit(w, NULL), 0);
+	hypr_vmo_writer_destroy(w);
+	assert_int_equal(run(&cmd_vmo_diff, 0, "a.vmo", "b.vmo", NULL), EXIT_FAILED);
+	assert_int_equal(run(&cmd_vmo_diff, 0, "a.vmo", "c.vmo", NULL), EXIT_OK);
+	assert_int_equal(run(&cmd_vmo_diff, 0, "a.vmo", "none.vmo", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_vmo_diff, 0, "a.vmo", "small.vmo", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_vmo_diff, 100, "a.vmo", "b.vmo", "-m", "new.svg", NULL),
+			 EXIT_FILE);
+	assert_int_equal(run(&cmd_vmo_diff, 0, "a.vmo", "b.vmo", "-m", "no/new.svg", NULL),
+			 EXIT_FILE);
+	/* The answer itself is cut off. */
+	assert_int_equal(run(&cmd_vmo_diff, 8, "a.vmo", "b.vmo", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_vmo_diff, 8, "a.vmo", "c.vmo", "--json", NULL), EXIT_FILE);
+	/* Compared with a VM, too. */
+	assert_int_equal(run(&cmd_vmo_verify, 0, "no/none.vmo", "--vm", "vm1", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_vmo_verify, 0, "none.vmo", "--vm", "vm1", NULL), EXIT_FILE);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int main(void)
@@ -288,6 +373,8 @@ int main(void)
 		T(test_a_picture_replaces_pictures_only),
 		T(test_diff_says_the_same_in_text_and_json),
 		T(test_diff_lists_many_ranges_in_little_memory),
+		T(test_a_file_that_cannot_be_had_is_code_8),
+		T(test_diff_that_cannot_answer_is_not_code_1),
 	};
 
 	return cmocka_run_group_tests_name("vmo_cli", tests, NULL, NULL) ? 1 : 0;
