@@ -364,6 +364,35 @@ static void test_diff_that_cannot_answer_is_not_code_1(void **ctx)
 	assert_int_equal(run(&cmd_vmo_verify, 0, "none.vmo", "--vm", "vm1", NULL), EXIT_FILE);
 }
 
+/* ---- help ------------------------------------------------------------------ */
+
+static void test_hypr_vmo_lists_its_commands(void **ctx)
+{
+	static const char *const asked[][2] = {
+		{ "vmo", "--help" }, { "vmo", "-h" }, { "vmo", "help" }, { "help", "vmo" },
+	};
+	size_t i;
+
+	(void)ctx;
+	for (i = 0; i < ARRAY_SIZE(asked); i++) {
+		assert_int_equal(run(NULL, 0, asked[i][0], asked[i][1], NULL), EXIT_OK);
+		assert_non_null(strstr(said, "usage: hypr vmo COMMAND"));
+		assert_non_null(strstr(said, "vmo flatten"));
+		assert_null(strstr(said, "snapshot"));
+		assert_string_equal(complained, "");
+	}
+	assert_int_equal(run(NULL, 0, "vmo", NULL), EXIT_USAGE);
+	assert_non_null(strstr(complained, "usage: hypr vmo COMMAND"));
+	assert_string_equal(said, "");
+	assert_int_equal(run(NULL, 0, "vmo", "inf", NULL), EXIT_USAGE);
+	assert_string_equal(complained, "hypr: no command 'vmo inf' (hypr help lists them)\n");
+	assert_int_equal(run(NULL, 0, "help", "vmo", "info", NULL), EXIT_OK);
+	assert_non_null(strstr(said, "usage: hypr vmo info"));
+	assert_int_equal(run(NULL, 0, "help", NULL), EXIT_OK);
+	assert_non_null(strstr(said, "snapshot"));
+	assert_non_null(strstr(said, "vmo flatten"));
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int main(void)
@@ -375,6 +404,7 @@ int main(void)
 		T(test_diff_lists_many_ranges_in_little_memory),
 		T(test_a_file_that_cannot_be_had_is_code_8),
 		T(test_diff_that_cannot_answer_is_not_code_1),
+		T(test_hypr_vmo_lists_its_commands),
 	};
 
 	return cmocka_run_group_tests_name("vmo_cli", tests, NULL, NULL) ? 1 : 0;
