@@ -153,8 +153,16 @@ int cli_vmo_code(int err);
 int cli_vmo_fail(const struct cli_args *args, const char *verb, int err);
 
 /**
+ * cli_vmo_trouble() - EXIT_FILE for EXIT_FAILED, any other code as it is
+ *
+ * For commands whose answer EXIT_FAILED is: that memory differs.
+ */
+int cli_vmo_trouble(int code);
+
+/**
  * cli_vmo_open() - open a file
- * Return: EXIT_OK, or an exit code after having said what is wrong.
+ * Return: EXIT_OK, or an exit code after having said what is wrong: EXIT_FILE for a
+ * file that is missing or cannot be read.
  */
 int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path,
 		 struct hypr_vmo **vmop);

@@ -2,6 +2,7 @@
 /* hypr vmo diff: how the memory of two VMO files differs, as ranges or as a picture. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "hypr/vmo.h"
@@ -15,63 +16,115 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
+/* Of each page, two bits: what is the same and is not listed has none. */
+enum { NOT_LISTED, CHANGED, ZEROED };
+
+#define PAGES_EACH	32		/* of a word */
+
+/**
+ * struct found - how memory differs
+ * @pages: by kind
+ * @kind: of @nr_pages pages; words that nothing differs in are never touched
+ */
 struct found {
-	uint64_t pages[4];		/* by kind */
-	json_t *ranges;			/* those that differ */
+	uint64_t pages[4];
+	uint64_t nr_pages;
+	uint64_t *kind;
 	struct cli_map *map;
 };
 
-static const char *kind_name(int kind)
+static unsigned int kind_of(const struct found *found, uint64_t page)
 {
-	return kind == HYPR_VMO_ZEROED ? "zero" : "changed";
+	return found->kind[page / PAGES_EACH] >> 2 * (page % PAGES_EACH) & 3;
 }
 
 static int note(void *arg, uint64_t gpa, uint64_t pages, int kind)
 {
+	uint64_t page = gpa / HYPR_VMO_PAGE_BYTES, end = page + pages, listed;
 	struct found *found = arg;
 
 	found->pages[kind] += pages;
 	if (found->map)
-		cli_map_add(found->map, gpa / HYPR_VMO_PAGE_BYTES, pages, kind);
+		cli_map_add(found->map, page, pages, kind);
 	if (kind == HYPR_VMO_SAME || kind == HYPR_VMO_SAME_ZERO)
 		return 0;
-	json_array_append_new(found->ranges,
-			      json_pack("{s:I, s:I, s:I, s:s}",
-					"start", (json_int_t)gpa,
-					"end", (json_int_t)(gpa + pages * HYPR_VMO_PAGE_BYTES),
-					"pages", (json_int_t)pages,
-					"kind", kind_name(kind)));
+	listed = kind == HYPR_VMO_ZEROED ? ZEROED : CHANGED;
+	for (; page < end; page++)
+		found->kind[page / PAGES_EACH] |= listed << 2 * (page % PAGES_EACH);
 	return 0;
 }
 
-static void print_json(const struct cli_args *args, const struct found *found)
+/* The stretch from @page on or behind it that differs in one way; false: there is none. */
+static bool next_range(const struct found *found, uint64_t page, uint64_t *start, uint64_t *end)
 {
-	json_t *answer = json_pack("{s:b, s:s*, s:s*, s:I, s:I, s:I, s:I, s:O}", "ok", 1,
+	unsigned int kind;
+
+	while (page < found->nr_pages && !kind_of(found, page))
+		page += found->kind[page / PAGES_EACH] ? 1 : PAGES_EACH - page % PAGES_EACH;
+	if (page >= found->nr_pages)
+		return false;
+	kind = kind_of(found, page);
+	*start = page;
+	while (page < found->nr_pages && kind_of(found, page) == kind)
+		page++;
+	*end = page;
+	return true;
+}
+
+static const char *kind_name(unsigned int kind)
+{
+	return kind == ZEROED ? "zero" : "changed";
+}
+
+/* The object that json_dumps() made of the rest stays open for the ranges. */
+static int print_json(const struct cli_args *args, const struct found *found)
+{
+	json_t *answer = json_pack("{s:b, s:s*, s:s*, s:I, s:I, s:I, s:I}", "ok", 1,
 				   "from", args->arg[0], "to", args->arg[1],
 				   "same", (json_int_t)found->pages[HYPR_VMO_SAME],
 				   "same_zero", (json_int_t)found->pages[HYPR_VMO_SAME_ZERO],
 				   "changed", (json_int_t)found->pages[HYPR_VMO_CHANGED],
-				   "zero", (json_int_t)found->pages[HYPR_VMO_ZEROED],
-				   "ranges", found->ranges);
+				   "zero", (json_int_t)found->pages[HYPR_VMO_ZEROED]);
+	char *text = json_dumps(answer, JSON_COMPACT);
+	uint64_t start, end = 0;
+	bool first = true;
 
-	cli_print_json(answer);
 	json_decref(answer);
+	if (!text)
+		return cli_fail(args, EXIT_FILE, "vmo diff", "names that are not UTF-8 cannot be in JSON; leave out --json");
+	printf("%.*s,\"ranges\":[", (int)strlen(text) - 1, text);
+	free(text);
+	for (; next_range(found, end, &start, &end); first = false)
+		printf("%s{\"start\":%llu,\"end\":%llu,\"pages\":%llu,\"kind\":\"%s\"}",
+		       first ? "" : ",", (unsigned long long)start * HYPR_VMO_PAGE_BYTES,
+		       (unsigned long long)end * HYPR_VMO_PAGE_BYTES,
+		       (unsigned long long)(end - start), kind_name(kind_of(found, start)));
+	printf("]}\n");
+	return EXIT_OK;
 }
 
-static void print_text(const struct cli_args *args, const struct found *found)
+static int print_text(const struct cli_args *args, const struct found *found)
 {
-	const json_t *range;
-	size_t i;
+	uint64_t start, end = 0;
 
 	printf("%s -> %s: %llu pages unchanged, %llu zero in both, %llu changed, %llu changed to zero\n",
 	       args->arg[0], args->arg[1], (unsigned long long)found->pages[HYPR_VMO_SAME],
 	       (unsigned long long)found->pages[HYPR_VMO_SAME_ZERO],
 	       (unsigned long long)found->pages[HYPR_VMO_CHANGED],
 	       (unsigned long long)found->pages[HYPR_VMO_ZEROED]);
-	json_array_foreach(found->ranges, i, range)
-		printf("0x%09llx-0x%09llx  %-7s  %lld page%s\n", cli_int(range, "start"),
-		       cli_int(range, "end"), cli_str(range, "kind"), cli_int(range, "pages"),
-		       cli_int(range, "pages") > 1 ? "s" : "");
+	while (next_range(found, end, &start, &end))
+		printf("0x%09llx-0x%09llx  %-7s  %llu page%s\n",
+		       (unsigned long long)start * HYPR_VMO_PAGE_BYTES,
+		       (unsigned long long)end * HYPR_VMO_PAGE_BYTES,
+		       kind_name(kind_of(found, start)), (unsigned long long)(end - start),
+		       end - start > 1 ? "s" : "");
+	return EXIT_OK;
+}
+
+/* EXIT_FAILED is an answer here. */
+static int fail(const struct cli_args *args, int err)
+{
+	return cli_fail(args, cli_vmo_trouble(cli_vmo_code(err)), "vmo diff", "%s", hypr_error());
 }
 
 /* Into memory first: it is at most a square for each of a bounded number. */
@@ -102,41 +155,55 @@ static int draw(const struct cli_args *args, const struct found *found,
 	int ret;
 
 	if (!text)
-		return cli_fail(args, EXIT_FAILED, "vmo diff", "no memory for a picture");
+		return cli_fail(args, EXIT_FILE, "vmo diff", "no memory for a picture");
 	ret = hypr_vmo_report_write(from, to, args->option[MAP],
 				    args->option[FORCE] ? HYPR_VMO_REPLACE : 0, text, bytes);
 	free(text);
-	return ret ? cli_vmo_fail(args, "vmo diff", ret) : EXIT_OK;
+	return ret ? fail(args, ret) : EXIT_OK;
+}
+
+/* What was found takes two bits a page, and a square of the picture one byte. */
+static int found_init(struct found *found, const struct cli_args *args, uint64_t pages)
+{
+	*found = (struct found){ .nr_pages = pages };
+	found->kind = calloc(pages / PAGES_EACH + 1, sizeof(*found->kind));
+	if (args->option[MAP])
+		found->map = cli_map_create(pages);
+	if (found->kind && (found->map || !args->option[MAP]))
+		return EXIT_OK;
+	return cli_fail(args, EXIT_FILE, "vmo diff", "no memory to compare %llu pages",
+			(unsigned long long)pages);
+}
+
+static void found_fini(struct found *found)
+{
+	cli_map_destroy(found->map);
+	free(found->kind);
 }
 
 static int compare(const struct cli_args *args, struct hypr_vmo *from, struct hypr_vmo *to)
 {
-	struct found found = { .ranges = json_array() };
 	struct hypr_vmo_info info;
-	int ret, code = EXIT_OK;
+	struct found found;
+	int ret = 0, code;
 
 	hypr_vmo_info(from, &info);
-	if (args->option[MAP]) {
-		found.map = cli_map_create(info.pages);
-		if (!found.map)
-			code = cli_fail(args, EXIT_FAILED, "vmo diff", "no memory for a picture");
-	}
+	code = found_init(&found, args, info.pages);
 	cli_progress_start(args, "vmo diff", true);
-	ret = code ? 0 : hypr_vmo_diff(from, to, note, &found);
+	if (!code)
+		ret = hypr_vmo_diff(from, to, note, &found);
 	cli_progress_stop();
 	if (ret)
-		code = cli_vmo_fail(args, "vmo diff", ret);
+		code = fail(args, ret);
 	if (!code && found.map)
 		code = draw(args, &found, from, to);
-	if (!code) {
-		if (args->json)
-			print_json(args, &found);
-		else
-			print_text(args, &found);
-		code = json_array_size(found.ranges) ? EXIT_FAILED : EXIT_OK;
-	}
-	cli_map_destroy(found.map);
-	json_decref(found.ranges);
+	if (!code)
+		code = args->json ? print_json(args, &found) : print_text(args, &found);
+	if (!code && (fflush(stdout) || ferror(stdout)))
+		code = cli_fail(args, EXIT_FILE, "vmo diff", "the answer could not be written");
+	if (!code && (found.pages[HYPR_VMO_CHANGED] || found.pages[HYPR_VMO_ZEROED]))
+		code = EXIT_FAILED;
+	found_fini(&found);
 	return code;
 }
 

@@ -48,6 +48,11 @@ static int run_sign(const struct cli_args *args)
 	if (!args->option[KEY])
 		return cli_fail(args, EXIT_USAGE, "vmo sign",
 				"--key is needed (hypr vmo keygen makes one)");
+	/* For its exit code: that of a key that is missing is another. */
+	code = cli_vmo_open(args, "vmo sign", args->arg[0], &vmo);
+	if (code)
+		return code;
+	hypr_vmo_close(vmo);
 	cli_progress_start(args, "vmo sign", true);
 	ret = hypr_vmo_sign(args->arg[0], args->option[KEY]);
 	cli_progress_stop();

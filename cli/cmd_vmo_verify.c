@@ -68,19 +68,25 @@ static void print_answer(const struct cli_args *args, const struct hypr_vmo *vmo
 static int compare(const struct cli_args *args)
 {
 	json_t *request, *answer;
+	struct hypr_vmo *vmo;
 	char *path;
 	int code;
 
-	code = cli_path(args, "vmo verify", args->arg[0], &path);
+	/* A file that cannot be had is told from one that differs. */
+	code = cli_vmo_open(args, "vmo verify", args->arg[0], &vmo);
 	if (code)
 		return code;
+	hypr_vmo_close(vmo);
+	code = cli_path(args, "vmo verify", args->arg[0], &path);
+	if (code)
+		return cli_vmo_trouble(code);
 	request = json_pack("{s:s, s:s}", "op", "compare", "file", path);
 	free(path);
 	if (args->option[VIEW])
 		json_object_set_new(request, "view", json_string(args->option[VIEW]));
 	code = cli_call(args, "vmo verify", args->option[VM], request, &answer);
 	if (code)
-		return code;
+		return cli_vmo_trouble(code);
 	if (!args->json)
 		cli_compared(answer, args->arg[0]);
 	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;

@@ -20,14 +20,29 @@ static const struct cli_command *const commands[] = {
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
-static void print_usage(FILE *to)
+/* Those whose names begin with @first. */
+static void print_list(FILE *to, const char *first)
 {
 	size_t i;
 
+	for (i = 0; i < NR_COMMANDS; i++) {
+		if (!strncmp(commands[i]->name, first, strlen(first)))
+			fprintf(to, "  %-11s %-11s %s\n", commands[i]->name, commands[i]->args,
+				commands[i]->summary);
+	}
+}
+
+static void print_vmo_usage(FILE *to)
+{
+	fprintf(to, "usage: hypr vmo COMMAND [OPTION]... FILE...\n\n");
+	print_list(to, "vmo ");
+	fprintf(to, "\nhypr help vmo COMMAND tells a command's options, hypr-vmo(1) the rest.\n");
+}
+
+static void print_usage(FILE *to)
+{
 	fprintf(to, "usage: hypr COMMAND [OPTION]... [ARGUMENT]...\n\n");
-	for (i = 0; i < NR_COMMANDS; i++)
-		fprintf(to, "  %-11s %-11s %s\n", commands[i]->name, commands[i]->args,
-			commands[i]->summary);
+	print_list(to, "");
 	fprintf(to, "  %-11s %-11s %s\n", "version", "", "version and engines");
 	fprintf(to, "  %-11s %-11s %s\n", "help", "[COMMAND]", "this, or a command's options");
 	fprintf(to, "\nEvery command takes --json and --help.  hypr(1) has the rest.\n");
@@ -74,9 +89,18 @@ static int unknown(int nr, char **word)
 {
 	bool two = nr > 1 && !strcmp(word[0], "vmo");
 
+	if (nr == 1 && !strcmp(word[0], "vmo")) {
+		print_vmo_usage(stderr);
+		return EXIT_USAGE;
+	}
 	fprintf(stderr, "hypr: no command '%.40s%s%.40s' (hypr help lists them)\n", word[0],
 		two ? " " : "", two ? word[1] : "");
 	return EXIT_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
 static int help(int nr, char **word)
@@ -86,6 +110,10 @@ static int help(int nr, char **word)
 
 	if (!nr) {
 		print_usage(stdout);
+		return EXIT_OK;
+	}
+	if (nr == 1 && !strcmp(word[0], "vmo")) {
+		print_vmo_usage(stdout);
 		return EXIT_OK;
 	}
 	command = find(nr, word, &used);
@@ -131,10 +159,12 @@ int main(int argc, char **argv)
 		print_usage(stderr);
 		return EXIT_USAGE;
 	}
-	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
+	if (is_help(name))
 		return help(argc - 2, argv + 2);
 	if (!strcmp(name, "version") || !strcmp(name, "--version"))
 		return version(argc > 2 && (!strcmp(argv[2], "--json") || !strcmp(argv[2], "-j")));
+	if (argc == 3 && !strcmp(name, "vmo") && is_help(argv[2]))
+		return help(1, argv + 1);
 	command = find(argc - 1, argv + 1, &used);
 	if (!command)
 		return unknown(argc - 1, argv + 1);

@@ -32,7 +32,13 @@ int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path
 {
 	int ret = hypr_vmo_open(path, vmop);
 
-	return ret ? cli_vmo_fail(args, verb, ret) : EXIT_OK;
+	return ret ? cli_fail(args, cli_vmo_trouble(cli_vmo_code(ret)), verb, "%s",
+			      hypr_error()) : EXIT_OK;
+}
+
+int cli_vmo_trouble(int code)
+{
+	return code == EXIT_FAILED ? EXIT_FILE : code;
 }
 
 const char *cli_hex(char *text, const uint8_t *bytes)

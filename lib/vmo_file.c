@@ -14,6 +14,10 @@
 
 #define NOT_CACHED	UINT64_MAX
 
+/* RFC 8878, Frame_Header: the byte behind the magic number, and a bit in it. */
+#define FRAME_DESCRIPTOR	4
+#define FRAME_HAS_CHECKSUM	0x04
+
 int hypr_vmo_file_open(struct hypr_vmo_file *file, const char *path, const char *name)
 {
 	struct stat st;
@@ -27,7 +31,7 @@ int hypr_vmo_file_open(struct hypr_vmo_file *file, const char *path, const char 
 	if (fstat(file->fd, &st) < 0)
 		return hypr_fail_sys(-errno, "%s", name);
 	if (!S_ISREG(st.st_mode))
-		return hypr_fail(-EINVAL, "%s: not a regular file", name);
+		return hypr_fail(-ENOEXEC, "%s: not a regular file, so it is no VMO", name);
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
 	file->bytes = file->disk_bytes = (uint64_t)st.st_size;
@@ -75,10 +79,34 @@ static uint64_t chunk_bytes(const struct hypr_vmo_file *file, uint64_t n)
 							    HYPR_VMO_CHUNK_BYTES;
 }
 
+/*
+ * What is wrong with a chunk's frame, or NULL.  zstd itself would also take several
+ * frames, some without contents, and frames that say nothing of what is in them.
+ */
+static const char *frame_fault(const uint8_t *frame, size_t bytes, size_t want)
+{
+	uint32_t magic = 0;
+
+	if (bytes > FRAME_DESCRIPTOR)
+		memcpy(&magic, frame, sizeof(magic));
+	if (magic != ZSTD_MAGICNUMBER)
+		return "no zstd frame";
+	if (ZSTD_getFrameContentSize(frame, bytes) == ZSTD_CONTENTSIZE_UNKNOWN)
+		return "a frame without the chunk's size";
+	if (!(frame[FRAME_DESCRIPTOR] & FRAME_HAS_CHECKSUM))
+		return "a frame without a checksum";
+	if (ZSTD_findFrameCompressedSize(frame, bytes) < bytes)
+		return "more than one frame";
+	if (ZSTD_getFrameContentSize(frame, bytes) != want)
+		return "a frame of another size than the chunk";
+	return NULL;
+}
+
 static int chunk_load(struct hypr_vmo_file *file, uint64_t n)
 {
 	const struct hypr_vmo_chunk *chunk = &file->chunk[n];
 	size_t got, want = chunk_bytes(file, n);
+	const char *fault;
 	int ret;
 
 	if (file->cached == n)
@@ -87,6 +115,10 @@ static int chunk_load(struct hypr_vmo_file *file, uint64_t n)
 	ret = disk_read(file, file->data_offset + chunk->offset, file->packed, chunk->bytes);
 	if (ret)
 		return ret;
+	fault = frame_fault(file->packed, chunk->bytes, want);
+	if (fault)
+		return hypr_fail(-EBADMSG, "%s: section DATA: chunk %llu: %s", file->name,
+				 (unsigned long long)n, fault);
 	got = ZSTD_decompressDCtx(file->unpacker, file->cache, want, file->packed, chunk->bytes);
 	if (ZSTD_isError(got))
 		return hypr_fail(-EBADMSG, "%s: section DATA: chunk %llu does not unpack: %s",

@@ -205,16 +205,48 @@ static int check_fields(const struct hypr_vmo *vmo, const struct hypr_vmo_sectio
 	return 0;
 }
 
+/*
+ * The longest that a section can be in a file with so much memory: no number in a small
+ * file makes us take more than what it says of its memory accounts for.
+ */
+static uint64_t most_bytes(const struct hypr_vmo *vmo, uint32_t type)
+{
+	uint64_t pages = vmo->header.mem_bytes / HYPR_VMO_PAGE_BYTES, most, inside;
+
+	switch (type) {
+	case HYPR_VMO_PAGE_DIGESTS:
+		return pages * sizeof(uint64_t);
+	case HYPR_VMO_RUNS:
+		most = (uint64_t)HYPR_VMO_RUNS_MAX * sizeof(struct hypr_vmo_run);
+		return pages < HYPR_VMO_RUNS_MAX ? pages * sizeof(struct hypr_vmo_run) : most;
+	case HYPR_VMO_WORKING_SET:
+		most = pages * sizeof(struct hypr_vmo_range);
+		break;
+	case HYPR_VMO_CHUNKS:
+		/* Header, pages, tables of pages, sections with gaps, section table. */
+		inside = HYPR_VMO_HEADER_BYTES + HYPR_VMO_OPAQUE_SUM_MAX_BYTES +
+			 pages * (HYPR_VMO_PAGE_BYTES + sizeof(uint64_t) +
+				  sizeof(struct hypr_vmo_run)) +
+			 (uint64_t)HYPR_VMO_SECTIONS_MAX *
+			 (HYPR_VMO_PAGE_BYTES + sizeof(struct hypr_vmo_section));
+		most = sizeof(struct hypr_vmo_chunks) +
+		       (inside / HYPR_VMO_CHUNK_BYTES + 1) * sizeof(struct hypr_vmo_chunk);
+		break;
+	default:
+		most = HYPR_VMO_OPAQUE_MAX_BYTES;
+	}
+	return most < HYPR_VMO_OPAQUE_MAX_BYTES ? most : HYPR_VMO_OPAQUE_MAX_BYTES;
+}
+
 /* @sum: of sections that are kept in memory once they are read, so far */
 static int check_size(const struct hypr_vmo *vmo, const struct hypr_vmo_section *section,
 		      uint64_t *sum)
 {
-	uint64_t most = HYPR_VMO_OPAQUE_MAX_BYTES;
+	bool is_table = section->type == HYPR_VMO_RUNS || section->type == HYPR_VMO_PAGE_DIGESTS;
 	bool packed = vmo->header.required & HYPR_VMO_PACKED;
 	char text[48];
 
-	switch (section->type) {
-	case HYPR_VMO_DATA:
+	if (section->type == HYPR_VMO_DATA) {
 		if (section != vmo->table || section->offset % HYPR_VMO_PAGE_BYTES ||
 		    (!packed && section->bytes % HYPR_VMO_PAGE_BYTES))
 			return hypr_fail(-EBADMSG, "%s: section DATA: not the first one, or not whole pages",
@@ -223,17 +255,12 @@ static int check_size(const struct hypr_vmo *vmo, const struct hypr_vmo_section 
 			return hypr_fail(-EBADMSG, "%s: section DATA: it has a digest of its own",
 					 vmo->file.name);
 		return 0;
-	case HYPR_VMO_PAGE_DIGESTS:	/* as long as DATA tells: hypr_vmo_runs_check() */
-		return 0;
-	case HYPR_VMO_RUNS:
-		most = (uint64_t)HYPR_VMO_RUNS_MAX * sizeof(struct hypr_vmo_run);
-		break;
 	}
-	if (section->bytes > most)
+	if (section->bytes > most_bytes(vmo, section->type))
 		return hypr_fail(-EBADMSG, "%s: %s: %llu bytes, more than it may have",
 				 vmo->file.name, hypr_vmo_describe(text, sizeof(text), section),
 				 (unsigned long long)section->bytes);
-	*sum += section->type == HYPR_VMO_RUNS ? 0 : section->bytes;
+	*sum += is_table ? 0 : section->bytes;
 	if (*sum > HYPR_VMO_OPAQUE_SUM_MAX_BYTES)
 		return hypr_fail(-EBADMSG, "%s: %s: with those before it more than %llu bytes",
 				 vmo->file.name, hypr_vmo_describe(text, sizeof(text), section),

@@ -224,8 +224,8 @@ static int open_parents(struct hypr_vmo *top)
 			return hypr_fail(-ENOMEM, "%s: no memory", top->file.name);
 		ret = open_layer(path, &child->parent);
 		if (ret == -ENOENT)
-			hypr_fail(ret, "%s: section PARENT: there is no %s", child->file.name,
-				  hypr_vmo_tail(path));
+			ret = hypr_fail(-ESTALE, "%s: section PARENT: there is no %s", child->file.name,
+					hypr_vmo_tail(path));
 		free(path);
 		if (ret)
 			return ret;

@@ -119,6 +119,9 @@ static int check_header(const char *name, const struct hypr_vmo_ws *ws, uint64_t
 	if (bytes != sizeof(*ws) + (uint64_t)ws->nr_ranges * sizeof(struct hypr_vmo_range))
 		return hypr_fail(-EBADMSG, "%s: %llu bytes for a header and %u ranges", name,
 				 (unsigned long long)bytes, ws->nr_ranges);
+	if (ws->nr_ranges > ws->mem_bytes / HYPR_VMO_PAGE_BYTES)
+		return hypr_fail(-EBADMSG, "%s: %u ranges for %llu bytes of memory", name,
+				 ws->nr_ranges, (unsigned long long)ws->mem_bytes);
 	return 0;
 }
 
@@ -135,23 +138,29 @@ static int check_digest(const char *name, struct hypr_vmo_ws *ws, uint64_t bytes
 	return 0;
 }
 
-static int check_ranges(const struct hypr_vmo *vmo, const char *name,
-			const struct hypr_vmo_ws *ws)
+/* Before any memory is taken for its ranges: is it of this VMO at all? */
+static int check_owner(const struct hypr_vmo *vmo, const char *name, const struct hypr_vmo_ws *ws)
 {
-	const struct hypr_vmo_range *range = (const struct hypr_vmo_range *)(ws + 1);
 	char want[17], have[17];
-	uint64_t pages = 0;
-	uint32_t i;
-	int ret;
 
 	if (memcmp(ws->root, vmo->header.root, sizeof(ws->root)))
-		return hypr_fail(-ESTALE, "%s: recorded of root %s, and %s has %s (hypr working-set --replace records anew)",
+		return hypr_fail(-ESTALE, "%s: recorded of root %s, and %s has %s (hypr working-set --replace records it again)",
 				 name, hypr_digest_text(have, ws->root), vmo->file.name,
 				 hypr_digest_text(want, vmo->header.root));
 	if (ws->mem_bytes != vmo->header.mem_bytes)
 		return hypr_fail(-EBADMSG, "%s: memory of %llu bytes, and %s has %llu", name,
 				 (unsigned long long)ws->mem_bytes, vmo->file.name,
 				 (unsigned long long)vmo->header.mem_bytes);
+	return 0;
+}
+
+static int check_ranges(const char *name, const struct hypr_vmo_ws *ws)
+{
+	const struct hypr_vmo_range *range = (const struct hypr_vmo_range *)(ws + 1);
+	uint64_t pages = 0;
+	uint32_t i;
+	int ret;
+
 	ret = hypr_vmo_ranges_check(name, ws->mem_bytes, range, ws->nr_ranges * sizeof(*range));
 	if (ret)
 		return ret;
@@ -173,14 +182,13 @@ static int read_open(const struct hypr_vmo *vmo, struct hypr_vmo_file *file,
 	ret = hypr_vmo_file_read(file, 0, &head, bytes < sizeof(head) ? bytes : sizeof(head));
 	if (!ret)
 		ret = check_header(file->name, &head, bytes);
+	if (!ret)
+		ret = check_owner(vmo, file->name, &head);
 	if (ret)
 		return ret;
 	ws = malloc(bytes);
-	*range = malloc(bytes);
-	if (!ws || !*range) {
-		ret = hypr_fail(-ENOMEM, "%s: no memory", file->name);
-		goto free_ws;
-	}
+	if (!ws)
+		return hypr_fail(-ENOMEM, "%s: no memory", file->name);
 	ret = hypr_vmo_file_read(file, 0, ws, bytes);
 	/* Once more: what is in memory is what counts. */
 	if (!ret)
@@ -188,18 +196,16 @@ static int read_open(const struct hypr_vmo *vmo, struct hypr_vmo_file *file,
 	if (!ret)
 		ret = check_digest(file->name, ws, bytes);
 	if (!ret)
-		ret = check_ranges(vmo, file->name, ws);
-	if (ret)
-		goto free_ws;
+		ret = check_owner(vmo, file->name, ws);
+	if (!ret)
+		ret = check_ranges(file->name, ws);
+	if (ret) {
+		free(ws);
+		return ret;
+	}
 	*nr = ws->nr_ranges;
-	memcpy(*range, ws + 1, *nr * sizeof(**range));
-	free(ws);
+	*range = memmove(ws, ws + 1, *nr * sizeof(**range));
 	return 0;
-
-free_ws:
-	free(ws);
-	free(*range);
-	return ret;
 }
 
 /* Of one that was written together with the file. */

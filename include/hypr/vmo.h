@@ -9,11 +9,11 @@
  *
  * What calls that read a file return, besides what the system did:
  *
- *	-ENOEXEC	it is no VMO
+ *	-ENOEXEC	it is no VMO, or no regular file
  *	-EOPNOTSUPP	it is one, of a version or with a feature or section
  *			that this library does not know
  *	-EBADMSG	it is damaged: truncated, changed, or not as the format is
- *	-ESTALE		the parent that is there is not the one it was made on
+ *	-ESTALE		its parent is missing, or is not the one it was made on
  *	-ELOOP		too many parents, or one that is its own
  *	-ENOMEM
  *	-ECANCELED	see hypr_progress_set()
@@ -43,8 +43,7 @@ struct hypr_vmo;
  * Checks all of their headers, section tables and runs; nothing is mapped, and
  * page data is not looked at.  Parents are looked for by name, where @path is.
  *
- * Return: 0; see above; -ENOENT also when a parent is not there; -EINVAL it is
- * no regular file.
+ * Return: 0; see above; or what open() returned for @path.
  */
 int hypr_vmo_open(const char *path, struct hypr_vmo **vmop);
 

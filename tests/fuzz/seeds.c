@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "fuzz.h"
 #include "lib/internal.h"
@@ -207,6 +208,58 @@ static void make_signed(void)
 	keep_file("signed", fuzz_path("zero.vmo"), 0);
 }
 
+/*
+ * A packed file whose one chunk has something beside its frame, before or behind it: the
+ * fuzzer makes lengths and digests fit, and the format forbids it all the same.
+ */
+static void keep_frames(const char *name, const uint8_t *beside, size_t bytes, bool before)
+{
+	static uint64_t words[FUZZ_FILE_MAX / 8];
+	uint8_t *file = (uint8_t *)words, *data = file + PAGE;
+	struct hypr_vmo_header *header = (void *)file;
+	struct hypr_vmo_section table[2];
+	struct { struct hypr_vmo_chunks head; struct hypr_vmo_chunk chunk; } chunks;
+	FILE *from = fopen(fuzz_path("packed.vmo"), "r"), *to;
+	size_t at;
+
+	must(from && fread(file, 1, FUZZ_FILE_MAX, from) > PAGE ? 0 : -EIO, "packed.vmo");
+	fclose(from);
+	memcpy(table, file + header->table_offset, sizeof(table));
+	memcpy(&chunks, file + table[1].offset, sizeof(chunks));
+	if (before)
+		memmove(data + bytes, data, table[0].bytes);
+	memcpy(before ? data : data + table[0].bytes, beside, bytes);
+	table[0].bytes += bytes;
+	chunks.chunk.bytes = table[0].bytes;
+	at = hypr_vmo_align(PAGE + table[0].bytes);
+	memset(data + table[0].bytes, 0, at - PAGE - table[0].bytes);
+	table[1].offset = at;
+	memcpy(file + at, &chunks, sizeof(chunks));
+	header->table_offset = at + sizeof(chunks);
+	header->file_bytes = header->table_offset + sizeof(table);
+	memcpy(file + header->table_offset, table, sizeof(table));
+	to = fopen(fuzz_path("frames.vmo"), "w");
+	must(to && fwrite(file, 1, header->file_bytes, to) == header->file_bytes && !fclose(to) ?
+	     0 : -EIO, "frames.vmo");
+	keep_file(name, fuzz_path("frames.vmo"), FITS);
+}
+
+static void make_frames(void)
+{
+	static const uint8_t skipped[] = { 0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4 };
+	uint8_t empty[64];
+	struct hypr_vmo *vmo;
+	size_t bytes;
+
+	must(hypr_vmo_open(fuzz_path("zero.vmo"), &vmo), "zero.vmo");
+	must(hypr_vmo_pack(vmo, fuzz_path("packed.vmo"), HYPR_VMO_REPLACE, 1, NULL), "pack");
+	hypr_vmo_close(vmo);
+	bytes = ZSTD_compress(empty, sizeof(empty), "", 0, 1);
+	must(ZSTD_isError(bytes) ? -EIO : 0, "an empty frame");
+	keep_frames("packed-skippable", skipped, sizeof(skipped), true);
+	keep_frames("packed-two-frames", empty, bytes, false);
+}
+
 static void make_files(void)
 {
 	struct hypr_vmo *parent;
@@ -214,6 +267,7 @@ static void make_files(void)
 	make_zero("zero.vmo", 4 * PAGE);
 	keep_file("zero", fuzz_path("zero.vmo"), FITS);
 	make_signed();
+	make_frames();
 	make_zero("huge.vmo", HYPR_VMO_MEM_MAX_BYTES);
 	keep_file("huge", fuzz_path("huge.vmo"), FITS);
 	make_kinds("p.vmo", NULL);

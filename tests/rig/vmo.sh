@@ -64,7 +64,7 @@ expect_line 4 "no view 'none'" "a view that is not there" \
 	hypr vmo verify $dir/now.vmo --vm vm1 --view none
 expect_line 3 "no VM" "a VM that is not there" hypr vmo verify $dir/now.vmo --vm nobody
 expect_line 8 "busybox" "no VMO" hypr vmo verify /bin/busybox --vm vm1
-expect_line 1 "none.vmo" "no file" hypr vmo verify $dir/none.vmo --vm vm1
+expect_line 8 "none.vmo" "no file" hypr vmo verify $dir/none.vmo --vm vm1
 expect_line 2 "with --vm only" "--view alone" hypr vmo verify $dir/a.vmo --view boot
 expect_line 2 "two questions" "--key and --vm" \
 	hypr vmo verify $dir/a.vmo --vm vm1 --key $dir/none

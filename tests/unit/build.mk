@@ -53,6 +53,15 @@ $(UNIT_PLACE): $(UNIT_OBJ)/vmo_place_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=openat,--wrap=linkat,--wrap=renameat2 \
 		-Wl,--wrap=flock,--wrap=fsync,--wrap=pwrite -o $@ $^ $(LIB_LIBS) -lcmocka
 
+# It counts the memory that is taken.
+UNIT_MEMORY := out/tests/unit/vmo_memory_test
+UNIT_TESTS += $(UNIT_MEMORY)
+
+$(UNIT_MEMORY): $(UNIT_OBJ)/vmo_memory_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=free -o $@ $^ \
+		$(LIB_LIBS) -lcmocka
+
 UNIT_VMO_ABI := out/tests/unit/vmo_abi_test
 UNIT_TESTS += $(UNIT_VMO_ABI)
 

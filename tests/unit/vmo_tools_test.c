@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/procfs.h>
 #include <sys/stat.h>
+#include <zstd.h>
 
 /* base.vmo, and child.vmo on it; @mem is as the child has it. */
 static uint8_t *start(void)
@@ -397,6 +398,105 @@ static void test_evil_envelope(void **ctx)
 	free(mem);
 }
 
+/* evil.vmo: the envelope of packed.vmo, around @bytes of other data. */
+static void wrap_data(const uint8_t *data, size_t bytes)
+{
+	struct kit_file file = kit_load("packed.vmo"), evil = { 0 };
+	struct hypr_vmo_section table[2];
+	struct { struct hypr_vmo_chunks head; struct hypr_vmo_chunk chunk; } chunks;
+	size_t at = PAGE + (bytes + 7) / 8 * 8;
+
+	assert_int_equal(file.header->nr_sections, 2);
+	memcpy(table, file.table, sizeof(table));
+	memcpy(&chunks, file.bytes + table[1].offset, sizeof(chunks));
+	assert_int_equal(chunks.head.nr_chunks, 1);
+	chunks.chunk.bytes = table[0].bytes = bytes;
+	table[1].offset = at;
+	evil.len = at + sizeof(chunks) + sizeof(table);
+	evil.bytes = calloc(1, evil.len);
+	evil.header = (struct hypr_vmo_header *)evil.bytes;
+	evil.table = (struct hypr_vmo_section *)(evil.bytes + at + sizeof(chunks));
+	memcpy(evil.bytes, file.bytes, PAGE);
+	memcpy(evil.bytes + PAGE, data, bytes);
+	memcpy(evil.bytes + at, &chunks, sizeof(chunks));
+	memcpy(evil.table, table, sizeof(table));
+	evil.header->file_bytes = evil.len;
+	evil.header->table_offset = at + sizeof(chunks);
+	kit_seal(&evil);
+	kit_store("evil.vmo", &evil);
+	kit_unload(&evil);
+	kit_unload(&file);
+}
+
+static size_t frame(uint8_t *to, const uint8_t *from, size_t bytes, int size, int checksum)
+{
+	ZSTD_CCtx *context = ZSTD_createCCtx();
+	size_t got;
+
+	ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, size);
+	ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, checksum);
+	got = ZSTD_compress2(context, to, ZSTD_compressBound(bytes), from, bytes);
+	assert_false(ZSTD_isError(got));
+	ZSTD_freeCCtx(context);
+	return got;
+}
+
+/* A chunk is one zstd frame with size and checksum, and nothing else. */
+static void test_a_chunk_is_one_frame(void **ctx)
+{
+	static const uint8_t skipped[] = { 0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4 };
+	static const struct {
+		const char *words;
+		bool skip_before, skip_after, none_before, halves, rest;
+		int size, checksum;
+	} cases[] = {
+		{ NULL, .size = 1, .checksum = 1 },
+		{ "no zstd frame", .skip_before = true, .size = 1, .checksum = 1 },
+		{ "more than one frame", .skip_after = true, .size = 1, .checksum = 1 },
+		{ "more than one frame", .none_before = true, .size = 1, .checksum = 1 },
+		{ "more than one frame", .halves = true, .size = 1, .checksum = 1 },
+		{ "more than one frame", .rest = true, .size = 1, .checksum = 1 },
+		{ "without the chunk's size", .checksum = 1 },
+		{ "without a checksum", .size = 1 },
+	};
+	uint8_t *mem = start(), *data = malloc(4 * KIT_BYTES);
+	struct kit_file inside = kit_load("base.vmo");
+	size_t i, half = inside.len / 2, n;
+
+	(void)ctx;
+	pack("base.vmo", "packed.vmo");
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		n = 0;
+		if (cases[i].skip_before) {
+			memcpy(data, skipped, sizeof(skipped));
+			n = sizeof(skipped);
+		}
+		if (cases[i].none_before)
+			n += frame(data, inside.bytes, 0, 1, 1);
+		if (cases[i].halves)
+			n += frame(data + n, inside.bytes, half, 1, 1);
+		n += frame(data + n, inside.bytes + (cases[i].halves ? half : 0),
+			   inside.len - (cases[i].halves ? half : 0), cases[i].size,
+			   cases[i].checksum);
+		if (cases[i].skip_after) {
+			memcpy(data + n, skipped, sizeof(skipped));
+			n += sizeof(skipped);
+		}
+		if (cases[i].rest)
+			data[n++] = 0;
+		wrap_data(data, n);
+		if (cases[i].words) {
+			kit_refused("evil.vmo", -EBADMSG, cases[i].words);
+			kit_refused("evil.vmo", -EBADMSG, "section DATA: chunk 0");
+		} else {
+			hypr_vmo_close(kit_open("evil.vmo"));
+		}
+	}
+	kit_unload(&inside);
+	free(data);
+	free(mem);
+}
+
 /* ---- signatures ------------------------------------------------------------ */
 
 static void test_signatures(void **ctx)
@@ -600,6 +700,7 @@ int main(void)
 		T(test_packed_is_not_mapped_and_not_signed),
 		T(test_damaged_packed_file),
 		T(test_evil_envelope),
+		T(test_a_chunk_is_one_frame),
 		T(test_signatures),
 		T(test_sign_refuses),
 		T(test_export_is_a_core_file),

@@ -263,7 +263,7 @@ static void test_damaged(void **ctx)
 	assert_int_equal(get("a.vmo", &nr), 0);
 	unlink(kit_path("a.vmo.ws"));
 	assert_int_equal(mkfifo(kit_path("a.vmo.ws"), 0600), 0);
-	expect_error("a.vmo", -EINVAL, "not a regular file");
+	expect_error("a.vmo", -ENOEXEC, "not a regular file");
 	free(mem);
 }
 
