@@ -231,8 +231,8 @@ static int check_parent(const struct hypr_vmo_temp *temp)
 
 /* ---- from creation to its name --------------------------------------------- */
 
-int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
-			 const struct hypr_vmo_need *need)
+static int create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+		  const struct hypr_vmo_need *need, mode_t mode)
 {
 	int ret;
 
@@ -241,8 +241,8 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 	temp->replace = flags & HYPR_VMO_REPLACE;
 	if (need)
 		temp->need = *need;
-	temp->mode = flags & HYPR_VMO_TEMP_SHARED ? 0666 : 0600;
-	if (flags & ~(HYPR_VMO_REPLACE | HYPR_VMO_TEMP_SHARED))
+	temp->mode = mode;
+	if (flags & ~HYPR_VMO_REPLACE)
 		return hypr_fail(-EINVAL, "%.80s: unknown flags 0x%x", path, flags);
 	ret = split(temp, path);
 	if (!ret)
@@ -263,6 +263,18 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 destroy:
 	hypr_vmo_temp_destroy(temp);
 	return ret;
+}
+
+int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+			 const struct hypr_vmo_need *need)
+{
+	return create(temp, path, flags, need, 0600);
+}
+
+int hypr_vmo_temp_create_shared(struct hypr_vmo_temp *temp, const char *path,
+				unsigned int flags, const struct hypr_vmo_need *need)
+{
+	return create(temp, path, flags, need, 0666);
 }
 
 /* Some storage syncs nothing, or no folders; there is nothing better to do there. */
