@@ -200,7 +200,8 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 	if (fstatat(temp->dir, temp->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;	/* the system will say so again */
 	if (!temp->replace)
-		return hypr_fail(-EEXIST, "%.80s: it is there already", temp->base);
+		return hypr_fail(-EEXIST, "%.80s: it is there already; take another name, or have it replaced",
+				 temp->base);
 	if (!S_ISREG(st.st_mode))
 		return hypr_fail(-EEXIST, "%.80s: a %s is there, and only files are replaced; remove it, or take another name",
 				 temp->base, kind_of(st.st_mode));
@@ -208,7 +209,7 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 	return ret ? ret : check_layers(temp, temp->need.others, &st);
 }
 
-/* The file would be of no use without it; packed meanwhile, it is the same one. */
+/* The file would be of no use without its parent.  A parent that was packed is the same one. */
 static int check_parent(const struct hypr_vmo_temp *temp)
 {
 	struct hypr_vmo *parent = NULL;
