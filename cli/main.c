@@ -36,7 +36,7 @@ static void print_vmo_usage(FILE *to)
 {
 	fprintf(to, "usage: hypr vmo COMMAND [OPTION]... FILE...\n\n");
 	print_list(to, "vmo ");
-	fprintf(to, "\nhypr help vmo COMMAND tells a command's options, hypr-vmo(1) the rest.\n");
+	fprintf(to, "\nhypr help vmo COMMAND lists a command's options; hypr-vmo(1) has the rest.\n");
 }
 
 static void print_usage(FILE *to)

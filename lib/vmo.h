@@ -196,12 +196,13 @@ struct hypr_vmo_temp {
 	char name[300];
 };
 
-/* A flag beside HYPR_VMO_REPLACE: mode 0666, not 0600. */
-#define HYPR_VMO_TEMP_SHARED	(1u << 31)
-
 /** hypr_vmo_temp_create() - @need: or NULL; what it points to must stay until the commit */
 int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
 			 const struct hypr_vmo_need *need);
+
+/** hypr_vmo_temp_create_shared() - the same, with mode 0666 and not 0600 */
+int hypr_vmo_temp_create_shared(struct hypr_vmo_temp *temp, const char *path,
+				unsigned int flags, const struct hypr_vmo_need *need);
 int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp);
 
 /** hypr_vmo_temp_check() - may the file take its name, as things are?  See hypr_vmo_need. */

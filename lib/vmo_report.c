@@ -9,7 +9,7 @@ int hypr_vmo_report_write(const struct hypr_vmo *vmo, const struct hypr_vmo *oth
 	struct hypr_vmo_temp temp;
 	int ret;
 
-	ret = hypr_vmo_temp_create(&temp, path, flags | HYPR_VMO_TEMP_SHARED, &need);
+	ret = hypr_vmo_temp_create_shared(&temp, path, flags, &need);
 	if (ret)
 		return ret;
 	ret = hypr_vmo_write(temp.fd, 0, data, bytes);

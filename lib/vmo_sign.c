@@ -51,7 +51,7 @@ int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_k
 /* ---- keys ------------------------------------------------------------------ */
 
 /* Neither key is ever there in part, and none that is there is replaced. */
-static int write_key(const char *path, unsigned int flags, const char *word, const uint8_t *key)
+static int write_key(const char *path, bool secret, const char *word, const uint8_t *key)
 {
 	char text[sizeof(SECRET_WORD) + HEX_BYTES + 1], hex[HEX_BYTES + 1];
 	struct hypr_vmo_temp temp;
@@ -59,7 +59,8 @@ static int write_key(const char *path, unsigned int flags, const char *word, con
 
 	sodium_bin2hex(hex, sizeof(hex), key, HYPR_VMO_KEY_BYTES);
 	len = snprintf(text, sizeof(text), "%s%s\n", word, hex);
-	ret = hypr_vmo_temp_create(&temp, path, flags, NULL);
+	ret = secret ? hypr_vmo_temp_create(&temp, path, 0, NULL) :
+		       hypr_vmo_temp_create_shared(&temp, path, 0, NULL);
 	if (ret)
 		goto wipe;
 	ret = hypr_vmo_write(temp.fd, 0, text, (uint64_t)len);
@@ -121,10 +122,10 @@ int hypr_vmo_keygen(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
 		return hypr_fail(-ENOMEM, "no memory for a key");
 	randombytes_buf(seed, sizeof(seed));
 	crypto_sign_seed_keypair(public_key, secret, seed);
-	ret = write_key(public_path, HYPR_VMO_TEMP_SHARED, PUBLIC_WORD, public_key);
+	ret = write_key(public_path, false, PUBLIC_WORD, public_key);
 	if (ret)
 		goto wipe;
-	ret = write_key(path, 0, SECRET_WORD, seed);
+	ret = write_key(path, true, SECRET_WORD, seed);
 	if (ret)
 		unlink(public_path);
 wipe:

@@ -200,7 +200,8 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 	if (fstatat(temp->dir, temp->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;	/* the system will say so again */
 	if (!temp->replace)
-		return hypr_fail(-EEXIST, "%.80s: it is there already", temp->base);
+		return hypr_fail(-EEXIST, "%.80s: it is there already; take another name, or have it replaced",
+				 temp->base);
 	if (!S_ISREG(st.st_mode))
 		return hypr_fail(-EEXIST, "%.80s: a %s is there, and only files are replaced; remove it, or take another name",
 				 temp->base, kind_of(st.st_mode));
@@ -208,7 +209,7 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp)
 	return ret ? ret : check_layers(temp, temp->need.others, &st);
 }
 
-/* The file would be of no use without it; packed meanwhile, it is the same one. */
+/* The file would be of no use without its parent.  A parent that was packed is the same one. */
 static int check_parent(const struct hypr_vmo_temp *temp)
 {
 	struct hypr_vmo *parent = NULL;
@@ -231,8 +232,8 @@ static int check_parent(const struct hypr_vmo_temp *temp)
 
 /* ---- from creation to its name --------------------------------------------- */
 
-int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
-			 const struct hypr_vmo_need *need)
+static int create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+		  const struct hypr_vmo_need *need, mode_t mode)
 {
 	int ret;
 
@@ -241,8 +242,8 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 	temp->replace = flags & HYPR_VMO_REPLACE;
 	if (need)
 		temp->need = *need;
-	temp->mode = flags & HYPR_VMO_TEMP_SHARED ? 0666 : 0600;
-	if (flags & ~(HYPR_VMO_REPLACE | HYPR_VMO_TEMP_SHARED))
+	temp->mode = mode;
+	if (flags & ~HYPR_VMO_REPLACE)
 		return hypr_fail(-EINVAL, "%.80s: unknown flags 0x%x", path, flags);
 	ret = split(temp, path);
 	if (!ret)
@@ -263,6 +264,18 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 destroy:
 	hypr_vmo_temp_destroy(temp);
 	return ret;
+}
+
+int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned int flags,
+			 const struct hypr_vmo_need *need)
+{
+	return create(temp, path, flags, need, 0600);
+}
+
+int hypr_vmo_temp_create_shared(struct hypr_vmo_temp *temp, const char *path,
+				unsigned int flags, const struct hypr_vmo_need *need)
+{
+	return create(temp, path, flags, need, 0666);
 }
 
 /* Some storage syncs nothing, or no folders; there is nothing better to do there. */

@@ -487,6 +487,13 @@ static void test_only_files_are_replaced(void **ctx)
 		assert_int_equal(after.st_mode, before.st_mode);
 		assert_int_equal(remove(kit_path("out")), 0);
 	}
+	/* And flags that nobody knows are refused by all. */
+	for (i = 0; i < ARRAY_SIZE(tools); i++) {
+		assert_words(tools[i].run(tools[i].run == unpack ? packed : vmo, kit_path("out"),
+					  1u << 31), -EINVAL, "flags 0x80000000");
+		assert_words(tools[i].run(tools[i].run == unpack ? packed : vmo, kit_path("out"),
+					  1u << 2), -EINVAL, "flags 0x4");
+	}
 	assert_int_equal(kit_count(), files);
 	assert_whole("child.vmo", mem);
 	hypr_vmo_close(packed);
