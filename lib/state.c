@@ -22,6 +22,7 @@
  */
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 
 #include "internal.h"
 
@@ -313,6 +314,24 @@ void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
 				 __ATOMIC_RELEASE);
 }
 
+/*
+ * The vCPUs go on where they, or others with the same memory, may have been before:
+ * tell the guest by a word that never was (@jump), so that no two random pools go on
+ * alike.  A guest that does not know that word looks at the generation, which counts
+ * in each VM from 1; so that one is made random too, and never one that is counted.
+ */
+static int control_jump(struct hypr_vm *vm)
+{
+	uint64_t id[2];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return hypr_fail_sys(-EIO, "random numbers for the guest");
+	vm->control->jump[0] = id[0];
+	vm->control->jump[1] = id[1];
+	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* ---- the whole ----------------------------------------------------------- */
 
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
@@ -354,7 +373,7 @@ int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
 		return hypr_fail_sys(ret, "loading the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
-	return 0;
+	return control_jump(vm);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */

@@ -434,6 +434,8 @@ static int swap_all(struct kvm_hypr_swap *swap)
 	fake_kvm.swaps++;
 	fake_kvm.flushes += !!(swap->flags & KVM_EPT_SWAP_FLUSH);
 	swap->generation = ++fake_kvm.generation;
+	if (control)
+		__atomic_store_n(&control->generation, swap->generation, __ATOMIC_SEQ_CST);
 	swap->commit_cycles = 1000;
 	return 0;
 }

@@ -132,27 +132,83 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	assert_int_equal(f->clone->nr_vcpus, FAKE_VCPUS);
 	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
 	assert_int_equal(f->clone->control->boot_id[0], 77);
-	assert_true(f->clone->control->generation != generation);
 	assert_int_equal(fake_kvm.prepared, 1);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(f->clone->control->generation != generation);
 	assert_true(fake_kvm_runs());
 	assert_true(fake_kvm_count(0) > at);
 	assert_true(fake_kvm_count(0) < at + 60000);
 }
 
+/* The words by which a guest knows that it has jumped. */
+static void look(const struct hypr_vm *vm, uint64_t word[3])
+{
+	word[0] = vm->control->jump[0];
+	word[1] = vm->control->jump[1];
+	word[2] = vm->control->generation;
+}
+
+static void assert_all_differ(const uint64_t one[3], const uint64_t other[3])
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		assert_true(one[i] != other[i]);
+}
+
 static void test_clones_have_generations_of_their_own(void **ctx)
 {
 	struct fixture *f = *ctx;
-	uint64_t first;
+	uint64_t word[4][3];
+	unsigned int i, n;
 
 	save(f, f->file);
 	end(f);
-	assert_int_equal(resurrect(f, f->file, 0), 0);
-	first = f->clone->control->generation;
-	hypr_vm_destroy(f->clone);
-	fake_kvm_reset();
-	assert_int_equal(resurrect(f, f->file, 0), 0);
-	assert_true(f->clone->control->generation != first);
+	/* Resurrected, and after a reset: no two of them go on with the same words. */
+	for (i = 0; i < 4; i += 2) {
+		assert_int_equal(resurrect(f, f->file, 0), 0);
+		assert_int_equal(hypr_vm_start(f->clone), 0);
+		look(f->clone, word[i]);
+		assert_int_equal(hypr_view_reset(f->clone, "boot", NULL), 0);
+		look(f->clone, word[i + 1]);
+		hypr_vm_destroy(f->clone);
+		f->clone = NULL;
+		fake_kvm_reset();
+	}
+	for (i = 0; i < 4; i++) {
+		for (n = 0; n < i; n++)
+			assert_all_differ(word[i], word[n]);
+	}
+}
+
+/*
+ * A guest finds the count that it had seen in another VM, or in this one: it has to
+ * notice all the same.
+ */
+static void test_a_view_from_a_file_sees_a_jump(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t seen[3], now[3];
+
+	f->vm->control->generation = 1;
+	f->vm->control->jump[0] = 7;
+	f->vm->control->jump[1] = 7;
+	look(f->vm, seen);
+	save(f, f->file);
+	/* What stops and goes on where it was has not jumped. */
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	look(f->vm, now);
+	assert_memory_equal(now, seen, sizeof(seen));
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), 0);
+	assert_int_equal(fake_kvm.generation, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	look(f->vm, now);
+	assert_all_differ(now, seen);
+	look(f->vm, seen);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	look(f->vm, now);
+	assert_all_differ(now, seen);
 }
 
 /* What a guest writes stays its own; the file and a reset have the old. */
@@ -924,6 +980,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(goes_on_in_a_new_vm),
 		T(clones_have_generations_of_their_own),
+		T(a_view_from_a_file_sees_a_jump),
 		T(reset_goes_back_to_the_file),
 		T(prefault_none),
 		T(a_view_of_the_same_vm),
