@@ -73,17 +73,33 @@ uint64_t hypr_machine_tsc_khz(int vcpu_fd)
 	return khz > 0 ? (uint64_t)khz : 0;
 }
 
-/** hypr_machine_set_tsc_khz() - have it run at a frequency, 0 for as it does */
-int hypr_machine_set_tsc_khz(int vcpu_fd, uint64_t tsc_khz)
+/* So close is the same: KVM scales nothing below (kvm.tsc_tolerance_ppm). */
+#define TSC_TOLERANCE_PPM	250
+
+bool hypr_machine_tsc_is_near(uint64_t khz, uint64_t other_khz)
+{
+	uint64_t apart = khz > other_khz ? khz - other_khz : other_khz - khz;
+
+	return apart <= other_khz * TSC_TOLERANCE_PPM / 1000000;
+}
+
+/**
+ * hypr_machine_set_tsc_khz() - have a vCPU's TSC run at the VM's frequency
+ *
+ * A host that cannot scale would serve a faster guest by letting its TSC leap from
+ * time to time; KVM says nothing, so it is said here.
+ */
+int hypr_machine_set_tsc_khz(const struct hypr_vm *vm, int vcpu_fd)
 {
 	uint64_t now = hypr_machine_tsc_khz(vcpu_fd);
 
-	if (!tsc_khz || tsc_khz == now)
+	if (!vm->tsc_khz || vm->tsc_khz == now)
 		return 0;
-	if (ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)tsc_khz) < 0)
+	if ((now && !vm->has_tsc_control && !hypr_machine_tsc_is_near(vm->tsc_khz, now)) ||
+	    ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)vm->tsc_khz) < 0)
 		return hypr_fail(-EOPNOTSUPP,
 				 "the guest's TSC runs at %llu kHz, this host's at %llu, and KVM does not scale it",
-				 (unsigned long long)tsc_khz, (unsigned long long)now);
+				 (unsigned long long)vm->tsc_khz, (unsigned long long)now);
 	return 0;
 }
 
@@ -117,7 +133,7 @@ static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 
 		ret = hypr_machine_vcpu_open(machine->vm_fd, i, machine->run_bytes, vcpu);
 		if (!ret)
-			ret = hypr_machine_set_tsc_khz(vcpu->fd, vm->tsc_khz);
+			ret = hypr_machine_set_tsc_khz(vm, vcpu->fd);
 		if (!ret)
 			ret = hypr_cpuid_give(vm, vcpu->fd, i);
 	}

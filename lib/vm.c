@@ -195,6 +195,7 @@ static int capabilities_check(struct hypr_vm *vm)
 		return hypr_fail(-EOPNOTSUPP, "this host's KVM has at most %d vCPUs",
 				 has(vm, KVM_CAP_MAX_VCPUS));
 	vm->has_deadline = has(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	vm->has_tsc_control = has(vm, KVM_CAP_TSC_CONTROL) > 0;
 	bytes = has(vm, KVM_CAP_XSAVE2);
 	vm->has_xsave2 = bytes > 0;
 	vm->xsave_bytes = bytes > (int)sizeof(struct kvm_xsave) ? (size_t)bytes :
@@ -220,8 +221,8 @@ static int tsc_khz_set(struct hypr_vm *vm)
 	int ret = 0;
 
 	for (i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = hypr_machine_set_tsc_khz(vm->vcpu[i].fd, vm->tsc_khz);
-	return ret;
+		ret = hypr_machine_set_tsc_khz(vm, vm->vcpu[i].fd);
+	return ret ? ret : hypr_state_tsc_init(vm);
 }
 
 static int vcpus_create(struct hypr_vm *vm, const char *vmo)

@@ -236,7 +236,7 @@ static int read_vcpu(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 	to->events = from->events;
 	to->debugregs = from->debugregs;
 	to->mp_state.mp_state = from->mp_state;
-	to->tsc_offset = from->guest_tsc + passed - state->host_tsc;
+	to->tsc_offset = from->guest_tsc + passed;
 	to->tsc_deadline = from->tsc_deadline;
 	to->control = from->control;
 	to->parked = from->parked != 0;
@@ -289,6 +289,7 @@ static uint64_t ns_passed(const struct hypr_vmo_clock *clock)
 	return now > clock->stopped_ns ? now - clock->stopped_ns : 0;
 }
 
+/* Cycles of the guest, whatever the host's TSC does. */
 static uint64_t cycles_of(const struct hypr_vmo_clock *clock, uint64_t ns)
 {
 	return ns / NS_PER_S * clock->tsc_khz * 1000 +
@@ -314,9 +315,16 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 	ret = hypr_vmo_clock_read(vmo, path, &clock);
 	if (ret)
 		return ret;
+	if (vm->tsc_khz && clock->tsc_khz &&
+	    !hypr_machine_tsc_is_near(clock->tsc_khz, vm->tsc_khz))
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: its guest's TSC runs at %llu kHz, that of the VM at %llu",
+				 path, (unsigned long long)clock->tsc_khz,
+				 (unsigned long long)vm->tsc_khz);
 	passed_ns = flags & HYPR_LOAD_TIME_CONTINUE ? ns_passed(clock) : 0;
 	passed = cycles_of(clock, passed_ns);
-	state->host_tsc = hypr_tsc();
+	/* No host's: the guest's own count is all of it. */
+	state->host_tsc = 0;
 	state->stopped_ns = clock->stopped_ns;
 	memcpy(state->boot_id, clock->boot_id, sizeof(state->boot_id));
 	for (i = 0; !ret && i < vm->nr_vcpus; i++) {

@@ -202,6 +202,8 @@ static int check_extension(unsigned long capability)
 		return has_flag(FAKE_ONE_CALL) ? 0 : 3;
 	case KVM_CAP_READONLY_MEM:
 		return !has_flag(FAKE_NO_ROM);
+	case KVM_CAP_TSC_CONTROL:
+		return !has_flag(FAKE_NO_SCALING);
 	case KVM_CAP_MAX_VCPUS:
 		return FAKE_VCPUS;
 	default:
@@ -689,6 +691,24 @@ static int device_attr(struct fake_vcpu *vcpu, unsigned long request,
 	return 0;
 }
 
+static uint64_t read_tsc(void)
+{
+	uint32_t lo, hi, aux;
+
+	asm volatile("rdtscp" : "=a" (lo), "=d" (hi), "=c" (aux) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* As KVM does: what is within 250 ppm is not scaled, and neither is what cannot be. */
+uint64_t fake_kvm_scaled(uint64_t host_tsc, uint64_t khz)
+{
+	uint64_t apart = khz > FAKE_TSC_KHZ ? khz - FAKE_TSC_KHZ : FAKE_TSC_KHZ - khz;
+
+	if (!khz || has_flag(FAKE_NO_SCALING) || apart <= FAKE_TSC_KHZ * 250 / 1000000)
+		return host_tsc;
+	return (uint64_t)((unsigned __int128)host_tsc * khz / FAKE_TSC_KHZ);
+}
+
 static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 {
 	uint32_t i;
@@ -696,6 +716,9 @@ static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 	for (i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *msr = &list->entries[i];
 
+		if (msr->index == MSR_TSC && !set)
+			msr->data = fake_kvm_scaled(read_tsc(), vcpu->tsc_khz) +
+				    vcpu->tsc_offset;
 		if (msr->index != MSR_DEADLINE)
 			continue;
 		if (!set) {
@@ -750,7 +773,10 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		pthread_mutex_unlock(&line_lock);
 		return 0;
 	case KVM_GET_TSC_KHZ:
-		return 2400000;
+		return (int)(vcpu->tsc_khz ? vcpu->tsc_khz : FAKE_TSC_KHZ);
+	case KVM_SET_TSC_KHZ:
+		vcpu->tsc_khz = (uintptr_t)arg;
+		return 0;
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
 		return msrs(vcpu, request == KVM_SET_MSRS, arg);

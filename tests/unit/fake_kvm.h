@@ -29,7 +29,13 @@ struct fake_vcpu {
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
 	bool loaded;		/* its registers were set */
+	uint64_t tsc_khz;	/* 0: that of the host */
 };
+
+#define FAKE_TSC_KHZ	2400000ull	/* of the host */
+
+/* The host's TSC as this KVM counts it for a guest of such a frequency. */
+uint64_t fake_kvm_scaled(uint64_t host_tsc, uint64_t khz);
 
 /* Of a VM: what a line of the I/O APIC does, edge-triggered, to vCPU 0's LAPIC. */
 #define FAKE_LINE_VECTOR	0x24
@@ -76,6 +82,7 @@ struct fake_kvm {
 #define FAKE_ONE_CALL	16	/* reading the dirty log clears it */
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
+#define FAKE_NO_SCALING	256	/* a KVM that cannot scale a TSC */
 #define FAKE_SLOW_START	128	/* vCPU threads take 400 ms to come to KVM_RUN, once */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
