@@ -14,11 +14,35 @@
 #define IDENTITY_MAP_GPA	0xfffbc000ull
 #define TSS_GPA			0xfffbd000ull
 
+/*
+ * No performance counters: CPUID shows none, and on AMD they could be used all the
+ * same and would count on through all views.  A KVM before Linux 5.18 has no such
+ * switch.
+ */
+static int counters_off(int vm_fd)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE },
+	};
+	int has = ioctl(vm_fd, KVM_CHECK_EXTENSION, (unsigned long)KVM_CAP_PMU_CAPABILITY);
+
+	if (has <= 0 || !(has & KVM_PMU_CAP_DISABLE))
+		return 0;
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_CAP_PMU_CAPABILITY");
+	return 0;
+}
+
 /** hypr_machine_chips() - what has to be there before the first vCPU */
 int hypr_machine_chips(int vm_fd)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	uint64_t identity_map = IDENTITY_MAP_GPA;
+
+	int ret = counters_off(vm_fd);
+
+	if (ret)
+		return ret;
 
 	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
 		return hypr_fail_sys(-errno, "KVM_SET_IDENTITY_MAP_ADDR");
@@ -103,6 +127,28 @@ int hypr_machine_set_tsc_khz(const struct hypr_vm *vm, int vcpu_fd)
 	return 0;
 }
 
+/**
+ * hypr_machine_set_features() - what of a vCPU is not in CPUID
+ *
+ * Machine check banks as the VM has them.  KVM's paravirtual MSRs are gone where CPUID
+ * does not show them (Linux 5.10): they write to guest memory and are no part of a
+ * state.
+ */
+int hypr_machine_set_features(const struct hypr_vm *vm, int vcpu_fd)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 },
+	};
+	uint64_t mcg_cap = vm->mce_banks;
+
+	if (vm->has_pv_enforce && ioctl(vcpu_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID");
+	if (vm->mce_banks != HYPR_MCE_BANKS_KVM &&
+	    ioctl(vcpu_fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_X86_SETUP_MCE: %u banks", vm->mce_banks);
+	return 0;
+}
+
 static struct hypr_machine *machine_alloc(struct hypr_vm *vm)
 {
 	struct hypr_machine *machine;
@@ -134,6 +180,8 @@ static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 		ret = hypr_machine_vcpu_open(machine->vm_fd, i, machine->run_bytes, vcpu);
 		if (!ret)
 			ret = hypr_machine_set_tsc_khz(vm, vcpu->fd);
+		if (!ret)
+			ret = hypr_machine_set_features(vm, vcpu->fd);
 		if (!ret)
 			ret = hypr_cpuid_give(vm, vcpu->fd, i);
 	}

@@ -114,6 +114,7 @@ static int create_vm(void)
 		return -1;
 	}
 	fake_kvm.vms |= 1u << vm;
+	fake_kvm.counters_off = false;
 	vm_of[fd] = vm;
 	memset(&fake_kvm.vcpu[vm * FAKE_VCPUS], 0, FAKE_VCPUS * sizeof(fake_kvm.vcpu[0]));
 	return fd;
@@ -179,11 +180,13 @@ static int get_cpuid(struct kvm_cpuid2 *cpuid)
 
 static int get_msr_list(struct kvm_msr_list *list)
 {
-	static const uint32_t msr[] = { MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE };
+	static const uint32_t msr[] = {
+		MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE,
+	};
 	uint32_t room = list->nmsrs;
 
-	list->nmsrs = 4;
-	if (room < 4) {
+	list->nmsrs = sizeof(msr) / sizeof(msr[0]);
+	if (room < list->nmsrs) {
 		errno = E2BIG;
 		return -1;
 	}
@@ -333,6 +336,8 @@ static int set_slot(unsigned int vm, const struct kvm_userspace_memory_region *r
 
 static int enable_cap(const struct kvm_enable_cap *cap)
 {
+	if (cap->cap == KVM_CAP_PMU_CAPABILITY)
+		fake_kvm.counters_off = cap->args[0] == KVM_PMU_CAP_DISABLE;
 	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
 		return 0;
 	if (cap->flags || cap->args[0] != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) {
@@ -709,26 +714,53 @@ uint64_t fake_kvm_scaled(uint64_t host_tsc, uint64_t khz)
 	return (uint64_t)((unsigned __int128)host_tsc * khz / FAKE_TSC_KHZ);
 }
 
+/* Where its value is; NULL: this KVM has no such MSR. */
+static uint64_t *msr_of(struct fake_vcpu *vcpu, uint32_t index)
+{
+	unsigned int banks = vcpu->mce_banks ? (unsigned int)vcpu->mce_banks : 32;
+
+	if (index == MSR_LSTAR)
+		return &vcpu->msr[0];
+	if (index == MSR_DEADLINE)
+		return &vcpu->deadline;
+	if (index == MSR_TSC)
+		return &vcpu->msr[index];
+	if ((index >= 0x200 && index < 0x210) || index == 0x250 || index == 0x258 ||
+	    index == 0x259 || (index >= 0x268 && index < 0x270) || index == 0x2ff ||
+	    (index >= 0x400 && index < 0x400 + 4 * banks))
+		return &vcpu->msr[index];
+	return NULL;
+}
+
+/* As KVM: up to the first that it does not have. */
 static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 {
 	uint32_t i;
 
 	for (i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *msr = &list->entries[i];
+		uint64_t *value = msr_of(vcpu, msr->index);
 
-		if (msr->index == MSR_TSC && !set)
+		if (!value)
+			break;
+		if (set)
+			*value = msr->data;
+		else if (msr->index == MSR_TSC)
 			msr->data = fake_kvm_scaled(read_tsc(), vcpu->tsc_khz) +
 				    vcpu->tsc_offset;
-		if (msr->index != MSR_DEADLINE)
-			continue;
-		if (!set) {
-			msr->data = vcpu->deadline;
-			continue;
-		}
-		vcpu->deadline = msr->data;
-		vcpu->deadline_early |= msr->data && !vcpu->offset_fresh;
+		else
+			msr->data = *value;
+		if (set && msr->index == MSR_DEADLINE)
+			vcpu->deadline_early |= msr->data && !vcpu->offset_fresh;
 	}
-	return (int)list->nmsrs;
+	return (int)i;
+}
+
+static int vcpu_enable_cap(struct fake_vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	if (cap->cap == KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		vcpu->pv_enforced = cap->args[0];
+	return 0;
 }
 
 static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
@@ -774,6 +806,11 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return 0;
 	case KVM_GET_TSC_KHZ:
 		return (int)(vcpu->tsc_khz ? vcpu->tsc_khz : FAKE_TSC_KHZ);
+	case KVM_ENABLE_CAP:
+		return vcpu_enable_cap(vcpu, arg);
+	case KVM_X86_SETUP_MCE:
+		vcpu->mce_banks = *(uint64_t *)arg;
+		return 0;
 	case KVM_SET_TSC_KHZ:
 		vcpu->tsc_khz = (uintptr_t)arg;
 		return 0;

@@ -18,6 +18,7 @@
 #define FAKE_VCPUS	2
 #define FAKE_VMS	16	/* that there may be at a time */
 #define FAKE_PARTS	4096
+#define FAKE_MSRS	0x480
 
 struct fake_vcpu {
 	struct kvm_regs regs;
@@ -30,6 +31,9 @@ struct fake_vcpu {
 	bool deadline_early;	/* a deadline was set before the offset */
 	bool loaded;		/* its registers were set */
 	uint64_t tsc_khz;	/* 0: that of the host */
+	uint64_t msr[FAKE_MSRS];	/* by their numbers */
+	uint64_t mce_banks;	/* 0: it was not told */
+	bool pv_enforced;
 };
 
 #define FAKE_TSC_KHZ	2400000ull	/* of the host */
@@ -68,6 +72,7 @@ struct fake_kvm {
 	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */
 	unsigned int writes;	/* pages that vCPU 0 writes at each step */
 	uint32_t irr;		/* of the I/O APIC of the VM whose line moved last */
+	bool counters_off;	/* of the VM that was created last */
 	bool ran_unloaded;	/* FAKE_SLOW_START: a vCPU ran before it had its registers */
 	/* Called after each KVM_GET_LAPIC of vCPU 0 and before each KVM_GET_IRQCHIP. */
 	void (*on_save)(void);

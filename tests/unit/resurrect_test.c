@@ -488,6 +488,104 @@ static void test_time_never_goes_back(void **ctx)
 	assert_true(guest_tsc(f->clone->active->state) == saved);
 }
 
+static void rewrite(struct fixture *f, bool (*edit)(struct hypr_vmo_section *s, uint8_t *data));
+
+/* ---- MSRs that KVM does not name --------------------------------------------- */
+
+static const uint32_t unnamed[] = { 0x200, 0x201, 0x20f, 0x250, 0x259, 0x26f, 0x2ff, 0x400 };
+
+static void set_unnamed(uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(unnamed); i++)
+		fake_kvm.vcpu[1].msr[unnamed[i]] = value + unnamed[i];
+}
+
+static void assert_unnamed(uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(unnamed); i++)
+		assert_int_equal(fake_kvm.vcpu[1].msr[unnamed[i]], value + unnamed[i]);
+}
+
+/* MTRRs and machine check banks go with the guest: into a file, and with its view. */
+static void test_mtrrs_and_banks(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(fake_kvm.vcpu[1].mce_banks, 1);
+	assert_true(fake_kvm.vcpu[1].pv_enforced);
+	assert_true(fake_kvm.counters_off);
+	set_unnamed(0x1000);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	set_unnamed(0x2000);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_unnamed(0x1000);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_unnamed(0x2000);
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_unnamed(0x2000);
+	assert_int_equal(fake_kvm.vcpu[0].mce_banks, 1);
+}
+
+/* As hypr wrote it before: the first MSR alone, which was one that KVM names. */
+static bool named_alone(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_vcpu *vcpu = (struct hypr_vmo_vcpu *)data;
+	uint8_t *msr = data + sizeof(*vcpu);
+	size_t gone;
+
+	if (section->type != HYPR_VMO_VCPU)
+		return true;
+	gone = (vcpu->nr_msrs - 1) * sizeof(struct hypr_vmo_msr);
+	memmove(msr + sizeof(struct hypr_vmo_msr), msr + sizeof(struct hypr_vmo_msr) + gone,
+		vcpu->xsave_bytes);
+	section->bytes -= gone;
+	vcpu->nr_msrs = 1;
+	return true;
+}
+
+/* Its guest saw the banks that KVM gives, and goes on with MSRs as after power-on. */
+static void test_a_file_from_before(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	set_unnamed(0x1000);
+	rewrite(f, named_alone);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(f->clone->mce_banks, 32);
+	assert_int_equal(f->clone->nr_msrs, 1 + 16 + 1 + 2 + 8 + 1 + 32 * 4);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(fake_kvm_runs());
+	assert_int_equal(fake_kvm.vcpu[1].msr[0x2ff], 0);
+	assert_int_equal(fake_kvm.vcpu[1].mce_banks, 0);
+	/* Saved again it says how many there are. */
+	unlink(f->other);
+	f->vm = f->clone;
+	save(f, f->other);
+	end(f);
+	f->clone = NULL;
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(f->clone->mce_banks, 32);
+	hypr_vm_destroy(f->clone);
+	f->clone = NULL;
+	/* A VM of today has another CPU. */
+	fake_kvm_reset();
+	c.name = "vm1";
+	c.kernel = f->kernel;
+	c.vcpus = FAKE_VCPUS;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(hypr_error(), "32 machine check banks, that of the VM has 1"));
+}
+
 /* ---- interrupts that are on their way -------------------------------------- */
 
 static bool console_is_raised(void)
@@ -855,6 +953,37 @@ static void test_other_msr(void **ctx)
 	refused(*ctx, -EOPNOTSUPP, "MSR 0xc0000083");
 }
 
+static bool msr_twice(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu));
+
+	if (section->type == HYPR_VMO_VCPU)
+		msr[1].index = msr[0].index;
+	return true;
+}
+
+static void test_msr_twice(void **ctx)
+{
+	rewrite(*ctx, msr_twice);
+	refused(*ctx, -EBADMSG, "MSR 0xc0000082 is there twice");
+}
+
+static bool wild_banks(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_vcpu *vcpu = (struct hypr_vmo_vcpu *)data;
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(vcpu + 1);
+
+	if (section->type == HYPR_VMO_VCPU)
+		msr[vcpu->nr_msrs - 1].value = 33;
+	return true;
+}
+
+static void test_wild_banks(void **ctx)
+{
+	rewrite(*ctx, wild_banks);
+	refused(*ctx, -EOPNOTSUPP, "MCG_CAP 0x21");
+}
+
 static bool other_vendor(struct hypr_vmo_section *section, uint8_t *data)
 {
 	struct kvm_cpuid_entry2 *entry = (struct kvm_cpuid_entry2 *)data;
@@ -993,6 +1122,8 @@ int main(void)
 		T(packed_parent),
 		T(time),
 		T(time_never_goes_back),
+		T(mtrrs_and_banks),
+		T(a_file_from_before),
 		T(a_line_outlives_the_load),
 		T(a_line_that_is_low_falls),
 		T(nothing_arrives_during_a_save),
@@ -1010,6 +1141,8 @@ int main(void)
 		T(wild_ring),
 		T(wild_ring_back),
 		T(other_msr),
+		T(msr_twice),
+		T(wild_banks),
 		T(other_vendor),
 		T(of_another_size),
 		T(wrong_arguments),
