@@ -161,11 +161,36 @@ static bool has_flag(unsigned int flag)
 
 /* ---- /dev/kvm ------------------------------------------------------------ */
 
+static void get_cpuid_amd(struct kvm_cpuid2 *cpuid)
+{
+#define SUBLEAF(f, i, a)	{ .function = f, .index = i, .eax = a,		\
+				  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX }
+#define FULL(f)			{ .function = f, .eax = ~0u, .ebx = ~0u, .ecx = ~0u, .edx = ~0u }
+	static const struct kvm_cpuid_entry2 amd[] = {
+		{ .function = 0, .eax = 0x10, .ebx = 0x68747541, .edx = 0x69746e65,
+		  .ecx = 0x444d4163 },
+		FULL(1), FULL(0x80000001),
+		{ .function = 0x80000008, .eax = 0x3030, .ecx = 0x501f },
+		FULL(0x8000000a),
+		SUBLEAF(0x8000001d, 0, 0x4021), SUBLEAF(0x8000001d, 1, 0x4043),
+		SUBLEAF(0x8000001d, 2, 0x3c063), SUBLEAF(0x8000001d, 3, 0),
+		{ .function = 0x8000001e, .eax = 17, .ebx = 0x108, .ecx = 0x300 },
+		FULL(0x8000001f), FULL(0x80000022), FULL(0x80000026),
+	};
+
+	memcpy(cpuid->entries, amd, sizeof(amd));
+	cpuid->nent = sizeof(amd) / sizeof(amd[0]);
+}
+
 static int get_cpuid(struct kvm_cpuid2 *cpuid)
 {
 	static const uint32_t leaf[] = { 0, 1, 4, 5, 7, 0xa, 0xb, 0x40000000, 0x80000001 };
 	unsigned int i, nr = sizeof(leaf) / sizeof(leaf[0]);
 
+	if (has_flag(FAKE_AMD)) {
+		get_cpuid_amd(cpuid);
+		return 0;
+	}
 	for (i = 0; i < nr; i++) {
 		cpuid->entries[i] = (struct kvm_cpuid_entry2){
 			.function = leaf[i],
@@ -756,6 +781,19 @@ static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 	return (int)i;
 }
 
+static int set_cpuid(struct fake_vcpu *vcpu, const struct kvm_cpuid2 *cpuid)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == 0x8000001e) {
+			vcpu->apic_id = cpuid->entries[i].eax;
+			vcpu->core = cpuid->entries[i].ebx;
+		}
+	}
+	return 0;
+}
+
 static int vcpu_enable_cap(struct fake_vcpu *vcpu, const struct kvm_enable_cap *cap)
 {
 	if (cap->cap == KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
@@ -806,6 +844,8 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return 0;
 	case KVM_GET_TSC_KHZ:
 		return (int)(vcpu->tsc_khz ? vcpu->tsc_khz : FAKE_TSC_KHZ);
+	case KVM_SET_CPUID2:
+		return set_cpuid(vcpu, arg);
 	case KVM_ENABLE_CAP:
 		return vcpu_enable_cap(vcpu, arg);
 	case KVM_X86_SETUP_MCE:

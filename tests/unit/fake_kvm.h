@@ -34,6 +34,8 @@ struct fake_vcpu {
 	uint64_t msr[FAKE_MSRS];	/* by their numbers */
 	uint64_t mce_banks;	/* 0: it was not told */
 	bool pv_enforced;
+	uint32_t apic_id;	/* of leaf 0x8000001e */
+	uint32_t core;
 };
 
 #define FAKE_TSC_KHZ	2400000ull	/* of the host */
@@ -88,6 +90,7 @@ struct fake_kvm {
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
 #define FAKE_NO_SCALING	256	/* a KVM that cannot scale a TSC */
+#define FAKE_AMD	512	/* a host of that make, with 16 cores of two threads */
 #define FAKE_SLOW_START	128	/* vCPU threads take 400 ms to come to KVM_RUN, once */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
