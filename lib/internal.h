@@ -258,6 +258,8 @@ int hypr_cpuid_give(const struct hypr_vm *vm, int vcpu_fd, unsigned int index);
 /* msr.c: which MSRs belong to a state */
 int hypr_msr_list_init(struct hypr_vm *vm);
 int hypr_msr_place(const struct hypr_vm *vm, uint32_t index);
+int hypr_msr_check(const struct hypr_vm *vm, const char *what, unsigned int place,
+		   uint64_t value);
 
 /* machine.c: a KVM VM, as every one of a hypr_vm is */
 struct hypr_machine {

@@ -135,6 +135,29 @@ free_list:
 	return ret;
 }
 
+/*
+ * An MSR that promises, as a leaf of CPUID does, that this CPU has something or is not
+ * affected by something.  Not so bits 2 and 19, RSBA and RRSBA: they warn.
+ */
+#define ARCH_CAPABILITIES	0x10a
+#define ARCH_CAP_WARNINGS	(1ull << 2 | 1ull << 19)
+
+/**
+ * hypr_msr_check() - does this host keep what an MSR has promised to a guest?
+ * @place: of the MSR in the list of the VM
+ */
+int hypr_msr_check(const struct hypr_vm *vm, const char *what, unsigned int place,
+		   uint64_t value)
+{
+	uint64_t missing = value & ~vm->msr_reset[place] & ~ARCH_CAP_WARNINGS;
+
+	if (vm->msr_index[place] != ARCH_CAPABILITIES || !missing)
+		return 0;
+	return hypr_fail(-EOPNOTSUPP,
+			 "%s: its guest uses a CPU with IA32_ARCH_CAPABILITIES[%d], which this host lacks",
+			 what, __builtin_ctzll(missing));
+}
+
 /** hypr_msr_place() - of an MSR in the list of the VM; -1: it is not there */
 int hypr_msr_place(const struct hypr_vm *vm, uint32_t index)
 {

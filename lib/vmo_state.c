@@ -241,7 +241,7 @@ static int read_msr(struct hypr_vm *vm, const char *path, const struct hypr_vmo_
 		return hypr_fail(-EBADMSG, "%s: MSR 0x%x is there twice", path, msr->index);
 	msrs->entries[place].reserved = 1;
 	msrs->entries[place].data = msr->value;
-	return 0;
+	return hypr_msr_check(vm, path, (unsigned int)place, msr->value);
 }
 
 /* Those that the file lacks are as in a CPU that was just switched on. */

@@ -17,6 +17,7 @@
 #define MSR_TSC		0x10
 #define MSR_DEADLINE	0x6e0
 #define MSR_LSTAR	0xc0000082
+#define MSR_ARCH_CAPABILITIES	0x10a
 
 /* KVM_PRE_FAULT_MEMORY of Linux 6.11. */
 struct pre_fault {
@@ -206,7 +207,7 @@ static int get_cpuid(struct kvm_cpuid2 *cpuid)
 static int get_msr_list(struct kvm_msr_list *list)
 {
 	static const uint32_t msr[] = {
-		MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE,
+		MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE, MSR_ARCH_CAPABILITIES,
 	};
 	uint32_t room = list->nmsrs;
 
@@ -268,6 +269,7 @@ static int create_vcpu(unsigned int vm, unsigned long index)
 	index += vm * FAKE_VCPUS;
 	vm_of[fd] = vm;
 	vcpu_of[fd] = (unsigned int)index;
+	fake_kvm.vcpu[index].msr[MSR_ARCH_CAPABILITIES] = fake_kvm.arch_capabilities;
 	run_of[index] = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return fd;
 }
@@ -748,7 +750,7 @@ static uint64_t *msr_of(struct fake_vcpu *vcpu, uint32_t index)
 		return &vcpu->msr[0];
 	if (index == MSR_DEADLINE)
 		return &vcpu->deadline;
-	if (index == MSR_TSC)
+	if (index == MSR_TSC || index == MSR_ARCH_CAPABILITIES)
 		return &vcpu->msr[index];
 	if ((index >= 0x200 && index < 0x210) || index == 0x250 || index == 0x258 ||
 	    index == 0x259 || (index >= 0x268 && index < 0x270) || index == 0x2ff ||

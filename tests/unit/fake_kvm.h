@@ -74,6 +74,7 @@ struct fake_kvm {
 	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */
 	unsigned int writes;	/* pages that vCPU 0 writes at each step */
 	uint32_t irr;		/* of the I/O APIC of the VM whose line moved last */
+	uint64_t arch_capabilities;	/* of a new vCPU's MSR */
 	bool counters_off;	/* of the VM that was created last */
 	bool ran_unloaded;	/* FAKE_SLOW_START: a vCPU ran before it had its registers */
 	/* Called after each KVM_GET_LAPIC of vCPU 0 and before each KVM_GET_IRQCHIP. */

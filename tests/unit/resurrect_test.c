@@ -560,7 +560,7 @@ static void test_a_file_from_before(void **ctx)
 	rewrite(f, named_alone);
 	assert_int_equal(resurrect(f, f->file, 0), 0);
 	assert_int_equal(f->clone->mce_banks, 32);
-	assert_int_equal(f->clone->nr_msrs, 1 + 16 + 1 + 2 + 8 + 1 + 32 * 4);
+	assert_int_equal(f->clone->nr_msrs, 2 + 16 + 1 + 2 + 8 + 1 + 32 * 4);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
 	assert_true(fake_kvm_runs());
 	assert_int_equal(fake_kvm.vcpu[1].msr[0x2ff], 0);
@@ -953,6 +953,29 @@ static void test_other_msr(void **ctx)
 	refused(*ctx, -EOPNOTSUPP, "MSR 0xc0000083");
 }
 
+static bool promises(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu));
+
+	if (section->type == HYPR_VMO_VCPU) {
+		assert_int_equal(msr[1].index, 0x10a);
+		msr[1].value = 0x80029;
+	}
+	return true;
+}
+
+/* "Not affected by", on a host that is; a host that has it, and is told to take care. */
+static void test_an_msr_that_promises(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	rewrite(f, promises);
+	fake_kvm.arch_capabilities = 0x21;
+	refused(f, -EOPNOTSUPP, "IA32_ARCH_CAPABILITIES[3], which this host lacks");
+	fake_kvm.arch_capabilities = 0x3f;
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+}
+
 static bool msr_twice(struct hypr_vmo_section *section, uint8_t *data)
 {
 	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu));
@@ -1141,6 +1164,7 @@ int main(void)
 		T(wild_ring),
 		T(wild_ring_back),
 		T(other_msr),
+		T(an_msr_that_promises),
 		T(msr_twice),
 		T(wild_banks),
 		T(other_vendor),
