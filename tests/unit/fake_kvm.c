@@ -688,7 +688,7 @@ static int vcpu_run(unsigned int i)
 	const struct timespec step = { .tv_nsec = 100000 };
 	struct kvm_run *run = run_of[i];
 
-	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded)
+	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded && i % FAKE_VCPUS)
 		usleep(400000);
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))

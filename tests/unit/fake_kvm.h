@@ -92,7 +92,7 @@ struct fake_kvm {
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
 #define FAKE_NO_SCALING	256	/* a KVM that cannot scale a TSC */
 #define FAKE_AMD	512	/* a host of that make, with 16 cores of two threads */
-#define FAKE_SLOW_START	128	/* vCPU threads take 400 ms to come to KVM_RUN, once */
+#define FAKE_SLOW_START	128	/* vCPU 1's thread takes 400 ms to come to KVM_RUN */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 
