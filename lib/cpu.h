@@ -12,7 +12,7 @@
  * @host, @nr_host: CPUID that it would be given here
  * @what: whose guest it is, for the message
  *
- * Vendor, every feature bit, and the physical-address width.
+ * Vendor, every leaf, by the table in cpu.c, and the widths of addresses.
  * Return: 0; -EOPNOTSUPP with what is lacking, by name.
  */
 int hypr_cpu_check(const struct kvm_cpuid_entry2 *guest, size_t nr_guest,

@@ -7,6 +7,10 @@
  * - The performance counters: their state is large, and belongs to the host.
  * - KVM's paravirtual leaves: they share memory with the host outside the view.
  * - VMX and SVM: a nested guest has a root of its own.
+ * - Memory encryption: it is the host's.
+ *
+ * Leaves that tell how cores, threads and caches belong together tell of the guest's,
+ * also those that AMD has and Intel has not.
  *
  * Leaf 0x15 tells the frequency of the TSC, as KVM knows it, so that a guest
  * need not measure it: against the timer chip, where each look is an exit, that
@@ -33,7 +37,14 @@
 /* Leaf 7 */
 #define ECX_WAITPKG		(1u << 5)
 /* Leaf 0x80000001 */
+#define ECX_CMP_LEGACY		(1u << 1)
 #define ECX_SVM			(1u << 2)
+#define ECX_PERFCTR_CORE	(1u << 23)
+#define ECX_PERFCTR_NB		(1u << 24)
+#define ECX_PERFCTR_LLC		(1u << 28)
+/* Leaf 0x8000001d */
+#define CACHE_LEVEL(eax)	((eax) >> 5 & 7)
+#define CACHE_SHARED_SHIFT	14
 
 #define CRYSTAL_HZ		1000000000u	/* of the APIC timer: KVM's is 1 ns */
 #define CRYSTAL_KHZ		(CRYSTAL_HZ / 1000)
@@ -79,12 +90,50 @@ static bool entry_drop(const struct kvm_cpuid_entry2 *entry)
 {
 	return (entry->function >= HYPERVISOR_LEAF && entry->function < HYPERVISOR_LEAF_END) ||
 	       entry->function == 0xb || entry->function == 0x1f ||
-	       entry->function == 0x15 || entry->function == 0x16;
+	       entry->function == 0x15 || entry->function == 0x16 ||
+	       entry->function == 0x80000026;
+}
+
+static bool is_amd(const struct cpuid *cpuid)
+{
+	const struct kvm_cpuid_entry2 *basic = &cpuid->entry[0];
+
+	/* "Auth"enticAMD, "Hygo"nGenuine */
+	return cpuid->head.nent && basic->function == 0 &&
+	       (basic->ebx == 0x68747541 || basic->ebx == 0x6f677948);
+}
+
+/* One node, cores of one thread, each with caches of its own but for the last level. */
+static void filter_amd(const struct hypr_vm *vm, struct kvm_cpuid_entry2 *entry)
+{
+	unsigned int cores = 1u << id_bits(vm->nr_vcpus);
+
+	switch (entry->function) {
+	case 0x80000001:
+		entry->ecx &= ~ECX_CMP_LEGACY;
+		entry->ecx |= vm->nr_vcpus > 1 ? ECX_CMP_LEGACY : 0;
+		break;
+	case 0x80000008:
+		entry->ecx = (vm->nr_vcpus - 1) | id_bits(vm->nr_vcpus) << 12;
+		break;
+	case 0x8000001d:
+		if (!(entry->eax & 0x1f))
+			break;
+		entry->eax &= (1u << CACHE_SHARED_SHIFT) - 1;
+		if (CACHE_LEVEL(entry->eax) > 2)
+			entry->eax |= (cores - 1) << CACHE_SHARED_SHIFT;
+		break;
+	case 0x8000001e:
+		/* APIC ID and core number are each vCPU's: set_id(). */
+		entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+		break;
+	}
 }
 
 static void filter(struct hypr_vm *vm, struct cpuid *cpuid)
 {
 	unsigned int cores = 1u << id_bits(vm->nr_vcpus);
+	bool amd = is_amd(cpuid);
 	uint32_t i, n = 0;
 
 	for (i = 0; i < cpuid->head.nent; i++) {
@@ -104,6 +153,9 @@ static void filter(struct hypr_vm *vm, struct cpuid *cpuid)
 			break;
 		case 0x5:
 		case 0xa:
+		case 0x8000000a:
+		case 0x8000001f:
+		case 0x80000022:
 			entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
 			break;
 		case 0x7:
@@ -111,9 +163,12 @@ static void filter(struct hypr_vm *vm, struct cpuid *cpuid)
 				entry->ecx &= ~ECX_WAITPKG;
 			break;
 		case 0x80000001:
-			entry->ecx &= ~ECX_SVM;
+			entry->ecx &= ~(ECX_SVM | ECX_PERFCTR_CORE | ECX_PERFCTR_NB |
+					ECX_PERFCTR_LLC);
 			break;
 		}
+		if (amd)
+			filter_amd(vm, entry);
 		if (!entry_drop(entry))
 			cpuid->entry[n++] = *entry;
 	}
@@ -184,10 +239,18 @@ static void set_id(struct kvm_cpuid2 *cpuid, uint32_t id)
 	for (i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
-		if (entry->function == 0x1)
+		switch (entry->function) {
+		case 0x1:
 			entry->ebx = (entry->ebx & 0x00ffffff) | id << 24;
-		else if (entry->function == 0xb)
+			break;
+		case 0xb:
 			entry->edx = id;
+			break;
+		case 0x8000001e:
+			entry->eax = id;
+			entry->ebx = (entry->ebx & ~0xffu) | id;
+			break;
+		}
 	}
 }
 

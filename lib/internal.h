@@ -36,6 +36,14 @@
 #define HYPR_HOLD_ROUND_MS	250
 #define HYPR_HOLD_BREAK_MS	2
 
+/*
+ * Machine check banks: each is four MSRs to save and load at every swap.  KVM gives a
+ * vCPU 32 unless it is told otherwise, and so did hypr once.
+ */
+#define HYPR_MCE_BANKS		1
+#define HYPR_MCE_BANKS_KVM	32
+#define HYPR_MSR_MCG_CAP	0x179	/* in files; KVM sets it by an ioctl of its own */
+
 struct hypr_engine;
 struct hypr_vm;
 
@@ -61,7 +69,7 @@ struct hypr_vcpu {
 
 /**
  * struct hypr_vcpu_state - what KVM knows of a vCPU
- * @tsc_offset: guest TSC - host TSC when it was saved
+ * @tsc_offset: guest TSC - hypr_state.host_tsc when it was saved
  * @control: HYPR_VCPU_* that the control page is to have when it goes on
  * @parked: it waits in the guest's own park loop
  */
@@ -83,7 +91,8 @@ struct hypr_vcpu_state {
 
 /**
  * struct hypr_state - all of a VM that is not memory
- * @host_tsc: host TSC when the guest's clock was stopped
+ * @host_tsc: when the guest's clock was stopped: the host's TSC as KVM counts it for
+ *	this guest (hypr_state_tsc_now()); 0 in a state from a file
  * @stopped_ns: Unix time then
  * @boot_id: of the guest that was saved, as the control page had it
  */
@@ -183,10 +192,15 @@ struct hypr_vm {
 	size_t xsave_bytes;
 	bool has_xsave2;
 	bool has_deadline;
+	bool has_pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	bool has_tsc_control;		/* this host can scale a TSC */
+	bool tsc_scaled;		/* and does so for this guest */
 	uint64_t tsc_khz;		/* of the guest */
 	struct kvm_cpuid2 *cpuid;	/* of vCPU 0 */
+	unsigned int mce_banks;		/* of the guest's CPU; see HYPR_MCE_BANKS */
 	unsigned int nr_msrs;
 	uint32_t *msr_index;
+	uint64_t *msr_reset;		/* their values when a vCPU is created */
 	struct hypr_control_page *control;
 	struct hypr_vcpu *vcpu;
 	struct hypr_console console;
@@ -245,6 +259,9 @@ int hypr_cpuid_give(const struct hypr_vm *vm, int vcpu_fd, unsigned int index);
 
 /* msr.c: which MSRs belong to a state */
 int hypr_msr_list_init(struct hypr_vm *vm);
+int hypr_msr_place(const struct hypr_vm *vm, uint32_t index);
+int hypr_msr_check(const struct hypr_vm *vm, const char *what, unsigned int place,
+		   uint64_t value);
 
 /* machine.c: a KVM VM, as every one of a hypr_vm is */
 struct hypr_machine {
@@ -261,7 +278,9 @@ int hypr_machine_vcpu_open(int vm_fd, unsigned int index, size_t run_bytes,
 			   struct hypr_machine_vcpu *vcpu);
 void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes);
 uint64_t hypr_machine_tsc_khz(int vcpu_fd);
-int hypr_machine_set_tsc_khz(int vcpu_fd, uint64_t tsc_khz);
+bool hypr_machine_tsc_is_near(uint64_t khz, uint64_t other_khz);
+int hypr_machine_set_tsc_khz(const struct hypr_vm *vm, int vcpu_fd);
+int hypr_machine_set_features(const struct hypr_vm *vm, int vcpu_fd);
 struct hypr_machine *hypr_machine_create(struct hypr_vm *vm, int *err);
 struct hypr_machine *hypr_machine_of(struct hypr_vm *vm);
 void hypr_machine_destroy(struct hypr_machine *machine);
@@ -411,6 +430,7 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 int hypr_vmo_check_plain(struct hypr_vmo *vmo, const char *path);
 int hypr_vmo_cpu_read(struct hypr_vmo *vmo, const char *path,
 		      const struct kvm_cpuid_entry2 **entry, size_t *nr);
+int hypr_vmo_mce_banks_read(struct hypr_vmo *vmo, const char *path, unsigned int *banks);
 int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,
 			const struct hypr_vmo_clock **clock);
 
@@ -438,6 +458,8 @@ void hypr_vm_release(struct hypr_vm *vm, const struct hypr_state *state);
 struct hypr_state *hypr_state_alloc(struct hypr_vm *vm);
 void hypr_state_free(struct hypr_vm *vm, struct hypr_state *state);
 void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hypr_state *from);
+int hypr_state_tsc_init(struct hypr_vm *vm);
+int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc);
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state);
 int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state);
 int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state);

@@ -14,11 +14,35 @@
 #define IDENTITY_MAP_GPA	0xfffbc000ull
 #define TSS_GPA			0xfffbd000ull
 
+/*
+ * No performance counters: CPUID shows none, and on AMD they could be used all the
+ * same and would count on through all views.  A KVM before Linux 5.18 has no such
+ * switch.
+ */
+static int counters_off(int vm_fd)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE },
+	};
+	int has = ioctl(vm_fd, KVM_CHECK_EXTENSION, (unsigned long)KVM_CAP_PMU_CAPABILITY);
+
+	if (has <= 0 || !(has & KVM_PMU_CAP_DISABLE))
+		return 0;
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_CAP_PMU_CAPABILITY");
+	return 0;
+}
+
 /** hypr_machine_chips() - what has to be there before the first vCPU */
 int hypr_machine_chips(int vm_fd)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	uint64_t identity_map = IDENTITY_MAP_GPA;
+
+	int ret = counters_off(vm_fd);
+
+	if (ret)
+		return ret;
 
 	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
 		return hypr_fail_sys(-errno, "KVM_SET_IDENTITY_MAP_ADDR");
@@ -73,17 +97,55 @@ uint64_t hypr_machine_tsc_khz(int vcpu_fd)
 	return khz > 0 ? (uint64_t)khz : 0;
 }
 
-/** hypr_machine_set_tsc_khz() - have it run at a frequency, 0 for as it does */
-int hypr_machine_set_tsc_khz(int vcpu_fd, uint64_t tsc_khz)
+/* So close is the same: KVM scales nothing below (kvm.tsc_tolerance_ppm). */
+#define TSC_TOLERANCE_PPM	250
+
+bool hypr_machine_tsc_is_near(uint64_t khz, uint64_t other_khz)
+{
+	uint64_t apart = khz > other_khz ? khz - other_khz : other_khz - khz;
+
+	return apart <= other_khz * TSC_TOLERANCE_PPM / 1000000;
+}
+
+/**
+ * hypr_machine_set_tsc_khz() - have a vCPU's TSC run at the VM's frequency
+ *
+ * A host that cannot scale would serve a faster guest by letting its TSC leap from
+ * time to time; KVM says nothing, so it is said here.
+ */
+int hypr_machine_set_tsc_khz(const struct hypr_vm *vm, int vcpu_fd)
 {
 	uint64_t now = hypr_machine_tsc_khz(vcpu_fd);
 
-	if (!tsc_khz || tsc_khz == now)
+	if (!vm->tsc_khz || vm->tsc_khz == now)
 		return 0;
-	if (ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)tsc_khz) < 0)
+	if ((now && !vm->has_tsc_control && !hypr_machine_tsc_is_near(vm->tsc_khz, now)) ||
+	    ioctl(vcpu_fd, KVM_SET_TSC_KHZ, (unsigned long)vm->tsc_khz) < 0)
 		return hypr_fail(-EOPNOTSUPP,
 				 "the guest's TSC runs at %llu kHz, this host's at %llu, and KVM does not scale it",
-				 (unsigned long long)tsc_khz, (unsigned long long)now);
+				 (unsigned long long)vm->tsc_khz, (unsigned long long)now);
+	return 0;
+}
+
+/**
+ * hypr_machine_set_features() - what of a vCPU is not in CPUID
+ *
+ * Machine check banks as the VM has them.  KVM's paravirtual MSRs are gone where CPUID
+ * does not show them (Linux 5.10): they write to guest memory and are no part of a
+ * state.
+ */
+int hypr_machine_set_features(const struct hypr_vm *vm, int vcpu_fd)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 },
+	};
+	uint64_t mcg_cap = vm->mce_banks;
+
+	if (vm->has_pv_enforce && ioctl(vcpu_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID");
+	if (vm->mce_banks != HYPR_MCE_BANKS_KVM &&
+	    ioctl(vcpu_fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_X86_SETUP_MCE: %u banks", vm->mce_banks);
 	return 0;
 }
 
@@ -117,7 +179,9 @@ static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 
 		ret = hypr_machine_vcpu_open(machine->vm_fd, i, machine->run_bytes, vcpu);
 		if (!ret)
-			ret = hypr_machine_set_tsc_khz(vcpu->fd, vm->tsc_khz);
+			ret = hypr_machine_set_tsc_khz(vm, vcpu->fd);
+		if (!ret)
+			ret = hypr_machine_set_features(vm, vcpu->fd);
 		if (!ret)
 			ret = hypr_cpuid_give(vm, vcpu->fd, i);
 	}

@@ -3,8 +3,6 @@
  * A VM that begins in a file: its size and its CPU are the file's, its boot view
  * is a view on the file, and its vCPUs begin where the file has them.
  */
-#include <sys/random.h>
-
 #include "internal.h"
 
 /** hypr_vm_resurrect_open() - open the file, and take from it what the VM is to be */
@@ -35,30 +33,13 @@ int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *conf
 	return 0;
 }
 
-/*
- * A generation that neither the guest has seen nor another VM from this file has:
- * it is what their random pools are told apart by.
- */
-static int generation_set(struct hypr_vm *vm)
-{
-	uint64_t generation;
-
-	if (getrandom(&generation, sizeof(generation), 0) != sizeof(generation))
-		return hypr_fail_sys(-errno, "random numbers for a new generation");
-	/* Far from the kernel's, which counts from 1. */
-	vm->control->generation = generation | 1ull << 63;
-	return 0;
-}
-
 /** hypr_vm_resurrect_load() - memory of the file into the boot view */
 int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
 {
 	const struct hypr_state *state = vm->active->state;
-	int ret;
 
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
-	ret = generation_set(vm);
-	return ret ? ret : hypr_view_prefault(vm, vm->active, flags, NULL);
+	return hypr_view_prefault(vm, vm->active, flags, NULL);
 }
 
 /** hypr_vm_resurrect_go() - load the vCPUs, whose threads are held, and let them go */

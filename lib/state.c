@@ -4,10 +4,11 @@
  * thread), interrupt controllers, timer, serial line, clock chip, and the
  * guest's clock.
  *
- * The clock: a guest's TSC is the host's plus an offset.  Saving notes the
- * offset and the host TSC of that instant; loading sets the offset so that the
- * guest's TSC goes on from there.  One host TSC reading serves all vCPUs, so
- * they stay in step.  The offset is set as a device attribute, since KVM takes
+ * The clock: a guest's TSC is the host's plus an offset, or, where KVM scales it,
+ * the host's times a ratio plus an offset.  "The host's TSC as KVM counts it" below is
+ * the one or the other before the offset.  Saving notes the offset and that count;
+ * loading sets the offset so that the guest's TSC goes on from there.  One reading
+ * serves all vCPUs, so they stay in step.  The offset is set as a device attribute, since KVM takes
  * a write to MSR_IA32_TSC that is near another vCPU's for an attempt to
  * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
  * the guest's TSC.
@@ -22,9 +23,11 @@
  */
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 
 #include "internal.h"
 
+#define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0
 
 struct one_msr {
@@ -126,6 +129,55 @@ static int tsc_offset_set(struct hypr_vcpu *vcpu, uint64_t offset)
 	};
 
 	return vcpu_ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+/* A guest's TSC without its offset.  KVM alone knows the ratio to its last bit. */
+static int tsc_without_offset(struct hypr_vcpu *vcpu, uint64_t *tsc)
+{
+	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	uint64_t offset;
+	int ret;
+
+	ret = tsc_offset_get(vcpu, &offset);
+	if (ret)
+		return ret;
+	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msr) != 1)
+		return -EIO;
+	*tsc = msr.entry.data - offset;
+	return 0;
+}
+
+/**
+ * hypr_state_tsc_init() - does KVM scale the TSC of this VM?
+ *
+ * Needs vCPU 0 with its frequency set.  What is not scaled lies between two readings
+ * of the host's own.
+ */
+int hypr_state_tsc_init(struct hypr_vm *vm)
+{
+	uint64_t before = hypr_tsc(), tsc;
+	int ret = tsc_without_offset(&vm->vcpu[0], &tsc);
+
+	if (ret)
+		return hypr_fail_sys(ret, "vCPU 0: reading its TSC");
+	vm->tsc_scaled = tsc < before || tsc > hypr_tsc();
+	return 0;
+}
+
+/**
+ * hypr_state_tsc_now() - the host's TSC as KVM counts it for this guest
+ *
+ * With the vCPUs held, or before their threads are there.
+ */
+int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc)
+{
+	int ret;
+
+	*tsc = hypr_tsc();
+	if (!vm->tsc_scaled)
+		return 0;
+	ret = tsc_without_offset(&vm->vcpu[0], tsc);
+	return ret ? hypr_fail_sys(ret, "vCPU 0: reading its TSC") : 0;
 }
 
 static int deadline_get(struct hypr_vcpu *vcpu, uint64_t *deadline)
@@ -313,6 +365,24 @@ void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
 				 __ATOMIC_RELEASE);
 }
 
+/*
+ * The vCPUs go on where they, or others with the same memory, may have been before:
+ * tell the guest by a word that never was (@jump), so that no two random pools go on
+ * alike.  A guest that does not know that word looks at the generation, which counts
+ * in each VM from 1; so that one is made random too, and never one that is counted.
+ */
+static int control_jump(struct hypr_vm *vm)
+{
+	uint64_t id[2];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return hypr_fail_sys(-EIO, "random numbers for the guest");
+	vm->control->jump[0] = id[0];
+	vm->control->jump[1] = id[1];
+	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* ---- the whole ----------------------------------------------------------- */
 
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
@@ -320,7 +390,9 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	int ret;
 
 	state->valid = false;
-	state->host_tsc = hypr_tsc();
+	ret = hypr_state_tsc_now(vm, &state->host_tsc);
+	if (ret)
+		return ret;
 	state->stopped_ns = hypr_unix_ns();
 	hypr_console_freeze(&vm->console);
 	ret = devices_save(vm, state);
@@ -334,9 +406,14 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-static struct load load_now(const struct hypr_state *state)
+static int load_now(struct hypr_vm *vm, const struct hypr_state *state, struct load *load)
 {
-	return (struct load){ .state = state, .tsc_shift = state->host_tsc - hypr_tsc() };
+	uint64_t now = 0;
+	int ret = hypr_state_tsc_now(vm, &now);
+
+	load->state = state;
+	load->tsc_shift = state->host_tsc - now;
+	return ret;
 }
 
 int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
@@ -345,7 +422,9 @@ int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
 	int ret;
 
 	hypr_console_freeze(&vm->console);
-	load = load_now(state);
+	ret = load_now(vm, state, &load);
+	if (ret)
+		return ret;
 	ret = hypr_vcpus_do(vm, vcpu_load, &load);
 	if (ret)
 		return hypr_fail_sys(ret, "loading the vCPUs' state");
@@ -354,15 +433,18 @@ int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
 		return hypr_fail_sys(ret, "loading the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
-	return 0;
+	return control_jump(vm);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */
 int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	struct load load = load_now(state);
+	struct load load;
 	int ret;
 
+	ret = load_now(vm, state, &load);
+	if (ret)
+		return ret;
 	ret = hypr_vcpus_do(vm, vcpu_load_time, &load);
 	if (ret)
 		return hypr_fail_sys(ret, "loading the guest's clock");

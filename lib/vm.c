@@ -195,6 +195,9 @@ static int capabilities_check(struct hypr_vm *vm)
 		return hypr_fail(-EOPNOTSUPP, "this host's KVM has at most %d vCPUs",
 				 has(vm, KVM_CAP_MAX_VCPUS));
 	vm->has_deadline = has(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	vm->has_tsc_control = has(vm, KVM_CAP_TSC_CONTROL) > 0;
+	vm->has_pv_enforce = has(vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID) > 0;
+	vm->mce_banks = has(vm, KVM_CAP_MCE) > 0 ? HYPR_MCE_BANKS : HYPR_MCE_BANKS_KVM;
 	bytes = has(vm, KVM_CAP_XSAVE2);
 	vm->has_xsave2 = bytes > 0;
 	vm->xsave_bytes = bytes > (int)sizeof(struct kvm_xsave) ? (size_t)bytes :
@@ -220,8 +223,8 @@ static int tsc_khz_set(struct hypr_vm *vm)
 	int ret = 0;
 
 	for (i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = hypr_machine_set_tsc_khz(vm->vcpu[i].fd, vm->tsc_khz);
-	return ret;
+		ret = hypr_machine_set_tsc_khz(vm, vm->vcpu[i].fd);
+	return ret ? ret : hypr_state_tsc_init(vm);
 }
 
 static int vcpus_create(struct hypr_vm *vm, const char *vmo)
@@ -248,6 +251,11 @@ static int vcpus_create(struct hypr_vm *vm, const char *vmo)
 		vm->tsc_khz = hypr_machine_tsc_khz(vm->vcpu[0].fd);
 	if (vmo)
 		ret = hypr_vmo_cpu_read(vm->vmo, vmo, &cpu, &nr_cpu);
+	/* As many as the guest has seen. */
+	if (!ret && vmo)
+		ret = hypr_vmo_mce_banks_read(vm->vmo, vmo, &vm->mce_banks);
+	for (i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = hypr_machine_set_features(vm, vm->vcpu[i].fd);
 	/* Before the frequency: it is the better reason on a host of another kind. */
 	if (!ret)
 		ret = hypr_cpuid_set(vm, cpu, nr_cpu, vmo);
@@ -484,6 +492,7 @@ void hypr_vm_destroy(struct hypr_vm *vm)
 	hypr_vmo_close(vm->vmo);
 	free(vm->cpuid);
 	free(vm->msr_index);
+	free(vm->msr_reset);
 	free(vm->vcpu);
 	free(vm->pin);
 	free(vm);

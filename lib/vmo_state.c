@@ -9,6 +9,7 @@
 #include "state_check.h"
 
 #define NS_PER_S	1000000000ull
+#define MSRS_MAX	4096	/* of a vCPU in a file; no CPU has as many to save */
 
 /* ---- writing ------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ static int write_vcpu(struct hypr_vm *vm, const struct hypr_state *state, unsign
 {
 	const struct hypr_vcpu_state *from = &state->vcpu[index];
 	size_t bytes = sizeof(struct hypr_vmo_vcpu) +
-		       vm->nr_msrs * sizeof(struct hypr_vmo_msr) + vm->xsave_bytes;
+		       (vm->nr_msrs + 1) * sizeof(struct hypr_vmo_msr) + vm->xsave_bytes;
 	struct hypr_vmo_vcpu *to = calloc(1, bytes);
 	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(to + 1);
 	unsigned int i;
@@ -39,7 +40,7 @@ static int write_vcpu(struct hypr_vm *vm, const struct hypr_state *state, unsign
 	to->mp_state = from->mp_state.mp_state;
 	to->control = from->control;
 	to->parked = from->parked;
-	to->nr_msrs = vm->nr_msrs;
+	to->nr_msrs = vm->nr_msrs + 1;
 	to->xsave_bytes = (uint32_t)vm->xsave_bytes;
 	to->xcrs = from->xcrs;
 	to->events = from->events;
@@ -49,7 +50,10 @@ static int write_vcpu(struct hypr_vm *vm, const struct hypr_state *state, unsign
 		msr[i].index = from->msrs->entries[i].index;
 		msr[i].value = from->msrs->entries[i].data;
 	}
-	memcpy(msr + vm->nr_msrs, from->xsave, vm->xsave_bytes);
+	/* Last, and no MSR that is loaded: what the guest's CPU has. */
+	msr[i].index = HYPR_MSR_MCG_CAP;
+	msr[i].value = vm->mce_banks;
+	memcpy(msr + to->nr_msrs, from->xsave, vm->xsave_bytes);
 	ret = add(writer, HYPR_VMO_VCPU, index, to, bytes);
 	free(to);
 	return ret;
@@ -188,26 +192,92 @@ int hypr_vmo_clock_read(struct hypr_vmo *vmo, const char *path,
 	return ret;
 }
 
-/* Both have the same MSRs in the same order, or one of them knows more. */
+/**
+ * hypr_vmo_mce_banks_read() - how many machine check banks the guest's CPU has
+ *
+ * Files of the time when hypr did not save them are of guests that had KVM's number.
+ */
+int hypr_vmo_mce_banks_read(struct hypr_vmo *vmo, const char *path, unsigned int *banks)
+{
+	const struct hypr_vmo_vcpu *vcpu;
+	const struct hypr_vmo_msr *msr;
+	const void *data;
+	size_t bytes;
+	uint32_t i;
+	int ret;
+
+	*banks = HYPR_MCE_BANKS_KVM;
+	ret = get(vmo, path, HYPR_VMO_VCPU, 0, sizeof(*vcpu), false, &data, &bytes);
+	if (ret)
+		return ret;
+	vcpu = data;
+	msr = (const struct hypr_vmo_msr *)(vcpu + 1);
+	for (i = 0; i < vcpu->nr_msrs; i++) {
+		if (msr[i].index != HYPR_MSR_MCG_CAP)
+			continue;
+		if (!msr[i].value || msr[i].value > HYPR_MCE_BANKS_KVM)
+			return hypr_fail(-EOPNOTSUPP, "%s: its guest has a CPU with MCG_CAP 0x%llx",
+					 path, (unsigned long long)msr[i].value);
+		*banks = (unsigned int)msr[i].value;
+		break;
+	}
+	return 0;
+}
+
+static int read_msr(struct hypr_vm *vm, const char *path, const struct hypr_vmo_msr *msr,
+		    struct kvm_msrs *msrs)
+{
+	int place = hypr_msr_place(vm, msr->index);
+
+	/* Judged for the whole file, see check_banks(). */
+	if (msr->index == HYPR_MSR_MCG_CAP)
+		return 0;
+	if (place < 0)
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: its guest uses MSR 0x%x, which this host does not keep",
+				 path, msr->index);
+	/* The mark is set below: the file has had it before. */
+	if (msrs->entries[place].reserved)
+		return hypr_fail(-EBADMSG, "%s: MSR 0x%x is there twice", path, msr->index);
+	msrs->entries[place].reserved = 1;
+	msrs->entries[place].data = msr->value;
+	return hypr_msr_check(vm, path, (unsigned int)place, msr->value);
+}
+
+/* Those that the file lacks are as in a CPU that was just switched on. */
 static int read_msrs(struct hypr_vm *vm, const char *path, const struct hypr_vmo_msr *msr,
 		     uint32_t nr, struct kvm_msrs *msrs)
 {
 	unsigned int i;
+	int ret = 0;
 
-	if (nr != vm->nr_msrs)
-		return hypr_fail(-EOPNOTSUPP, "%s: its guest has %u MSRs, this host keeps %u",
-				 path, nr, vm->nr_msrs);
-	msrs->nmsrs = nr;
-	for (i = 0; i < nr; i++) {
-		if (msr[i].index != vm->msr_index[i])
-			return hypr_fail(-EOPNOTSUPP,
-					 "%s: its guest uses MSR 0x%x, this host has 0x%x there",
-					 path, msr[i].index, vm->msr_index[i]);
+	if (nr > MSRS_MAX)
+		return hypr_fail(-EBADMSG, "%s: a CPU with %u MSRs", path, nr);
+	msrs->nmsrs = vm->nr_msrs;
+	for (i = 0; i < vm->nr_msrs; i++) {
 		msrs->entries[i] = (struct kvm_msr_entry){
-			.index = msr[i].index, .data = msr[i].value,
+			.index = vm->msr_index[i], .data = vm->msr_reset[i],
 		};
 	}
-	return 0;
+	for (i = 0; i < nr && !ret; i++)
+		ret = read_msr(vm, path, &msr[i], msrs);
+	for (i = 0; i < vm->nr_msrs; i++)
+		msrs->entries[i].reserved = 0;
+	return ret;
+}
+
+/* A view's guest has the CPU of the VM. */
+static int check_banks(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path)
+{
+	unsigned int banks;
+	int ret;
+
+	ret = hypr_vmo_mce_banks_read(vmo, path, &banks);
+	if (ret || banks == vm->mce_banks)
+		return ret;
+	return hypr_fail(-EOPNOTSUPP,
+			 "%s: its guest has a CPU with %u machine check banks, that of the VM has %u",
+			 path, banks, vm->mce_banks);
 }
 
 static int read_vcpu(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
@@ -236,7 +306,7 @@ static int read_vcpu(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 	to->events = from->events;
 	to->debugregs = from->debugregs;
 	to->mp_state.mp_state = from->mp_state;
-	to->tsc_offset = from->guest_tsc + passed - state->host_tsc;
+	to->tsc_offset = from->guest_tsc + passed;
 	to->tsc_deadline = from->tsc_deadline;
 	to->control = from->control;
 	to->parked = from->parked != 0;
@@ -289,6 +359,7 @@ static uint64_t ns_passed(const struct hypr_vmo_clock *clock)
 	return now > clock->stopped_ns ? now - clock->stopped_ns : 0;
 }
 
+/* Cycles of the guest, whatever the host's TSC does. */
 static uint64_t cycles_of(const struct hypr_vmo_clock *clock, uint64_t ns)
 {
 	return ns / NS_PER_S * clock->tsc_khz * 1000 +
@@ -314,9 +385,19 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 	ret = hypr_vmo_clock_read(vmo, path, &clock);
 	if (ret)
 		return ret;
+	if (vm->tsc_khz && clock->tsc_khz &&
+	    !hypr_machine_tsc_is_near(clock->tsc_khz, vm->tsc_khz))
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: its guest's TSC runs at %llu kHz, that of the VM at %llu",
+				 path, (unsigned long long)clock->tsc_khz,
+				 (unsigned long long)vm->tsc_khz);
+	ret = check_banks(vm, vmo, path);
+	if (ret)
+		return ret;
 	passed_ns = flags & HYPR_LOAD_TIME_CONTINUE ? ns_passed(clock) : 0;
 	passed = cycles_of(clock, passed_ns);
-	state->host_tsc = hypr_tsc();
+	/* No host's: the guest's own count is all of it. */
+	state->host_tsc = 0;
 	state->stopped_ns = clock->stopped_ns;
 	memcpy(state->boot_id, clock->boot_id, sizeof(state->boot_id));
 	for (i = 0; !ret && i < vm->nr_vcpus; i++) {

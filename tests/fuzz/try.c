@@ -24,6 +24,7 @@
 struct hypr_vm *fuzz_vm(void)
 {
 	static uint32_t msr[FUZZ_MSRS] = { 0x10, 0xc0000080 };
+	static uint64_t reset[FUZZ_MSRS];
 	static struct hypr_vm *vm;
 
 	if (!vm) {
@@ -31,6 +32,8 @@ struct hypr_vm *fuzz_vm(void)
 		hypr_state_free(vm, vm->active->state);
 		vm->nr_msrs = FUZZ_MSRS;
 		vm->msr_index = msr;
+		vm->msr_reset = reset;
+		vm->mce_banks = HYPR_MCE_BANKS;
 		vm->xsave_bytes = FUZZ_XSAVE_BYTES;
 		vm->active->state = hypr_state_alloc(vm);
 	}

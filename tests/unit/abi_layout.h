@@ -82,6 +82,7 @@ struct abi_entry {
 	ABI_AT(hypr_control_page, nr_vcpus),				\
 	ABI_AT(hypr_control_page, generation),				\
 	ABI_AT(hypr_control_page, boot_id),				\
+	ABI_AT(hypr_control_page, jump),				\
 	ABI_AT(hypr_control_page, reserved0),				\
 	ABI_AT(hypr_control_page, vcpu),				\
 	ABI_AT(hypr_control_page, reserved1),				\

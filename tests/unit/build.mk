@@ -76,7 +76,7 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
-UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt)
+UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt cpuid)
 UNIT_TESTS += $(UNIT_ENGINE)
 
 $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)

@@ -17,6 +17,7 @@
 #define MSR_TSC		0x10
 #define MSR_DEADLINE	0x6e0
 #define MSR_LSTAR	0xc0000082
+#define MSR_ARCH_CAPABILITIES	0x10a
 
 /* KVM_PRE_FAULT_MEMORY of Linux 6.11. */
 struct pre_fault {
@@ -114,6 +115,7 @@ static int create_vm(void)
 		return -1;
 	}
 	fake_kvm.vms |= 1u << vm;
+	fake_kvm.counters_off = false;
 	vm_of[fd] = vm;
 	memset(&fake_kvm.vcpu[vm * FAKE_VCPUS], 0, FAKE_VCPUS * sizeof(fake_kvm.vcpu[0]));
 	return fd;
@@ -160,11 +162,36 @@ static bool has_flag(unsigned int flag)
 
 /* ---- /dev/kvm ------------------------------------------------------------ */
 
+static void get_cpuid_amd(struct kvm_cpuid2 *cpuid)
+{
+#define SUBLEAF(f, i, a)	{ .function = f, .index = i, .eax = a,		\
+				  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX }
+#define FULL(f)			{ .function = f, .eax = ~0u, .ebx = ~0u, .ecx = ~0u, .edx = ~0u }
+	static const struct kvm_cpuid_entry2 amd[] = {
+		{ .function = 0, .eax = 0x10, .ebx = 0x68747541, .edx = 0x69746e65,
+		  .ecx = 0x444d4163 },
+		FULL(1), FULL(0x80000001),
+		{ .function = 0x80000008, .eax = 0x3030, .ecx = 0x501f },
+		FULL(0x8000000a),
+		SUBLEAF(0x8000001d, 0, 0x4021), SUBLEAF(0x8000001d, 1, 0x4043),
+		SUBLEAF(0x8000001d, 2, 0x3c063), SUBLEAF(0x8000001d, 3, 0),
+		{ .function = 0x8000001e, .eax = 17, .ebx = 0x108, .ecx = 0x300 },
+		FULL(0x8000001f), FULL(0x80000022), FULL(0x80000026),
+	};
+
+	memcpy(cpuid->entries, amd, sizeof(amd));
+	cpuid->nent = sizeof(amd) / sizeof(amd[0]);
+}
+
 static int get_cpuid(struct kvm_cpuid2 *cpuid)
 {
 	static const uint32_t leaf[] = { 0, 1, 4, 5, 7, 0xa, 0xb, 0x40000000, 0x80000001 };
 	unsigned int i, nr = sizeof(leaf) / sizeof(leaf[0]);
 
+	if (has_flag(FAKE_AMD)) {
+		get_cpuid_amd(cpuid);
+		return 0;
+	}
 	for (i = 0; i < nr; i++) {
 		cpuid->entries[i] = (struct kvm_cpuid_entry2){
 			.function = leaf[i],
@@ -179,11 +206,13 @@ static int get_cpuid(struct kvm_cpuid2 *cpuid)
 
 static int get_msr_list(struct kvm_msr_list *list)
 {
-	static const uint32_t msr[] = { MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE };
+	static const uint32_t msr[] = {
+		MSR_TSC, MSR_LSTAR, 0x4b564d00, MSR_DEADLINE, MSR_ARCH_CAPABILITIES,
+	};
 	uint32_t room = list->nmsrs;
 
-	list->nmsrs = 4;
-	if (room < 4) {
+	list->nmsrs = sizeof(msr) / sizeof(msr[0]);
+	if (room < list->nmsrs) {
 		errno = E2BIG;
 		return -1;
 	}
@@ -202,6 +231,8 @@ static int check_extension(unsigned long capability)
 		return has_flag(FAKE_ONE_CALL) ? 0 : 3;
 	case KVM_CAP_READONLY_MEM:
 		return !has_flag(FAKE_NO_ROM);
+	case KVM_CAP_TSC_CONTROL:
+		return !has_flag(FAKE_NO_SCALING);
 	case KVM_CAP_MAX_VCPUS:
 		return FAKE_VCPUS;
 	default:
@@ -238,6 +269,7 @@ static int create_vcpu(unsigned int vm, unsigned long index)
 	index += vm * FAKE_VCPUS;
 	vm_of[fd] = vm;
 	vcpu_of[fd] = (unsigned int)index;
+	fake_kvm.vcpu[index].msr[MSR_ARCH_CAPABILITIES] = fake_kvm.arch_capabilities;
 	run_of[index] = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return fd;
 }
@@ -331,6 +363,8 @@ static int set_slot(unsigned int vm, const struct kvm_userspace_memory_region *r
 
 static int enable_cap(const struct kvm_enable_cap *cap)
 {
+	if (cap->cap == KVM_CAP_PMU_CAPABILITY)
+		fake_kvm.counters_off = cap->args[0] == KVM_PMU_CAP_DISABLE;
 	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
 		return 0;
 	if (cap->flags || cap->args[0] != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) {
@@ -434,6 +468,8 @@ static int swap_all(struct kvm_hypr_swap *swap)
 	fake_kvm.swaps++;
 	fake_kvm.flushes += !!(swap->flags & KVM_EPT_SWAP_FLUSH);
 	swap->generation = ++fake_kvm.generation;
+	if (control)
+		__atomic_store_n(&control->generation, swap->generation, __ATOMIC_SEQ_CST);
 	swap->commit_cycles = 1000;
 	return 0;
 }
@@ -652,7 +688,7 @@ static int vcpu_run(unsigned int i)
 	const struct timespec step = { .tv_nsec = 100000 };
 	struct kvm_run *run = run_of[i];
 
-	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded)
+	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded && i % FAKE_VCPUS)
 		usleep(400000);
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
@@ -687,23 +723,84 @@ static int device_attr(struct fake_vcpu *vcpu, unsigned long request,
 	return 0;
 }
 
+static uint64_t read_tsc(void)
+{
+	uint32_t lo, hi, aux;
+
+	asm volatile("rdtscp" : "=a" (lo), "=d" (hi), "=c" (aux) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* As KVM does: what is within 250 ppm is not scaled, and neither is what cannot be. */
+uint64_t fake_kvm_scaled(uint64_t host_tsc, uint64_t khz)
+{
+	uint64_t apart = khz > FAKE_TSC_KHZ ? khz - FAKE_TSC_KHZ : FAKE_TSC_KHZ - khz;
+
+	if (!khz || has_flag(FAKE_NO_SCALING) || apart <= FAKE_TSC_KHZ * 250 / 1000000)
+		return host_tsc;
+	return (uint64_t)((unsigned __int128)host_tsc * khz / FAKE_TSC_KHZ);
+}
+
+/* Where its value is; NULL: this KVM has no such MSR. */
+static uint64_t *msr_of(struct fake_vcpu *vcpu, uint32_t index)
+{
+	unsigned int banks = vcpu->mce_banks ? (unsigned int)vcpu->mce_banks : 32;
+
+	if (index == MSR_LSTAR)
+		return &vcpu->msr[0];
+	if (index == MSR_DEADLINE)
+		return &vcpu->deadline;
+	if (index == MSR_TSC || index == MSR_ARCH_CAPABILITIES)
+		return &vcpu->msr[index];
+	if ((index >= 0x200 && index < 0x210) || index == 0x250 || index == 0x258 ||
+	    index == 0x259 || (index >= 0x268 && index < 0x270) || index == 0x2ff ||
+	    (index >= 0x400 && index < 0x400 + 4 * banks))
+		return &vcpu->msr[index];
+	return NULL;
+}
+
+/* As KVM: up to the first that it does not have. */
 static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 {
 	uint32_t i;
 
 	for (i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *msr = &list->entries[i];
+		uint64_t *value = msr_of(vcpu, msr->index);
 
-		if (msr->index != MSR_DEADLINE)
-			continue;
-		if (!set) {
-			msr->data = vcpu->deadline;
-			continue;
-		}
-		vcpu->deadline = msr->data;
-		vcpu->deadline_early |= msr->data && !vcpu->offset_fresh;
+		if (!value)
+			break;
+		if (set)
+			*value = msr->data;
+		else if (msr->index == MSR_TSC)
+			msr->data = fake_kvm_scaled(read_tsc(), vcpu->tsc_khz) +
+				    vcpu->tsc_offset;
+		else
+			msr->data = *value;
+		if (set && msr->index == MSR_DEADLINE)
+			vcpu->deadline_early |= msr->data && !vcpu->offset_fresh;
 	}
-	return (int)list->nmsrs;
+	return (int)i;
+}
+
+static int set_cpuid(struct fake_vcpu *vcpu, const struct kvm_cpuid2 *cpuid)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == 0x8000001e) {
+			vcpu->apic_id = cpuid->entries[i].eax;
+			vcpu->core = cpuid->entries[i].ebx;
+		}
+	}
+	return 0;
+}
+
+static int vcpu_enable_cap(struct fake_vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	if (cap->cap == KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		vcpu->pv_enforced = cap->args[0];
+	return 0;
 }
 
 static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
@@ -748,7 +845,17 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		pthread_mutex_unlock(&line_lock);
 		return 0;
 	case KVM_GET_TSC_KHZ:
-		return 2400000;
+		return (int)(vcpu->tsc_khz ? vcpu->tsc_khz : FAKE_TSC_KHZ);
+	case KVM_SET_CPUID2:
+		return set_cpuid(vcpu, arg);
+	case KVM_ENABLE_CAP:
+		return vcpu_enable_cap(vcpu, arg);
+	case KVM_X86_SETUP_MCE:
+		vcpu->mce_banks = *(uint64_t *)arg;
+		return 0;
+	case KVM_SET_TSC_KHZ:
+		vcpu->tsc_khz = (uintptr_t)arg;
+		return 0;
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
 		return msrs(vcpu, request == KVM_SET_MSRS, arg);

@@ -18,6 +18,7 @@
 #define FAKE_VCPUS	2
 #define FAKE_VMS	16	/* that there may be at a time */
 #define FAKE_PARTS	4096
+#define FAKE_MSRS	0x480
 
 struct fake_vcpu {
 	struct kvm_regs regs;
@@ -29,7 +30,18 @@ struct fake_vcpu {
 	bool offset_fresh;	/* set since the registers were */
 	bool deadline_early;	/* a deadline was set before the offset */
 	bool loaded;		/* its registers were set */
+	uint64_t tsc_khz;	/* 0: that of the host */
+	uint64_t msr[FAKE_MSRS];	/* by their numbers */
+	uint64_t mce_banks;	/* 0: it was not told */
+	bool pv_enforced;
+	uint32_t apic_id;	/* of leaf 0x8000001e */
+	uint32_t core;
 };
+
+#define FAKE_TSC_KHZ	2400000ull	/* of the host */
+
+/* The host's TSC as this KVM counts it for a guest of such a frequency. */
+uint64_t fake_kvm_scaled(uint64_t host_tsc, uint64_t khz);
 
 /* Of a VM: what a line of the I/O APIC does, edge-triggered, to vCPU 0's LAPIC. */
 #define FAKE_LINE_VECTOR	0x24
@@ -62,6 +74,8 @@ struct fake_kvm {
 	unsigned int log_reads;	/* KVM_GET_DIRTY_LOG of slots 0 */
 	unsigned int writes;	/* pages that vCPU 0 writes at each step */
 	uint32_t irr;		/* of the I/O APIC of the VM whose line moved last */
+	uint64_t arch_capabilities;	/* of a new vCPU's MSR */
+	bool counters_off;	/* of the VM that was created last */
 	bool ran_unloaded;	/* FAKE_SLOW_START: a vCPU ran before it had its registers */
 	/* Called after each KVM_GET_LAPIC of vCPU 0 and before each KVM_GET_IRQCHIP. */
 	void (*on_save)(void);
@@ -76,7 +90,9 @@ struct fake_kvm {
 #define FAKE_ONE_CALL	16	/* reading the dirty log clears it */
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
-#define FAKE_SLOW_START	128	/* vCPU threads take 400 ms to come to KVM_RUN, once */
+#define FAKE_NO_SCALING	256	/* a KVM that cannot scale a TSC */
+#define FAKE_AMD	512	/* a host of that make, with 16 cores of two threads */
+#define FAKE_SLOW_START	128	/* vCPU 1's thread takes 400 ms to come to KVM_RUN */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 

@@ -132,27 +132,83 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	assert_int_equal(f->clone->nr_vcpus, FAKE_VCPUS);
 	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
 	assert_int_equal(f->clone->control->boot_id[0], 77);
-	assert_true(f->clone->control->generation != generation);
 	assert_int_equal(fake_kvm.prepared, 1);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(f->clone->control->generation != generation);
 	assert_true(fake_kvm_runs());
 	assert_true(fake_kvm_count(0) > at);
 	assert_true(fake_kvm_count(0) < at + 60000);
 }
 
+/* The words by which a guest knows that it has jumped. */
+static void look(const struct hypr_vm *vm, uint64_t word[3])
+{
+	word[0] = vm->control->jump[0];
+	word[1] = vm->control->jump[1];
+	word[2] = vm->control->generation;
+}
+
+static void assert_all_differ(const uint64_t one[3], const uint64_t other[3])
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		assert_true(one[i] != other[i]);
+}
+
 static void test_clones_have_generations_of_their_own(void **ctx)
 {
 	struct fixture *f = *ctx;
-	uint64_t first;
+	uint64_t word[4][3];
+	unsigned int i, n;
 
 	save(f, f->file);
 	end(f);
-	assert_int_equal(resurrect(f, f->file, 0), 0);
-	first = f->clone->control->generation;
-	hypr_vm_destroy(f->clone);
-	fake_kvm_reset();
-	assert_int_equal(resurrect(f, f->file, 0), 0);
-	assert_true(f->clone->control->generation != first);
+	/* Resurrected, and after a reset: no two of them go on with the same words. */
+	for (i = 0; i < 4; i += 2) {
+		assert_int_equal(resurrect(f, f->file, 0), 0);
+		assert_int_equal(hypr_vm_start(f->clone), 0);
+		look(f->clone, word[i]);
+		assert_int_equal(hypr_view_reset(f->clone, "boot", NULL), 0);
+		look(f->clone, word[i + 1]);
+		hypr_vm_destroy(f->clone);
+		f->clone = NULL;
+		fake_kvm_reset();
+	}
+	for (i = 0; i < 4; i++) {
+		for (n = 0; n < i; n++)
+			assert_all_differ(word[i], word[n]);
+	}
+}
+
+/*
+ * A guest finds the count that it had seen in another VM, or in this one: it has to
+ * notice all the same.
+ */
+static void test_a_view_from_a_file_sees_a_jump(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint64_t seen[3], now[3];
+
+	f->vm->control->generation = 1;
+	f->vm->control->jump[0] = 7;
+	f->vm->control->jump[1] = 7;
+	look(f->vm, seen);
+	save(f, f->file);
+	/* What stops and goes on where it was has not jumped. */
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	look(f->vm, now);
+	assert_memory_equal(now, seen, sizeof(seen));
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), 0);
+	assert_int_equal(fake_kvm.generation, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	look(f->vm, now);
+	assert_all_differ(now, seen);
+	look(f->vm, seen);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	look(f->vm, now);
+	assert_all_differ(now, seen);
 }
 
 /* What a guest writes stays its own; the file and a reset have the old. */
@@ -430,6 +486,104 @@ static void test_time_never_goes_back(void **ctx)
 	end(f);
 	assert_int_equal(resurrect(f, f->file, HYPR_LOAD_TIME_CONTINUE), 0);
 	assert_true(guest_tsc(f->clone->active->state) == saved);
+}
+
+static void rewrite(struct fixture *f, bool (*edit)(struct hypr_vmo_section *s, uint8_t *data));
+
+/* ---- MSRs that KVM does not name --------------------------------------------- */
+
+static const uint32_t unnamed[] = { 0x200, 0x201, 0x20f, 0x250, 0x259, 0x26f, 0x2ff, 0x400 };
+
+static void set_unnamed(uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(unnamed); i++)
+		fake_kvm.vcpu[1].msr[unnamed[i]] = value + unnamed[i];
+}
+
+static void assert_unnamed(uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(unnamed); i++)
+		assert_int_equal(fake_kvm.vcpu[1].msr[unnamed[i]], value + unnamed[i]);
+}
+
+/* MTRRs and machine check banks go with the guest: into a file, and with its view. */
+static void test_mtrrs_and_banks(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(fake_kvm.vcpu[1].mce_banks, 1);
+	assert_true(fake_kvm.vcpu[1].pv_enforced);
+	assert_true(fake_kvm.counters_off);
+	set_unnamed(0x1000);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	set_unnamed(0x2000);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_unnamed(0x1000);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_unnamed(0x2000);
+	save(f, f->file);
+	end(f);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_unnamed(0x2000);
+	assert_int_equal(fake_kvm.vcpu[0].mce_banks, 1);
+}
+
+/* As hypr wrote it before: the first MSR alone, which was one that KVM names. */
+static bool named_alone(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_vcpu *vcpu = (struct hypr_vmo_vcpu *)data;
+	uint8_t *msr = data + sizeof(*vcpu);
+	size_t gone;
+
+	if (section->type != HYPR_VMO_VCPU)
+		return true;
+	gone = (vcpu->nr_msrs - 1) * sizeof(struct hypr_vmo_msr);
+	memmove(msr + sizeof(struct hypr_vmo_msr), msr + sizeof(struct hypr_vmo_msr) + gone,
+		vcpu->xsave_bytes);
+	section->bytes -= gone;
+	vcpu->nr_msrs = 1;
+	return true;
+}
+
+/* Its guest saw the banks that KVM gives, and goes on with MSRs as after power-on. */
+static void test_a_file_from_before(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	set_unnamed(0x1000);
+	rewrite(f, named_alone);
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+	assert_int_equal(f->clone->mce_banks, 32);
+	assert_int_equal(f->clone->nr_msrs, 2 + 16 + 1 + 2 + 8 + 1 + 32 * 4);
+	assert_int_equal(hypr_vm_start(f->clone), 0);
+	assert_true(fake_kvm_runs());
+	assert_int_equal(fake_kvm.vcpu[1].msr[0x2ff], 0);
+	assert_int_equal(fake_kvm.vcpu[1].mce_banks, 0);
+	/* Saved again it says how many there are. */
+	unlink(f->other);
+	f->vm = f->clone;
+	save(f, f->other);
+	end(f);
+	f->clone = NULL;
+	assert_int_equal(resurrect(f, f->other, 0), 0);
+	assert_int_equal(f->clone->mce_banks, 32);
+	hypr_vm_destroy(f->clone);
+	f->clone = NULL;
+	/* A VM of today has another CPU. */
+	fake_kvm_reset();
+	c.name = "vm1";
+	c.kernel = f->kernel;
+	c.vcpus = FAKE_VCPUS;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(hypr_error(), "32 machine check banks, that of the VM has 1"));
 }
 
 /* ---- interrupts that are on their way -------------------------------------- */
@@ -799,6 +953,60 @@ static void test_other_msr(void **ctx)
 	refused(*ctx, -EOPNOTSUPP, "MSR 0xc0000083");
 }
 
+static bool promises(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu));
+
+	if (section->type == HYPR_VMO_VCPU) {
+		assert_int_equal(msr[1].index, 0x10a);
+		msr[1].value = 0x80029;
+	}
+	return true;
+}
+
+/* "Not affected by", on a host that is; a host that has it, and is told to take care. */
+static void test_an_msr_that_promises(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	rewrite(f, promises);
+	fake_kvm.arch_capabilities = 0x21;
+	refused(f, -EOPNOTSUPP, "IA32_ARCH_CAPABILITIES[3], which this host lacks");
+	fake_kvm.arch_capabilities = 0x3f;
+	assert_int_equal(resurrect(f, f->file, 0), 0);
+}
+
+static bool msr_twice(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(data + sizeof(struct hypr_vmo_vcpu));
+
+	if (section->type == HYPR_VMO_VCPU)
+		msr[1].index = msr[0].index;
+	return true;
+}
+
+static void test_msr_twice(void **ctx)
+{
+	rewrite(*ctx, msr_twice);
+	refused(*ctx, -EBADMSG, "MSR 0xc0000082 is there twice");
+}
+
+static bool wild_banks(struct hypr_vmo_section *section, uint8_t *data)
+{
+	struct hypr_vmo_vcpu *vcpu = (struct hypr_vmo_vcpu *)data;
+	struct hypr_vmo_msr *msr = (struct hypr_vmo_msr *)(vcpu + 1);
+
+	if (section->type == HYPR_VMO_VCPU)
+		msr[vcpu->nr_msrs - 1].value = 33;
+	return true;
+}
+
+static void test_wild_banks(void **ctx)
+{
+	rewrite(*ctx, wild_banks);
+	refused(*ctx, -EOPNOTSUPP, "MCG_CAP 0x21");
+}
+
 static bool other_vendor(struct hypr_vmo_section *section, uint8_t *data)
 {
 	struct kvm_cpuid_entry2 *entry = (struct kvm_cpuid_entry2 *)data;
@@ -924,6 +1132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(goes_on_in_a_new_vm),
 		T(clones_have_generations_of_their_own),
+		T(a_view_from_a_file_sees_a_jump),
 		T(reset_goes_back_to_the_file),
 		T(prefault_none),
 		T(a_view_of_the_same_vm),
@@ -936,6 +1145,8 @@ int main(void)
 		T(packed_parent),
 		T(time),
 		T(time_never_goes_back),
+		T(mtrrs_and_banks),
+		T(a_file_from_before),
 		T(a_line_outlives_the_load),
 		T(a_line_that_is_low_falls),
 		T(nothing_arrives_during_a_save),
@@ -953,6 +1164,9 @@ int main(void)
 		T(wild_ring),
 		T(wild_ring_back),
 		T(other_msr),
+		T(an_msr_that_promises),
+		T(msr_twice),
+		T(wild_banks),
 		T(other_vendor),
 		T(of_another_size),
 		T(wrong_arguments),

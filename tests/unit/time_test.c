@@ -71,18 +71,13 @@ static uint64_t tsc_of(const struct hypr_vm *vm)
 	return state->host_tsc + state->vcpu[0].tsc_offset;
 }
 
-static int setup(void **ctx)
+/* A VM from a kernel, both vCPUs with a deadline timer. */
+static void boot(struct fixture *f)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
 	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
 	unsigned int i;
 
 	fake_kvm_reset();
-	strcpy(f->dir, "/tmp/hypr-time-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->file, sizeof(f->file), "%s/a.vmo", f->dir);
-	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
-	fake_kernel_write(f->kernel);
 	c.name = "vm1";
 	c.kernel = f->kernel;
 	c.vcpus = FAKE_VCPUS;
@@ -93,6 +88,18 @@ static int setup(void **ctx)
 		set_reg(&fake_kvm.vcpu[i].lapic, LVT, VECTOR | DEADLINE);
 		set_reg(&fake_kvm.vcpu[i].lapic, DIVIDE, DIVIDE_BY_16);
 	}
+}
+
+static int setup(void **ctx)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->dir, "/tmp/hypr-time-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->file, sizeof(f->file), "%s/a.vmo", f->dir);
+	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
+	fake_kernel_write(f->kernel);
+	boot(f);
 	*ctx = f;
 	return 0;
 }
@@ -361,6 +368,115 @@ static void test_view(void **ctx)
 	}
 }
 
+/* ---- a guest of another frequency ------------------------------------------- */
+
+/* As a file of a host with such a TSC. */
+static void save_at(struct fixture *f, uint64_t khz)
+{
+	f->vm->tsc_khz = khz;
+	save(f, NULL);
+}
+
+static int create(struct fixture *f, unsigned int kvm_flags, int64_t ns_later,
+		  unsigned int flags)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+
+	hypr_vm_destroy(f->vm);
+	f->vm = NULL;
+	fake_kvm_reset();
+	fake_kvm.flags = kvm_flags;
+	unix_ns = STOPPED_NS + (uint64_t)ns_later;
+	c.name = "vm2";
+	c.vmo = f->file;
+	c.load_flags = flags;
+	return hypr_vm_create(&c, &f->vm);
+}
+
+static uint64_t guest_now(uint64_t khz)
+{
+	return fake_kvm_scaled(hypr_tsc(), khz) + fake_kvm.vcpu[0].tsc_offset;
+}
+
+/*
+ * Where KVM scales: from where it was, at the guest's own pace, through a pause and a
+ * swap, and never back.
+ */
+static void test_scaled(void **ctx)
+{
+	static const uint64_t rates[] = { 4800000, 1200000, 3100000, 800000 };
+	struct fixture *f = *ctx;
+	uint64_t base, before, first, second, spent, s, i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(rates); i++) {
+		uint64_t khz = rates[i / 2];
+
+		s = i % 2 ? 7 : 0;
+		if (!f->vm)
+			boot(f);
+		save_at(f, khz);
+		before = hypr_tsc();
+		assert_int_equal(create(f, 0, (int64_t)(s * S), s ? HYPR_LOAD_TIME_CONTINUE : 0),
+				 0);
+		assert_true(f->vm->tsc_scaled);
+		base = f->saved_tsc + s * khz * 1000;
+		assert_int_equal(hypr_vm_start(f->vm), 0);
+		first = guest_now(khz);
+		spent = fake_kvm_scaled(hypr_tsc(), khz) - fake_kvm_scaled(before, khz);
+		assert_true(first >= base);
+		assert_true(first - base <= spent);
+		assert_true(fake_kvm.vcpu[1].tsc_offset == fake_kvm.vcpu[0].tsc_offset);
+		/* It stands still while it is paused, and in a view that is left. */
+		assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+		first = tsc_of(f->vm);
+		usleep(20000);
+		before = hypr_tsc();
+		assert_int_equal(hypr_vm_resume(f->vm), 0);
+		second = guest_now(khz);
+		spent = fake_kvm_scaled(hypr_tsc(), khz) - fake_kvm_scaled(before, khz);
+		assert_true(second >= first);
+		assert_true(second - first <= spent);
+		hypr_vm_destroy(f->vm);
+		f->vm = NULL;
+		unlink(f->file);
+	}
+}
+
+/* Nothing is scaled for what is as good as the same; nor is it refused. */
+static void test_nearly_the_same(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save_at(f, FAKE_TSC_KHZ + 500);
+	assert_int_equal(create(f, 0, 0, 0), 0);
+	assert_false(f->vm->tsc_scaled);
+	assert_int_equal(create(f, FAKE_NO_SCALING, 0, 0), 0);
+	assert_false(f->vm->tsc_scaled);
+}
+
+/* A KVM that cannot scale takes a faster guest and lets its TSC leap: refused here. */
+static void test_no_scaling(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save_at(f, 4800000);
+	assert_int_equal(create(f, FAKE_NO_SCALING, 0, 0), -EOPNOTSUPP);
+	assert_non_null(strstr(hypr_error(), "4800000 kHz, this host's at 2400000"));
+}
+
+/* A view's guest runs at the frequency of the VM. */
+static void test_view_of_another_frequency(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	save_at(f, 4800000);
+	assert_int_equal(create(f, 0, 0, 0), 0);
+	assert_int_equal(hypr_vm_start(f->vm), 0);
+	f->vm->tsc_khz = FAKE_TSC_KHZ;
+	assert_int_equal(hypr_view_load(f->vm, "A", f->file, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(hypr_error(), "4800000 kHz, that of the VM at 2400000"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -373,6 +489,10 @@ int main(void)
 		T(timers_that_are_silent),
 		T(dividers),
 		T(view),
+		T(scaled),
+		T(nearly_the_same),
+		T(no_scaling),
+		T(view_of_another_frequency),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

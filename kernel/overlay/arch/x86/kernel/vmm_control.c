@@ -56,9 +56,21 @@ static_assert(!IS_ENABLED(CONFIG_KVM));
 
 static struct hypr_control_page *vmm_control __ro_after_init;
 
-/* In this view's memory: the generation that this CPU, or any, acted on. */
+/* In this view's memory: the place that this CPU, or any, acted on. */
 static DEFINE_PER_CPU(u64, vmm_control_seen);
 static atomic64_t vmm_control_reseeded;
+
+/*
+ * One word for where this machine is in its possible pasts and futures.  The
+ * generation alone may come again: memory from a file may have seen the same
+ * count on another host.  @jump is random and never comes again; a host that
+ * does not fill it leaves the count.
+ */
+static u64 vmm_control_place(void)
+{
+	return READ_ONCE(vmm_control->generation) ^
+	       READ_ONCE(vmm_control->jump[1]);
+}
 
 /* This CPU's entry in the page; NULL for one that the page has no room for. */
 static struct hypr_control_vcpu *vmm_control_vcpu(unsigned int cpu)
@@ -125,13 +137,16 @@ static noinstr void vmm_control_park(u32 *state)
 /*
  * Tell the random pool that this machine may be one of several that share its
  * past.  In a workqueue, since add_vmfork_randomness() calls a blocking
- * notifier chain.  What makes two such machines differ is the time stamp, and
- * RDSEED or RDRAND, which a reseed mixes in by itself.
+ * notifier chain.  What makes two such machines differ is @jump; a host that
+ * does not fill it leaves the time stamp, and RDSEED or RDRAND, which a reseed
+ * mixes in by itself.
  */
 static void vmm_control_reseed(struct work_struct *work)
 {
 	u64 id[] = {
 		READ_ONCE(vmm_control->generation),
+		READ_ONCE(vmm_control->jump[0]),
+		READ_ONCE(vmm_control->jump[1]),
 		READ_ONCE(vmm_control->boot_id[0]),
 		READ_ONCE(vmm_control->boot_id[1]),
 		random_get_entropy(),
@@ -152,7 +167,7 @@ static DECLARE_WORK(vmm_control_reseed_work, vmm_control_reseed);
  *
  * The watchdogs would take the time in another view for a hang: pacify them.
  */
-static void vmm_control_swapped(u64 generation)
+static void vmm_control_swapped(u64 place)
 {
 	s64 reseeded = atomic64_read(&vmm_control_reseeded);
 
@@ -164,20 +179,20 @@ static void vmm_control_swapped(u64 generation)
 	reset_hung_task_detector();
 
 	/* One CPU is enough: the first to move the word on. */
-	if (reseeded != (s64)generation &&
+	if (reseeded != (s64)place &&
 	    atomic64_cmpxchg(&vmm_control_reseeded, reseeded,
-			     (s64)generation) == reseeded)
+			     (s64)place) == reseeded)
 		queue_work(system_highpri_wq, &vmm_control_reseed_work);
 }
 
 /*
  * The host asks this CPU to park, or, without a request in the page, to look at
- * the generation: so it can tell a CPU that was swapped without having parked.
+ * the place: so it can tell a CPU that was swapped without having parked.
  */
 DEFINE_IDTENTRY_SYSVEC(sysvec_vmm_control)
 {
 	struct hypr_control_vcpu *vcpu = vmm_control_vcpu(smp_processor_id());
-	u64 generation;
+	u64 place;
 
 	apic_eoi();
 	if (!vcpu)
@@ -188,25 +203,24 @@ DEFINE_IDTENTRY_SYSVEC(sysvec_vmm_control)
 		WRITE_ONCE(vcpu->pauses, READ_ONCE(vcpu->pauses) + 1);
 	}
 
-	generation = READ_ONCE(vmm_control->generation);
-	if (generation != this_cpu_read(vmm_control_seen)) {
-		this_cpu_write(vmm_control_seen, generation);
-		vmm_control_swapped(generation);
+	place = vmm_control_place();
+	if (place != this_cpu_read(vmm_control_seen)) {
+		this_cpu_write(vmm_control_seen, place);
+		vmm_control_swapped(place);
 	}
-	WRITE_ONCE(vcpu->generation, generation);
+	WRITE_ONCE(vcpu->generation, READ_ONCE(vmm_control->generation));
 }
 
 /* This CPU is up and answers vector 0xF0. */
 static int vmm_control_cpu_online(unsigned int cpu)
 {
 	struct hypr_control_vcpu *vcpu = vmm_control_vcpu(cpu);
-	u64 generation = READ_ONCE(vmm_control->generation);
 
 	if (!vcpu)
 		return 0;
 
-	this_cpu_write(vmm_control_seen, generation);
-	WRITE_ONCE(vcpu->generation, generation);
+	this_cpu_write(vmm_control_seen, vmm_control_place());
+	WRITE_ONCE(vcpu->generation, READ_ONCE(vmm_control->generation));
 	cmpxchg(&vcpu->state, HYPR_VCPU_OFFLINE, HYPR_VCPU_RUNNING);
 	return 0;
 }
@@ -251,7 +265,7 @@ static int __init vmm_control_init(void)
 	if (!vmm_control)
 		return 0;
 
-	atomic64_set(&vmm_control_reseeded, READ_ONCE(vmm_control->generation));
+	atomic64_set(&vmm_control_reseeded, (s64)vmm_control_place());
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/vmm_control:online",
 				vmm_control_cpu_online,
 				vmm_control_cpu_offline);

@@ -505,6 +505,10 @@ HYPR_ABI_SIZE(hypr_control_vcpu, 32);
  * @generation: filled by host: changes whenever the memory under the guest was
  *	swapped or put back
  * @boot_id: filled by guest: random, one for each boot
+ * @jump: filled by VMM: 128 random bits, others each time before vCPUs go on in a
+ *	state that they were not in last: after a swap, a reset, from a file.  A count
+ *	does not do: a state from a file may have seen the same count elsewhere, and
+ *	two VMs from one file count alike.  Zero from a VMM that does not fill it
  * @vcpu: indexed by APIC ID
  */
 struct hypr_control_page {
@@ -513,7 +517,8 @@ struct hypr_control_page {
 	__u32 nr_vcpus;
 	__u64 generation;
 	__u64 boot_id[2];
-	__u64 reserved0[3];
+	__u64 jump[2];
+	__u64 reserved0;
 	struct hypr_control_vcpu vcpu[HYPR_CONTROL_MAX_VCPUS];
 	__u8 reserved1[HYPR_CONTROL_SIZE - 64 - 32 * HYPR_CONTROL_MAX_VCPUS];
 };
@@ -523,6 +528,8 @@ HYPR_ABI_AT(hypr_control_page, version, 8);
 HYPR_ABI_AT(hypr_control_page, nr_vcpus, 12);
 HYPR_ABI_AT(hypr_control_page, generation, 16);
 HYPR_ABI_AT(hypr_control_page, boot_id, 24);
+HYPR_ABI_AT(hypr_control_page, jump, 40);
+HYPR_ABI_AT(hypr_control_page, reserved0, 56);
 HYPR_ABI_AT(hypr_control_page, vcpu, 64);
 HYPR_ABI_SIZE(hypr_control_page, HYPR_CONTROL_SIZE);
 
