@@ -11,6 +11,8 @@ rm -rf "$HYPR_RUNTIME_DIR"
 dir=/tmp/vmo-test
 mkdir -p $dir
 rounds=${HYPR_RESURRECTIONS:-10}
+# Milliseconds between two steps of the guest, in which the emulator has less to do.
+rest=${HYPR_REST:-10}
 
 # A word of a report: the first is 1, the last is $.
 word()
@@ -20,7 +22,7 @@ word()
 
 expect_line 0 "vm1 ($engine): runs" "run" \
 	hypr run --engine "$engine" --name vm1 --kernel /demo/vmlinuz --initrd /demo/initrd --mem 16M \
-	--vcpus 2 --pin 1,2 --detach --cmdline "console=ttyS0 epoch.port=0 epoch.verbose=5"
+	--vcpus 2 --pin 1,2 --detach --cmdline "console=ttyS0 epoch.port=0 epoch.verbose=5 epoch.rest=$rest"
 check "the guest comes up" wait_for 60 guest_is_up vm1 2
 check "and works" wait_for 30 goes_on vm1 2
 
