@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A guest keeps what CPUID told it at boot, so it can go on only where all of
- * that is still true.  One table says of each leaf how it is judged; a leaf, sub-leaf or
- * register that it does not know has to be as this host has it.  Names of features are those of the SDM, volume 2, CPUID.
+ * A guest keeps what CPUID told it at boot, so it can go on only where all of that is
+ * still true.  One table says of each leaf how it is judged; a leaf, sub-leaf or
+ * register that it does not know has to be as this host has it.  Names of features are
+ * those of the SDM, volume 2, CPUID.
  */
 #include <stdint.h>
 #include <stdio.h>
