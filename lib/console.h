@@ -32,6 +32,20 @@ struct hypr_console_state {
 	uint8_t rx[HYPR_CONSOLE_RX_BYTES];
 };
 
+#define HYPR_CONSOLE_PANIC_BYTES	64
+
+/**
+ * struct hypr_panic_watch - does the guest say on its console that it panicked?
+ * @matched: letters of the kernel's words so far
+ * @panicked: it said so; @words: what follows them, up to the end of the line
+ */
+struct hypr_panic_watch {
+	unsigned int matched;
+	bool panicked;
+	bool whole;
+	char words[HYPR_CONSOLE_PANIC_BYTES];
+};
+
 /**
  * struct hypr_console - one serial line
  * @lock: guards everything below it but the fds and the thread
@@ -44,6 +58,7 @@ struct hypr_console {
 	uint32_t tx_head;
 	uint32_t tx_tail;
 	uint8_t tx[HYPR_CONSOLE_TX_BYTES];
+	struct hypr_panic_watch panic;
 	bool stop;
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 
@@ -76,6 +91,12 @@ void hypr_console_write(struct hypr_console *con, unsigned int reg, uint8_t valu
 
 /** hypr_console_receive() - bytes arrive.  Return: how many there was room for. */
 uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint32_t len);
+
+/**
+ * hypr_console_panic() - has the guest said, in this moment, that it panicked?
+ * @words: out: why, at least HYPR_CONSOLE_PANIC_BYTES
+ */
+bool hypr_console_panic(struct hypr_console *con, char *words);
 
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
 void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);

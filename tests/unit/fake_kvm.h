@@ -59,6 +59,8 @@ struct fake_kvm {
 	unsigned int writes;	/* pages that vCPU 0 writes at each step */
 	/* Called before each of @log_reads, with its number from 0. */
 	void (*on_log_read)(unsigned int n);
+	/* Called by vCPU 0 before each step, on its thread. */
+	void (*on_step)(void);
 };
 
 #define FAKE_NO_HYPR	1	/* a KVM without the capability */
@@ -68,6 +70,8 @@ struct fake_kvm {
 #define FAKE_ONE_CALL	16	/* reading the dirty log clears it */
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
+#define FAKE_HALTED	128	/* a guest that has halted for good, interrupts off */
+#define FAKE_IDLE	256	/* one that has halted, interrupts on */
 
 extern struct fake_kvm fake_kvm;
 
