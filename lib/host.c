@@ -105,8 +105,19 @@ static bool probe_svm(struct probe *probe, char *line)
 	return true;
 }
 
+static bool is_amd(char *line)
+{
+	cpuinfo_line("vendor_id", line, CPUINFO_LINE_MAX);
+	return strstr(line, "AuthenticAMD") || strstr(line, "HygonGenuine");
+}
+
 static void probe_vmx(struct probe *probe, char *line)
 {
+	if (is_amd(line)) {
+		add(probe, "svm", MISSING, "no svm flag in /proc/cpuinfo",
+		    "enable SVM (AMD-V) in the firmware, or nested virtualisation if this is a VM; the emulated PC (make shell) needs none");
+		return;
+	}
 	cpuinfo_line("flags", line, CPUINFO_LINE_MAX);
 	if (has_word(line, "vmx"))
 		add(probe, "vmx", OK, "the processor has VT-x", "");
@@ -139,7 +150,7 @@ static int probe_device(struct probe *probe)
 
 	if (fd < 0 && errno == ENOENT) {
 		add(probe, "kvm", MISSING, "no /dev/kvm",
-		    "modprobe kvm_intel; in a container, pass the device in");
+		    "modprobe kvm_intel, or kvm_amd; in a container, pass the device in");
 		return -1;
 	}
 	if (fd < 0) {
@@ -213,8 +224,10 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 	kvm_fd = probe_device(&probe);
 	if (!probe_svm(&probe, line)) {
 		probe_vmx(&probe, line);
-		probe_feature(&probe, "ept", line);
-		probe_feature(&probe, "vpid", line);
+		if (!is_amd(line)) {
+			probe_feature(&probe, "ept", line);
+			probe_feature(&probe, "vpid", line);
+		}
 	}
 	probe_capability(&probe, kvm_fd);
 	probe_rights(&probe);
