@@ -168,6 +168,27 @@ static int probe_device(struct probe *probe)
 	return fd;
 }
 
+/* What every engine needs: /dev/kvm may open where no VM can be had. */
+static void probe_vm(struct probe *probe, int kvm_fd)
+{
+	const char *advice = "a Linux of 5.16 or later; look at dmesg: is another hypervisor using the processor's?";
+	int vm_fd = kvm_fd < 0 ? -1 : ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	const char *lacks;
+	char detail[96];
+
+	if (vm_fd < 0) {
+		snprintf(detail, sizeof(detail), "%s", kvm_fd < 0 ? "cannot be asked without /dev/kvm" :
+								 "no VM can be created");
+		add(probe, "vm", MISSING, detail, advice);
+		return;
+	}
+	lacks = hypr_vm_lacks(vm_fd);
+	close(vm_fd);
+	snprintf(detail, sizeof(detail), "%s%s", lacks ? "KVM lacks " : "a VM can be created",
+		 lacks ? lacks : "");
+	add(probe, "vm", lacks ? MISSING : OK, detail, advice);
+}
+
 static void probe_capability(struct probe *probe, int kvm_fd)
 {
 	const char *advice =
@@ -229,6 +250,7 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 			probe_feature(&probe, "vpid", line);
 		}
 	}
+	probe_vm(&probe, kvm_fd);
 	probe_capability(&probe, kvm_fd);
 	probe_rights(&probe);
 	if (kvm_fd >= 0)

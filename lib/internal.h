@@ -237,6 +237,7 @@ void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
 void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
+const char *hypr_vm_lacks(int vm_fd);
 void hypr_vm_info_within(struct hypr_vm *vm, unsigned int ms, struct hypr_vm_info *info);
 
 /* load.c: kernel and initrd from files into the boot view */

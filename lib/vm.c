@@ -168,7 +168,8 @@ static int has(const struct hypr_vm *vm, unsigned long capability)
 	return ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, capability);
 }
 
-static int capabilities_check(struct hypr_vm *vm)
+/** hypr_vm_lacks() - the first capability that a VM needs and KVM lacks, or NULL */
+const char *hypr_vm_lacks(int vm_fd)
 {
 	static const struct {
 		unsigned long capability;
@@ -185,12 +186,21 @@ static int capabilities_check(struct hypr_vm *vm)
 		{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS" },
 	};
 	size_t i;
-	int bytes;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		if (has(vm, needed[i].capability) <= 0)
-			return hypr_fail(-EOPNOTSUPP, "this host's KVM lacks %s", needed[i].name);
+		if (ioctl(vm_fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
+			return needed[i].name;
 	}
+	return NULL;
+}
+
+static int capabilities_check(struct hypr_vm *vm)
+{
+	const char *lacks = hypr_vm_lacks(vm->vm_fd);
+	int bytes;
+
+	if (lacks)
+		return hypr_fail(-EOPNOTSUPP, "this host's KVM lacks %s", lacks);
 	if (has(vm, KVM_CAP_MAX_VCPUS) < (int)vm->nr_vcpus)
 		return hypr_fail(-EOPNOTSUPP, "this host's KVM has at most %d vCPUs",
 				 has(vm, KVM_CAP_MAX_VCPUS));

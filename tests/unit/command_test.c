@@ -606,6 +606,17 @@ static void test_files_that_are_none(void **ctx)
 	remove_files();
 }
 
+/* That /dev/kvm opens is not enough. */
+static void test_doctor_for_engine_stock(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(run("", "doctor --engine stock"), 0);
+	assert_non_null(strstr(c.answer, "engine stock: ready"));
+	assert_int_equal(run("lacking", "doctor --engine stock"), 5);
+	assert_non_null(strstr(c.answer, "KVM lacks KVM_CAP_XCRS"));
+	assert_non_null(strstr(c.answer, "engine stock: cannot run"));
+}
+
 static void test_help(void **ctx)
 {
 	(void)ctx;
@@ -665,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_names_that_are_not_utf8),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_files_that_are_none),
+		cmocka_unit_test(test_doctor_for_engine_stock),
 		cmocka_unit_test(test_help),
 	};
 

@@ -192,6 +192,8 @@ static int check_extension(unsigned long capability)
 	switch (capability) {
 	case KVM_CAP_HYPR_EPT_SWAP:
 		return has_flag(FAKE_NO_HYPR) ? 0 : 14;
+	case KVM_CAP_XCRS:
+		return !has_flag(FAKE_NO_XCRS);
 	case KVM_CAP_XSAVE2:
 		return 4096;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:

@@ -71,6 +71,7 @@ struct fake_kvm {
 #define FAKE_NO_LOG	32	/* a KVM without a dirty log */
 #define FAKE_NO_ROM	64	/* a KVM without read-only memory */
 #define FAKE_HALTED	128	/* a guest that has halted for good, interrupts off */
+#define FAKE_NO_XCRS	512	/* a KVM that lacks what every VM needs */
 #define FAKE_IDLE	256	/* one that has halted, interrupts on */
 
 extern struct fake_kvm fake_kvm;

@@ -10,7 +10,7 @@
  *	port:P:V	write V to port P (hexadecimal)
  *	exit:R		leave KVM_RUN with this reason
  *	halt, idle	halt all vCPUs for good, interrupts off or on
- * Then it runs on and does nothing.
+ * Then it runs on and does nothing.  "lacking": KVM_CAP_XCRS is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +108,8 @@ __attribute__((constructor)) static void start(void)
 	fake_kvm_reset();
 	if (!text)
 		return;
+	if (!strcmp(text, "lacking"))
+		fake_kvm.flags = FAKE_NO_XCRS;
 	script = strdup(text);
 	next = script;
 	fake_kvm.on_step = step;
