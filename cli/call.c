@@ -32,19 +32,25 @@ static int call_failed(const struct cli_args *args, const char *verb, const char
 	return cli_fail(args, cli_code(ret), verb, "%s", hypr_error());
 }
 
-static int call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
-		bool can_stop, json_t **answer)
+int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+	    bool can_stop, int timeout_ms, json_t **answer)
 {
-	char *line = json_dumps(request, JSON_COMPACT);
-	char *text = NULL;
+	char *line, *text = NULL;
 	int ret;
+
+	if (request && can_stop)
+		json_object_set_new(request, "progress", json_true());
+	line = request ? json_dumps(request, JSON_COMPACT) : NULL;
 
 	*answer = NULL;
 	json_decref(request);
 	if (!line)	/* what was typed is not UTF-8 */
-		return cli_fail(args, EXIT_USAGE, verb, "a name with bytes that no name has");
+		return cli_fail(args, EXIT_USAGE, verb, "names must be valid UTF-8");
 	cli_progress_start(args, verb, can_stop);
-	ret = hypr_client_call(vm, line, &text);
+	if (timeout_ms)
+		ret = hypr_client_call_within(vm, line, timeout_ms, &text);
+	else
+		ret = hypr_client_call(vm, line, &text);
 	cli_progress_stop();
 	free(line);
 	if (ret)
@@ -60,20 +66,24 @@ static int call(const struct cli_args *args, const char *verb, const char *vm, j
 		*answer = NULL;
 		return ret;
 	}
-	if (args->json)
-		cli_print_json(*answer);
 	return EXIT_OK;
+}
+
+static int printed(const struct cli_args *args, int code, const json_t *answer)
+{
+	if (!code && args->json)
+		cli_print_json(answer);
+	return code;
 }
 
 int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	     json_t **answer)
 {
-	return call(args, verb, vm, request, false, answer);
+	return printed(args, cli_ask(args, verb, vm, request, false, 0, answer), *answer);
 }
 
 int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 		  json_t *request, json_t **answer)
 {
-	json_object_set_new(request, "progress", json_true());
-	return call(args, verb, vm, request, true, answer);
+	return printed(args, cli_ask(args, verb, vm, request, true, 0, answer), *answer);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit codes; hypr(1) lists them. */
 #define EXIT_OK			0
@@ -18,9 +19,11 @@
 #define EXIT_NO_VM		3
 #define EXIT_NO_VIEW		4
 #define EXIT_HOST		5	/* the host lacks something: hypr doctor */
-#define EXIT_EXISTS		6	/* a VM or view of this name is there */
+#define EXIT_EXISTS		6	/* a VM, view or file of this name is there */
 #define EXIT_NOT_PARKED		7	/* the guest did not park, and force was ruled out */
-#define EXIT_FILE		8	/* a VMO file is damaged, newer, or not the one wanted */
+#define EXIT_FILE		8	/* a VMO file is missing, damaged, newer, or not the one wanted */
+#define EXIT_PANIC		9	/* the guest panicked */
+#define EXIT_TRIPLE_FAULT	10	/* the guest had a triple fault */
 #define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16
@@ -102,11 +105,23 @@ int cli_parse_list(const char *text, int *list, int max);
 int cli_fail(const struct cli_args *args, int code, const char *verb, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/** cli_fail_to() - as cli_fail(), with the JSON on another stream than stdout */
+int cli_fail_to(FILE *to, const struct cli_args *args, int code, const char *verb,
+		const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
 /** cli_code() - the exit code for a failed call of the library */
 int cli_code(int err);
 
-/** cli_print_json() - one line on stdout */
+/** cli_print_json() - one line on stdout; NULL is told as the failure that it is */
 void cli_print_json(const json_t *object);
+void cli_print_json_to(FILE *to, const json_t *object);
+
+/** cli_json_failed() - was there an answer that could not be JSON? */
+bool cli_json_failed(void);
+
+/** cli_is_utf8() - may JSON hold it? */
+bool cli_is_utf8(const char *text);
 
 /** cli_begin() - what every text output begins with: "NAME (ENGINE): " */
 void cli_begin(const json_t *answer);
@@ -128,6 +143,14 @@ const char *cli_str(const json_t *object, const char *key);
  */
 int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	     json_t **answer);
+
+/**
+ * cli_ask() - as cli_call(), and nothing is printed but why it failed
+ * @can_stop: as for cli_call_long()
+ * @timeout_ms: for the answer; 0: five minutes
+ */
+int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
+	    bool can_stop, int timeout_ms, json_t **answer);
 
 /** cli_call_long() - as cli_call(); it can be interrupted, and then nothing was done */
 int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
@@ -191,6 +214,32 @@ void cli_progress_start(const struct cli_args *args, const char *verb, bool can_
 /** cli_progress_stop() - before anything else is printed */
 void cli_progress_stop(void);
 
+/* log.c: the log of a detached VM; one a process */
+
+/** cli_log_console() - the fd that the VM's console writes to; or -errno */
+int cli_log_console(void);
+
+/**
+ * cli_log_open() - empty it, or make it
+ * @file: its name, absolute
+ * @max: bytes of it, before it becomes FILE.1; 0: no limit
+ * @error: out: why not, at least CLI_ERROR_MAX bytes
+ * Return: 0 or -1.
+ */
+int cli_log_open(const char *file, uint64_t max, char *error);
+
+/** cli_log_start() - begin to copy.  Return: 0 or -errno. */
+int cli_log_start(void);
+
+/** cli_log_take_output() - this process's own stdout and stderr, too */
+void cli_log_take_output(void);
+
+/** cli_log_remove() - if it was made by cli_log_open(): nothing came of the VM */
+void cli_log_remove(void);
+
+/** cli_log_end() - last words, and whatever is on its way */
+void cli_log_end(const char *text);
+
 /* tty.c */
 
 /**
@@ -202,5 +251,11 @@ int cli_tty_start(void (*escape)(void));
 
 /** cli_tty_stop() - give the terminal back as it was */
 void cli_tty_stop(void);
+
+/** cli_tty_suspend() - give it back, and stop the process as SIGTSTP would */
+void cli_tty_suspend(void);
+
+/** cli_tty_resume() - the process goes on: raw again */
+void cli_tty_resume(void);
 
 #endif /* CLI_CLI_H */

@@ -20,10 +20,11 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-/* Engine stock needs no more than a KVM that may be opened. */
+/* Engine stock needs no more than a KVM that may be opened and can do what a VM needs. */
 static bool needs(const char *engine, const struct hypr_host_check *check)
 {
-	return !strcmp(engine, HYPR_ENGINE_EPT_SWAP) || !strcmp(check->name, "kvm");
+	return !strcmp(engine, HYPR_ENGINE_EPT_SWAP) || !strcmp(check->name, "kvm") ||
+	       !strcmp(check->name, "vm");
 }
 
 static int count_missing(const char *engine, const struct hypr_host_check *check, int nr)

@@ -18,16 +18,20 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-static void name_of_file(const char *path, char name[HYPR_NAME_MAX])
+/* Return: false when it is too long for one. */
+static bool name_of_file(const char *path, char name[HYPR_NAME_MAX])
 {
 	char *copy = strdup(path);
-	size_t len;
+	const char *base = copy ? basename(copy) : "";
+	size_t len = strlen(base);
+	bool fits;
 
-	snprintf(name, HYPR_NAME_MAX, "%s", copy ? basename(copy) : "");
-	len = strlen(name);
-	if (len > 4 && !strcmp(name + len - 4, ".vmo"))
-		name[len - 4] = '\0';
+	if (len > 4 && !strcmp(base + len - 4, ".vmo"))
+		len -= 4;
+	fits = len < HYPR_NAME_MAX;
+	snprintf(name, HYPR_NAME_MAX, "%.*s", (int)len, base);
 	free(copy);
+	return fits;
 }
 
 static int run(const struct cli_args *args)
@@ -43,7 +47,10 @@ static int run(const struct cli_args *args)
 	if (prefault && hypr_prefault_flags(prefault) < 0)
 		return cli_fail(args, EXIT_USAGE, "load",
 				"--prefault is all, none, used or record");
-	name_of_file(args->arg[1], name);
+	if (!name_of_file(args->arg[1], name) && !args->option[VIEW])
+		return cli_fail(args, EXIT_USAGE, "load",
+				"%.200s: the file's name is too long for a view's, of at most %d characters; --view gives another",
+				args->arg[1], HYPR_NAME_MAX - 1);
 	code = cli_path(args, "load", args->arg[1], &path);
 	if (code)
 		return code;

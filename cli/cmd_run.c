@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 /* The first are both commands', the others of one each. */
 enum {
-	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG,
+	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG, LOG_MAX, STAY_HALTED,
 	KERNEL, INITRD, CMDLINE, MEM, VCPUS,
 	TIME = KERNEL, PREFAULT,
 };
@@ -38,7 +39,11 @@ enum {
 	[DETACH] = { "detach", 'd', NULL,					\
 		     "return when it runs; console into a log file" },		\
 	[LOG] = { "log", 'l', "FILE",						\
-		  "log of a detached VM (NAME.log beside its socket)" }
+		  "log of a detached VM (NAME.log beside its socket)" },		\
+	[LOG_MAX] = { "log-max", 0, "SIZE",					\
+		      "of the log, which becomes FILE.1 then (8M); 0: no limit" },	\
+	[STAY_HALTED] = { "stay-halted", 0, NULL,				\
+			  "a guest that halts for good does not end its VM" }
 
 static const struct cli_option options[] = {
 	OPTIONS_OF_BOTH,
@@ -70,9 +75,12 @@ struct setup {
 	const char *verb;
 	int pin[HYPR_VCPUS_MAX];
 	bool detach;
-	char log[512];
-	bool log_made;
+	const char *log;	/* absolute */
+	uint64_t log_max;
 };
+
+#define LOG_MAX_BYTES	(8ull << 20)
+#define LOG_MAX_LEAST	(64ull << 10)
 
 static pthread_t main_thread;
 
@@ -103,20 +111,26 @@ static int read_numbers(const struct cli_args *args, struct setup *setup)
 
 static int choose_log(const struct cli_args *args, struct setup *setup)
 {
+	const char *max = args->option[LOG_MAX];
 	char dir[256];
-	int ret, len;
+	char *file;
+	int code;
 
+	setup->log_max = LOG_MAX_BYTES;
+	if (max && (cli_parse_size(max, &setup->log_max) ||
+		    (setup->log_max && setup->log_max < LOG_MAX_LEAST)))
+		return cli_fail(args, EXIT_USAGE, setup->verb,
+				"--log-max %.40s is no size from 64K on, nor 0", max);
 	if (args->option[LOG]) {
-		len = snprintf(setup->log, sizeof(setup->log), "%s", args->option[LOG]);
-	} else {
-		ret = hypr_runtime_dir(dir, sizeof(dir));
-		if (ret)
-			return cli_fail(args, EXIT_FAILED, setup->verb, "%s", hypr_error());
-		len = snprintf(setup->log, sizeof(setup->log), "%s/%s.log", dir,
-			       setup->config.name);
+		code = cli_path(args, setup->verb, args->option[LOG], &file);
+		setup->log = file;
+		return code;
 	}
-	if (len < 0 || (size_t)len >= sizeof(setup->log))
-		return cli_fail(args, EXIT_USAGE, setup->verb, "the log's name is too long");
+	if (hypr_runtime_dir(dir, sizeof(dir)))
+		return cli_fail(args, EXIT_USAGE, setup->verb, "%s", hypr_error());
+	if (asprintf(&file, "%s/%s.log", dir, setup->config.name) < 0)
+		return cli_fail(args, EXIT_FAILED, setup->verb, "no memory");
+	setup->log = file;
 	return EXIT_OK;
 }
 
@@ -124,21 +138,23 @@ static int read_options(const struct cli_args *args, struct setup *setup)
 {
 	struct hypr_vm_config *config = &setup->config;
 	const char *const *option = args->option;
+	int code;
 
 	*config = (struct hypr_vm_config)HYPR_VM_CONFIG_INIT;
 	if (!option[NAME])
 		return cli_fail(args, EXIT_USAGE, setup->verb, "--name is missing");
 	if (hypr_name_check(option[NAME]))
 		return cli_fail(args, EXIT_USAGE, setup->verb, "%s", hypr_error());
-	if (option[LOG] && !option[DETACH])
-		return cli_fail(args, EXIT_USAGE, setup->verb, "--log goes with --detach only");
+	if ((option[LOG] || option[LOG_MAX]) && !option[DETACH])
+		return cli_fail(args, EXIT_USAGE, setup->verb,
+				"--log and --log-max go with --detach only");
 	config->name = option[NAME];
 	config->engine = option[ENGINE];
-	config->flags = option[FORCED] ? HYPR_VM_FORCED : 0;
+	config->flags = (option[FORCED] ? HYPR_VM_FORCED : 0) |
+			(option[STAY_HALTED] ? 0 : HYPR_VM_END_HALTED);
 	setup->detach = option[DETACH] != NULL;
-	if (setup->detach && choose_log(args, setup))
-		return EXIT_FAILED;
-	return read_numbers(args, setup);
+	code = setup->detach ? choose_log(args, setup) : EXIT_OK;
+	return code ? code : read_numbers(args, setup);
 }
 
 static int read_boot_options(const struct cli_args *args, struct setup *setup)
@@ -189,13 +205,23 @@ static int check_name_free(const struct cli_args *args, const char *verb, const 
 
 /* ---- the VM -------------------------------------------------------------- */
 
+/*
+ * Whatever would end the process, or stop it, with the terminal left raw, and that
+ * another process may send.  SIGSEGV and the like are tty.c's.
+ */
+static const int signals[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR2, SIGXCPU, SIGIO,
+	SIGPWR, SIGSTKFLT, SIGTSTP, SIGCONT,
+	SIGUSR1,	/* our own: the guest ended, or Ctrl-] */
+};
+
 static void block_signals(sigset_t *set)
 {
+	size_t i;
+
 	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-	sigaddset(set, SIGUSR1);	/* our own: the guest ended, or Ctrl-] */
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(set, signals[i]);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
@@ -234,6 +260,20 @@ static int describe_failure(int ret, const struct hypr_vm_config *config, char *
 	return code;
 }
 
+static int start_log(const struct setup *setup, char *error)
+{
+	int ret;
+
+	if (cli_log_open(setup->log, setup->log_max, error))
+		return EXIT_FAILED;
+	ret = cli_log_start();
+	if (!ret)
+		return EXIT_OK;
+	snprintf(error, CLI_ERROR_MAX, "log: its thread: %s", strerror(-ret));
+	cli_log_remove();
+	return EXIT_FAILED;
+}
+
 /* Return: EXIT_OK with a VM that runs and is reachable, or a code and its reason. */
 static int start_vm(const struct setup *setup, struct hypr_vm **vm,
 		    struct hypr_server **server, char *error)
@@ -245,50 +285,89 @@ static int start_vm(const struct setup *setup, struct hypr_vm **vm,
 	if (ret)
 		return describe_failure(ret, &setup->config, error);
 	ret = hypr_server_start(*vm, server);
-	if (!ret)
-		ret = hypr_vm_start(*vm);
+	if (ret) {
+		ret = describe_failure(ret, &setup->config, error);
+		goto destroy;
+	}
+	/* From here on the name is this VM's, and its log too. */
+	ret = setup->detach ? start_log(setup, error) : EXIT_OK;
+	if (ret)
+		goto stop_server;
+	ret = hypr_vm_start(*vm);
 	if (!ret)
 		return EXIT_OK;
 	ret = describe_failure(ret, &setup->config, error);
+	cli_log_remove();
+stop_server:
 	hypr_server_stop(*server);
+destroy:
 	hypr_vm_destroy(*vm);
 	return ret;
 }
 
-/* Until the guest ends or a signal comes.  Return: 0 or -EIO, and why, in @info. */
+static int end_code(const struct hypr_vm_info *info)
+{
+	switch (info->end) {
+	case HYPR_END_PANIC:
+		return EXIT_PANIC;
+	case HYPR_END_TRIPLE_FAULT:
+		return EXIT_TRIPLE_FAULT;
+	case HYPR_END_FAILED:
+		return EXIT_FAILED;
+	default:
+		return EXIT_OK;
+	}
+}
+
+/* Until the guest ends or a signal comes.  Return: an exit code, and why, in @info. */
 static int wait_vm(struct hypr_vm *vm, const sigset_t *set, struct hypr_vm_info *info)
 {
 	pthread_t waiter;
 	bool waiting;
-	int ret;
+	int signal;
 
 	waiting = pthread_create(&waiter, NULL, wait_for_end, vm) == 0;
-	while (sigwaitinfo(set, NULL) < 0 && errno == EINTR)
-		;
+	do {
+		signal = sigwaitinfo(set, NULL);
+		if (signal == SIGTSTP)
+			cli_tty_suspend();
+		if (signal == SIGCONT)
+			cli_tty_resume();
+	} while (signal < 0 || signal == SIGTSTP || signal == SIGCONT);
 	hypr_vm_stop(vm);
 	if (waiting)
 		pthread_join(waiter, NULL);
-	ret = hypr_vm_wait(vm, 0);
 	hypr_vm_info(vm, info);
-	return ret;
+	return end_code(info);
 }
 
+/* The guest has stdout to itself when it runs in the foreground. */
 static void say(const struct cli_args *args, const struct setup *setup, const char *what,
-		const char *key, const char *value, int pid)
+		const char *key, const char *value, int pid, int end)
 {
 	const char *engine = setup->config.engine ? setup->config.engine : HYPR_ENGINE_EPT_SWAP;
+	FILE *to = setup->detach ? stdout : stderr;
 	json_t *object;
 
 	if (!args->json) {
-		fprintf(setup->detach ? stdout : stderr, "%s (%s): %s%s\n", setup->config.name,
-			engine, what, value);
+		fprintf(to, "%s (%s): %s%s\n", setup->config.name, engine, what, value);
 		return;
 	}
 	object = json_pack("{s:b, s:s, s:s, s:s, s:i}", "ok", 1, "vm", setup->config.name,
 			   "engine", engine, key, value, "pid", pid);
-	cli_print_json(object);
+	if (end)
+		json_object_set_new(object, "end", json_string(hypr_end_name(end)));
+	cli_print_json_to(to, object);
 	json_decref(object);
-	fflush(stdout);
+	fflush(to);
+}
+
+/* Is there anybody who reads what we say?  A second is enough to tell. */
+static bool is_heard(void)
+{
+	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&pfd, 1, 1000) > 0 && (pfd.revents & POLLOUT);
 }
 
 static int run_foreground(const struct cli_args *args, struct setup *setup)
@@ -310,36 +389,24 @@ static int run_foreground(const struct cli_args *args, struct setup *setup)
 		return cli_fail(args, code, setup->verb, "%s", error);
 	}
 	say(args, setup, "runs", "state",
-	    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid());
+	    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid(), 0);
 
-	code = wait_vm(vm, &set, &info) ? EXIT_FAILED : EXIT_OK;
+	code = wait_vm(vm, &set, &info);
 	hypr_server_stop(server);
 	cli_tty_stop();
-	if (code)
-		cli_fail(args, code, setup->verb, "%s: %s", setup->config.name, info.end_reason);
-	else
-		say(args, setup, "ended: ", "end_reason", info.end_reason, getpid());
 	hypr_vm_destroy(vm);
+	if (!is_heard())
+		return code;
+	if (code)
+		cli_fail_to(stderr, args, code, setup->verb, "%s: %s", setup->config.name,
+			    info.end_reason);
+	else
+		say(args, setup, "ended: ", "end_reason", info.end_reason, getpid(),
+		    (int)info.end);
 	return code;
 }
 
 /* ---- detached ------------------------------------------------------------ */
-
-static int open_log(struct setup *setup, char *error)
-{
-	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-	char dir[256];
-	int fd;
-
-	/* Made here when the log is the first thing to stand in it. */
-	if (!hypr_runtime_dir(dir, sizeof(dir)) && !strncmp(setup->log, dir, strlen(dir)))
-		mkdir(dir, 0700);
-	setup->log_made = access(setup->log, F_OK) < 0;
-	fd = open(setup->log, flags, 0600);
-	if (fd < 0)
-		snprintf(error, CLI_ERROR_MAX, "log %.300s: %s", setup->log, strerror(errno));
-	return fd;
-}
 
 static void tell_parent(int fd, const struct outcome *outcome)
 {
@@ -348,17 +415,27 @@ static void tell_parent(int fd, const struct outcome *outcome)
 		return;
 }
 
-static void leave_terminal(int log)
+static void leave_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	dup2(log, STDOUT_FILENO);
-	dup2(log, STDERR_FILENO);
+	cli_log_take_output();
 	if (chdir("/") < 0)
 		return;
+}
+
+/* Of what was inherited, the standard three and the way to the parent stay. */
+static void close_inherited(int *parent)
+{
+	int keep = dup3(*parent, STDERR_FILENO + 1, O_CLOEXEC);
+
+	if (keep >= 0)
+		*parent = keep;
+	if (*parent == STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 2, ~0u, 0);
 }
 
 /* The child, to its end. */
@@ -368,33 +445,35 @@ static int run_detached(struct setup *setup, int parent)
 	struct hypr_server *server;
 	struct hypr_vm_info info;
 	struct hypr_vm *vm;
+	char text[256];
 	sigset_t set;
-	int log, ret;
+	int code;
 
 	main_thread = pthread_self();
 	block_signals(&set);
-	log = open_log(setup, outcome.error);
-	if (log < 0) {
+	close_inherited(&parent);
+	setup->config.console_out = cli_log_console();
+	if (setup->config.console_out < 0) {
 		outcome.code = EXIT_FAILED;
-		tell_parent(parent, &outcome);
-		return outcome.code;
+		snprintf(outcome.error, sizeof(outcome.error), "log: a pipe to it: %s",
+			 strerror(-setup->config.console_out));
+	} else {
+		outcome.code = start_vm(setup, &vm, &server, outcome.error);
 	}
-	setup->config.console_out = log;
-	outcome.code = start_vm(setup, &vm, &server, outcome.error);
-	if (outcome.code && setup->log_made)
-		unlink(setup->log);
 	if (!outcome.code)
-		leave_terminal(log);
+		leave_terminal();
 	tell_parent(parent, &outcome);
 	close(parent);
 	if (outcome.code)
 		return outcome.code;
 
-	ret = wait_vm(vm, &set, &info);
+	code = wait_vm(vm, &set, &info);
 	hypr_server_stop(server);
-	dprintf(log, "\nhypr: %s (%s) ended: %s\n", info.name, info.engine, info.end_reason);
 	hypr_vm_destroy(vm);
-	return ret ? EXIT_FAILED : EXIT_OK;
+	snprintf(text, sizeof(text), "\nhypr: %s (%s) ended: %s\n", info.name, info.engine,
+		 info.end_reason);
+	cli_log_end(text);
+	return code;
 }
 
 static int detach(const struct cli_args *args, struct setup *setup)
@@ -428,7 +507,7 @@ static int detach(const struct cli_args *args, struct setup *setup)
 		waitpid(pid, &status, 0);
 		return cli_fail(args, outcome.code, setup->verb, "%s", outcome.error);
 	}
-	say(args, setup, "runs, console in ", "log", setup->log, outcome.pid);
+	say(args, setup, "runs, console in ", "log", setup->log, outcome.pid, 0);
 	return EXIT_OK;
 }
 

@@ -2,6 +2,7 @@
 /* hypr snapshot: keep this moment of a VM, as a view, as a file, or as both. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -15,58 +16,101 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-static int snapshot(const struct cli_args *args)
+static void print_view(const json_t *answer)
 {
-	json_t *answer;
-	int code;
+	cli_begin(answer);
+	printf("view %s (%lld): %lld of %lld pages kept; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), prepare %lld\n",
+	       cli_str(answer, "view"), cli_int(answer, "number"),
+	       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
+	       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
+	       cli_int(answer, "copy_cycles"), cli_int(answer, "pages_in_pause"),
+	       cli_int(answer, "precopy_cycles"), cli_str(answer, "copy"),
+	       cli_int(answer, "rounds"), cli_int(answer, "prepare_cycles"));
+}
 
-	code = cli_call(args, "snapshot", args->arg[0],
-			json_pack("{s:s, s:s}", "op", "snapshot", "view", args->arg[1]), &answer);
-	if (code)
-		return code;
-	if (!args->json) {
-		cli_begin(answer);
-		printf("view %s (%lld): %lld of %lld pages kept; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), prepare %lld\n",
-		       cli_str(answer, "view"), cli_int(answer, "number"),
-		       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
-		       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
-		       cli_int(answer, "copy_cycles"), cli_int(answer, "pages_in_pause"),
-		       cli_int(answer, "precopy_cycles"), cli_str(answer, "copy"),
-		       cli_int(answer, "rounds"), cli_int(answer, "prepare_cycles"));
-	}
-	json_decref(answer);
-	return EXIT_OK;
+static void print_file(const json_t *answer)
+{
+	cli_begin(answer);
+	printf("%s: %lld pages, %lld zero, %lld as in the parent, %lld bytes; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), written in %lld ms\n",
+	       cli_str(answer, "file"), cli_int(answer, "pages_stored"),
+	       cli_int(answer, "pages_zero"), cli_int(answer, "pages_parent"),
+	       cli_int(answer, "file_bytes"), cli_str(answer, "pause"),
+	       cli_int(answer, "pause_cycles"), cli_int(answer, "copy_cycles"),
+	       cli_int(answer, "pages_in_pause"), cli_int(answer, "precopy_cycles"),
+	       cli_str(answer, "copy"), cli_int(answer, "rounds"),
+	       cli_int(answer, "write_ns") / 1000000);
+}
+
+static int take_view(const struct cli_args *args, json_t **answer)
+{
+	return cli_ask(args, "snapshot", args->arg[0],
+		       json_pack("{s:s, s:s}", "op", "snapshot", "view", args->arg[1]), false, 0,
+		       answer);
 }
 
 /* The view's moment; without a view, this one. */
-static int save(const struct cli_args *args, const char *file, const char *parent)
+static int save(const struct cli_args *args, const char *file, const char *parent,
+		json_t **answer)
 {
 	json_t *request = json_pack("{s:s, s:s, s:b, s:b}", "op", "save", "file", file,
 				    "replace", args->option[REPLACE] != NULL,
 				    "compress", args->option[COMPRESS] != NULL);
-	json_t *answer;
-	int code;
 
 	if (parent)
 		json_object_set_new(request, "parent", json_string(parent));
 	if (args->nr > 1)
 		json_object_set_new(request, "view", json_string(args->arg[1]));
-	code = cli_call_long(args, "snapshot", args->arg[0], request, &answer);
-	if (code)
-		return code;
-	if (!args->json) {
-		cli_begin(answer);
-		printf("%s: %lld pages, %lld zero, %lld as in the parent, %lld bytes; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), written in %lld ms\n",
-		       cli_str(answer, "file"), cli_int(answer, "pages_stored"),
-		       cli_int(answer, "pages_zero"), cli_int(answer, "pages_parent"),
-		       cli_int(answer, "file_bytes"), cli_str(answer, "pause"),
-		       cli_int(answer, "pause_cycles"), cli_int(answer, "copy_cycles"),
-		       cli_int(answer, "pages_in_pause"), cli_int(answer, "precopy_cycles"),
-		       cli_str(answer, "copy"), cli_int(answer, "rounds"),
-		       cli_int(answer, "write_ns") / 1000000);
-	}
+	return cli_ask(args, "snapshot", args->arg[0], request, true, 0, answer);
+}
+
+/* All or nothing: a view whose file could not be written does not stay. */
+static void remove_view(const struct cli_args *args)
+{
+	json_t *answer;
+
+	cli_ask(args, "snapshot", args->arg[0],
+		json_pack("{s:s, s:s}", "op", "remove", "view", args->arg[1]), false, 0, &answer);
 	json_decref(answer);
-	return EXIT_OK;
+}
+
+/* One object: what is told of the file alone is in "saved" when there is a view, too. */
+static void print(const struct cli_args *args, json_t *view, json_t *file)
+{
+	if (!args->json) {
+		if (view)
+			print_view(view);
+		if (file)
+			print_file(file);
+		return;
+	}
+	if (view && file) {
+		json_object_set(view, "file", json_object_get(file, "file"));
+		json_object_set(view, "saved", file);
+	}
+	cli_print_json(view ? view : file);
+}
+
+static int take(const struct cli_args *args, const char *path, const char *parent)
+{
+	json_t *view = NULL, *file = NULL;
+	int code = EXIT_OK;
+
+	/* What can be told before is not found out after the VM was paused for it. */
+	if (path && !args->option[REPLACE] && !access(path, F_OK))
+		return cli_fail(args, EXIT_EXISTS, "snapshot",
+				"%.300s is there already (--replace replaces it)", path);
+	if (args->nr > 1)
+		code = take_view(args, &view);
+	if (!code && path) {
+		code = save(args, path, parent, &file);
+		if (code && view)
+			remove_view(args);
+	}
+	if (!code)
+		print(args, view, file);
+	json_decref(view);
+	json_decref(file);
+	return code;
 }
 
 static int run(const struct cli_args *args)
@@ -85,10 +129,8 @@ static int run(const struct cli_args *args)
 		code = cli_path(args, "snapshot", args->option[OUTPUT], &file);
 	if (!code && args->option[PARENT])
 		code = cli_path(args, "snapshot", args->option[PARENT], &parent);
-	if (!code && args->nr > 1)
-		code = snapshot(args);
-	if (!code && file)
-		code = save(args, file, parent);
+	if (!code)
+		code = take(args, file, parent);
 	free(file);
 	free(parent);
 	return code;

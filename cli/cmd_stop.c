@@ -9,42 +9,54 @@
 #include "hypr/hypr.h"
 
 #define POLL_MS		20
-#define POLLS_MAX	500	/* ten seconds */
-
-static bool is_gone(const char *vm)
-{
-	char *answer = NULL;
-	int ret = hypr_client_call(vm, "{\"op\":\"info\"}", &answer);
-
-	free(answer);
-	return ret == -ESRCH;
-}
+#define TIMEOUT_MS	10000	/* to answer, and then to end */
 
 static bool wait_gone(const char *vm)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	int i;
 
-	for (i = 0; i < POLLS_MAX; i++) {
-		if (is_gone(vm))
+	for (i = 0; i < TIMEOUT_MS / POLL_MS; i++) {
+		if (hypr_client_check(vm) == -ESRCH)
 			return true;
 		nanosleep(&pause, NULL);
 	}
 	return false;
 }
 
+static json_t *ask_info(const char *vm)
+{
+	char *text = NULL;
+	json_t *info = NULL;
+
+	if (!hypr_client_call_within(vm, "{\"op\":\"info\"}", POLL_MS * 50, &text))
+		info = json_loads(text, 0, NULL);
+	free(text);
+	return info;
+}
+
 static int run(const struct cli_args *args)
 {
 	const char *vm = args->arg[0];
-	json_t *answer;
+	json_t *answer, *info;
+	long long pid;
 	int code;
 
-	code = cli_call(args, "stop", vm, json_pack("{s:s}", "op", "stop"), &answer);
+	/* Its process, for when it does not end; a VM that is gone says so below. */
+	info = hypr_client_check(vm) ? NULL : ask_info(vm);
+	pid = cli_int(info, "pid");
+	json_decref(info);
+	code = cli_ask(args, "stop", vm, json_pack("{s:s}", "op", "stop"), false, TIMEOUT_MS,
+		       &answer);
 	if (code)
 		return code;
 	if (!wait_gone(vm)) {
-		code = cli_fail(args, EXIT_FAILED, "stop", "%s: does not end", vm);
-	} else if (!args->json) {
+		code = cli_fail(args, EXIT_FAILED, "stop",
+				"%s: its process, %lld, does not end within %d s (kill -KILL %lld ends it)",
+				vm, pid, TIMEOUT_MS / 1000, pid);
+	} else if (args->json) {
+		cli_print_json(answer);
+	} else {
 		cli_begin(answer);
 		printf("stopped\n");
 	}

@@ -14,7 +14,7 @@ _hypr_views()
 
 _hypr_options()
 {
-	hypr help "$@" 2>/dev/null | sed -n 's/^.*\(--[a-z-]*\).*/\1/p'
+	hypr help "$@" 2>/dev/null | sed -n 's/^  [- ][^ ]* *\(--[a-z-]*\).*/\1/p'
 }
 
 # The words after the command that are no options.
@@ -73,7 +73,7 @@ _hypr()
 		words=$(_hypr_options "$verb")
 	elif [[ $verb == run || $verb == resurrect ]]; then
 		case $verb,$prev in
-		*,--engine | *,-e) words=ept-swap ;;
+		*,--engine | *,-e) words="ept-swap stock" ;;
 		resurrect,--time | resurrect,-t) words="freeze continue" ;;
 		resurrect,--prefault) words="all none used record" ;;
 		*,--kernel | *,-k | *,--initrd | *,-i | *,--log | *,-l | resurrect,*)
@@ -81,6 +81,8 @@ _hypr()
 			return
 			;;
 		esac
+	elif [[ $verb == doctor && ($prev == --engine || $prev == -e) ]]; then
+		words="ept-swap stock"
 	elif [[ $verb == load && ($prev == --time || $prev == -t) ]]; then
 		words="freeze continue"
 	elif [[ $verb == load && $prev == --prefault ]]; then
@@ -98,7 +100,11 @@ _hypr()
 			;;
 		load,0 | swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
 		swap,1 | reset,1 | verify,1 | remove,1 | working-set,1) words=$(_hypr_views "${given[0]}") ;;
-		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor" ;;
+		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor vmo" ;;
+		help,1)
+			[[ ${given[0]} != vmo ]] ||
+				words="info verify diff flatten pack unpack keygen sign export"
+			;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

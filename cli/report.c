@@ -3,29 +3,62 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
+/* Words for JSON, which holds nothing but UTF-8. */
+static json_t *json_words(char *text)
+{
+	json_t *words = json_string(text);
+	char *c;
+
+	for (c = text; !words && *c; c++) {
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	}
+	return words ? words : json_string(text);
+}
+
+static int fail(FILE *to, const struct cli_args *args, int code, const char *verb,
+		const char *fmt, va_list ap)
+{
+	char text[CLI_ERROR_MAX], ascii[CLI_ERROR_MAX];
+	json_t *object;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	/* Before the line itself, which goes to another stream. */
+	if (args->json) {
+		memcpy(ascii, text, sizeof(ascii));
+		object = json_pack("{s:b, s:i, s:s, s:o}", "ok", 0, "exit", code,
+				   "command", verb, "error", json_words(ascii));
+		if (object)
+			cli_print_json_to(to, object);
+		json_decref(object);
+		fflush(to);
+	}
+	fprintf(stderr, "hypr: %s: %s\n", verb, text);
+	return code;
+}
+
 int cli_fail(const struct cli_args *args, int code, const char *verb, const char *fmt, ...)
 {
-	char text[CLI_ERROR_MAX];
-	json_t *object;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	fail(stdout, args, code, verb, fmt, ap);
 	va_end(ap);
+	return code;
+}
 
-	/* Before the line itself, which goes to another stream. */
-	if (args->json) {
-		object = json_pack("{s:b, s:i, s:s, s:s}", "ok", 0, "exit", code,
-				   "command", verb, "error", text);
-		if (object)
-			cli_print_json(object);
-		json_decref(object);
-		fflush(stdout);
-	}
-	fprintf(stderr, "hypr: %s: %s\n", verb, text);
+int cli_fail_to(FILE *to, const struct cli_args *args, int code, const char *verb,
+		const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(to, args, code, verb, fmt, ap);
+	va_end(ap);
 	return code;
 }
 
@@ -51,10 +84,37 @@ int cli_code(int err)
 	}
 }
 
+static bool unprinted;
+
+/* What jansson was given was not UTF-8, and there is no object: that is no answer. */
+void cli_print_json_to(FILE *to, const json_t *object)
+{
+	if (object && !json_dumpf(object, to, JSON_COMPACT)) {
+		putc('\n', to);
+		return;
+	}
+	unprinted = true;
+	fputs("{\"ok\":false,\"exit\":1,\"error\":\"a name in the answer is not UTF-8, which JSON must be; ask without --json\"}\n",
+	      to);
+}
+
 void cli_print_json(const json_t *object)
 {
-	json_dumpf(object, stdout, JSON_COMPACT);
-	putchar('\n');
+	cli_print_json_to(stdout, object);
+}
+
+bool cli_json_failed(void)
+{
+	return unprinted;
+}
+
+bool cli_is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+	bool is = string != NULL;
+
+	json_decref(string);
+	return is;
 }
 
 void cli_begin(const json_t *answer)

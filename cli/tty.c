@@ -2,9 +2,14 @@
 /*
  * The terminal of `hypr run`: raw, so that the guest gets every key, but for
  * Ctrl-], which ends the VM.  What is typed goes through a pipe, which is where
- * the VM's serial line reads from.
+ * the VM's serial line reads from; what a guest does not read, and the pipe does
+ * not hold, is lost, as on any serial line.
+ *
+ * However the process ends, the terminal is given back: signals that others send
+ * are waited for (cmd_run.c), and those of a fault are caught here.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,7 +20,7 @@
 
 #define ESCAPE	0x1d	/* Ctrl-] */
 
-static struct termios saved;
+static struct termios saved, raw;
 static bool is_raw;
 static int pipe_write = -1;
 static void (*on_escape)(void);
@@ -37,7 +42,8 @@ static void *tty_thread(void *arg)
 				return arg;
 			}
 		}
-		if (write(pipe_write, buf, (size_t)n) != n)
+		/* Without waiting: Ctrl-] is looked for also when the guest reads nothing. */
+		if (write(pipe_write, buf, (size_t)n) < 0 && errno != EAGAIN)
 			return arg;
 	}
 }
@@ -57,24 +63,54 @@ static int start_thread(void)
 	return ret;
 }
 
+/* In the background the terminal is another's, and changing it would stop us. */
+static bool is_ours(void)
+{
+	return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+static void give_back(void)
+{
+	if (is_raw && is_ours())
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+}
+
+/* Async-signal-safe; the handler is gone after it, and the signal comes once more. */
+static void on_fault(int signal)
+{
+	give_back();
+	raise(signal);
+}
+
+static void catch_faults(void)
+{
+	static const int faults[] = {
+		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS,
+	};
+	struct sigaction sa = { .sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND };
+	size_t i;
+
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigaction(faults[i], &sa, NULL);
+}
+
 int cli_tty_start(void (*escape)(void))
 {
-	struct termios raw;
 	int fds[2];
 
 	if (tcgetattr(STDIN_FILENO, &saved) < 0)
 		return STDIN_FILENO;
-	if (pipe(fds) < 0)
+	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -1;
+	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	pipe_write = fds[1];
 	on_escape = escape;
 	raw = saved;
 	cfmakeraw(&raw);
 	raw.c_oflag |= OPOST;	/* our own messages end with a mere newline */
-	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
-		return -1;
+	catch_faults();
 	is_raw = true;
-	if (start_thread()) {
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0 || start_thread()) {
 		cli_tty_stop();
 		return -1;
 	}
@@ -83,7 +119,18 @@ int cli_tty_start(void (*escape)(void))
 
 void cli_tty_stop(void)
 {
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	give_back();
 	is_raw = false;
+}
+
+void cli_tty_suspend(void)
+{
+	give_back();
+	raise(SIGSTOP);
+}
+
+void cli_tty_resume(void)
+{
+	if (is_raw && is_ours())
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }

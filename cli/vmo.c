@@ -9,6 +9,10 @@
 int cli_vmo_code(int err)
 {
 	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -ENXIO:
 	case -ENOEXEC:
 	case -EOPNOTSUPP:
 	case -EBADMSG:
@@ -24,7 +28,9 @@ int cli_vmo_code(int err)
 
 int cli_vmo_fail(const struct cli_args *args, const char *verb, int err)
 {
-	return cli_fail(args, cli_vmo_code(err), verb, "%s", hypr_error());
+	/* No guest is there that could park. */
+	return cli_fail(args, err == -EAGAIN ? EXIT_FAILED : cli_vmo_code(err), verb, "%s",
+			hypr_error());
 }
 
 int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path,

@@ -159,12 +159,40 @@ void hypr_console_thaw(struct hypr_console *con)
 	wake_thread(con);
 }
 
+/* Linux's words; the first letter is in them once, so that a miss begins anew. */
+static void watch_panic(struct hypr_panic_watch *watch, uint8_t value)
+{
+	static const char panic[] = "Kernel panic - not syncing: ";
+	size_t len = strlen(watch->words);
+
+	if (watch->panicked) {
+		watch->whole |= value < ' ' || len == sizeof(watch->words) - 1;
+		if (!watch->whole)
+			watch->words[len] = value < 0x7f ? (char)value : '?';
+		return;
+	}
+	watch->matched = value == panic[watch->matched] ? watch->matched + 1 : value == panic[0];
+	watch->panicked = watch->matched == strlen(panic);
+}
+
+bool hypr_console_panic(struct hypr_console *con, char *words)
+{
+	bool panicked;
+
+	pthread_mutex_lock(&con->lock);
+	panicked = con->panic.panicked;
+	memcpy(words, con->panic.words, sizeof(con->panic.words));
+	pthread_mutex_unlock(&con->lock);
+	return panicked;
+}
+
 static void write_data(struct hypr_console *con, uint8_t value)
 {
 	if (con->s.mcr & MCR_LOOP) {
 		receive_locked(con, &value, 1);
 	} else if (tx_has_room(con)) {
 		con->tx[con->tx_tail++ % HYPR_CONSOLE_TX_BYTES] = value;
+		watch_panic(&con->panic, value);
 		wake_thread(con);
 	}
 	/* Sent at once: the transmitter is empty again while the ring has room. */
@@ -325,6 +353,7 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 	con->irq_level = 0;
 	if (con->set_irq)
 		con->set_irq(con->arg, 0);
+	memset(&con->panic, 0, sizeof(con->panic));
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */
@@ -469,14 +498,18 @@ static void *console_thread(void *arg)
 
 int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd)
 {
+	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sigset_t all, old;
 	int ret;
 
+	if (wake_fd < 0)
+		return -errno;
+	/* vCPUs may use the line already. */
+	pthread_mutex_lock(&con->lock);
 	con->in_fd = in_fd;
 	con->out_fd = out_fd;
-	con->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (con->wake_fd < 0)
-		return -errno;
+	con->wake_fd = wake_fd;
+	pthread_mutex_unlock(&con->lock);
 	hypr_kick_install();
 	/* Signals are the business of the program's own threads; but for the kick. */
 	sigfillset(&all);
@@ -485,8 +518,10 @@ int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd)
 	ret = pthread_create(&con->thread, NULL, console_thread, con);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret) {
-		close(con->wake_fd);
+		pthread_mutex_lock(&con->lock);
 		con->wake_fd = -1;
+		pthread_mutex_unlock(&con->lock);
+		close(wake_fd);
 		return -ret;
 	}
 	con->started = true;

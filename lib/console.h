@@ -37,6 +37,20 @@ struct hypr_console_state {
 	uint8_t rx[HYPR_CONSOLE_RX_BYTES];
 };
 
+#define HYPR_CONSOLE_PANIC_BYTES	64
+
+/**
+ * struct hypr_panic_watch - does the guest say on its console that it panicked?
+ * @matched: letters of the kernel's words so far
+ * @panicked: it said so; @words: what follows them, up to the end of the line
+ */
+struct hypr_panic_watch {
+	unsigned int matched;
+	bool panicked;
+	bool whole;
+	char words[HYPR_CONSOLE_PANIC_BYTES];
+};
+
 /**
  * struct hypr_console - one serial line
  * @lock: guards everything below it but the fds, the thread and what is its own
@@ -52,6 +66,7 @@ struct hypr_console {
 	uint32_t tx_head;
 	uint32_t tx_tail;
 	uint8_t tx[HYPR_CONSOLE_TX_BYTES];
+	struct hypr_panic_watch panic;
 	bool stop;
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 	bool frozen;
@@ -102,6 +117,12 @@ uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint
  */
 void hypr_console_freeze(struct hypr_console *con);
 void hypr_console_thaw(struct hypr_console *con);
+
+/**
+ * hypr_console_panic() - has the guest said, in this moment, that it panicked?
+ * @words: out: why, at least HYPR_CONSOLE_PANIC_BYTES
+ */
+bool hypr_console_panic(struct hypr_console *con, char *words);
 
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
 

@@ -4,6 +4,7 @@
  * two threads that work on one VM do not read each other's reasons.  The words
  * for names and states are here too.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -53,6 +54,15 @@ int hypr_fail_sys(int err, const char *fmt, ...)
 	return err;
 }
 
+int hypr_fail_thread(int err, const char *what)
+{
+	if (err != -EAGAIN)
+		return hypr_fail_sys(err, "%s", what);
+	return hypr_fail(-ENOMEM,
+			 "%s: too many threads or processes (ulimit -u, or the pids.max of a cgroup)",
+			 what);
+}
+
 const char *hypr_error(void)
 {
 	return error_text;
@@ -73,6 +83,21 @@ const char *hypr_pause_name(int pause)
 	default:
 		return "none";
 	}
+}
+
+const char *hypr_end_name(int end)
+{
+	static const char *const names[] = {
+		[HYPR_END_NONE] = "none",
+		[HYPR_END_STOPPED] = "stopped",
+		[HYPR_END_RESET] = "reset",
+		[HYPR_END_HALTED] = "halted",
+		[HYPR_END_PANIC] = "panic",
+		[HYPR_END_TRIPLE_FAULT] = "triple-fault",
+		[HYPR_END_FAILED] = "failed",
+	};
+
+	return end >= 0 && end <= HYPR_END_FAILED ? names[end] : "failed";
 }
 
 const char *hypr_copy_name(int copy)

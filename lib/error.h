@@ -27,4 +27,13 @@ int hypr_fail(int err, const char *fmt, ...)
 int hypr_fail_sys(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/**
+ * hypr_fail_thread() - no thread was to be had
+ * @err: of pthread_create(), negative
+ * @what: the thread
+ *
+ * Return: never -EAGAIN, which says that a guest did not park.
+ */
+int hypr_fail_thread(int err, const char *what);
+
 #endif /* LIB_ERROR_H */

@@ -105,8 +105,19 @@ static bool probe_svm(struct probe *probe, char *line)
 	return true;
 }
 
+static bool is_amd(char *line)
+{
+	cpuinfo_line("vendor_id", line, CPUINFO_LINE_MAX);
+	return strstr(line, "AuthenticAMD") || strstr(line, "HygonGenuine");
+}
+
 static void probe_vmx(struct probe *probe, char *line)
 {
+	if (is_amd(line)) {
+		add(probe, "svm", MISSING, "no svm flag in /proc/cpuinfo",
+		    "enable SVM (AMD-V) in the firmware, or nested virtualisation if this is a VM; the emulated PC (make shell) needs none");
+		return;
+	}
 	cpuinfo_line("flags", line, CPUINFO_LINE_MAX);
 	if (has_word(line, "vmx"))
 		add(probe, "vmx", OK, "the processor has VT-x", "");
@@ -139,7 +150,7 @@ static int probe_device(struct probe *probe)
 
 	if (fd < 0 && errno == ENOENT) {
 		add(probe, "kvm", MISSING, "no /dev/kvm",
-		    "modprobe kvm_intel; in a container, pass the device in");
+		    "modprobe kvm_intel, or kvm_amd; in a container, pass the device in");
 		return -1;
 	}
 	if (fd < 0) {
@@ -155,6 +166,27 @@ static int probe_device(struct probe *probe)
 					 "/dev/kvm has another API version",
 	    "a KVM of this century is needed");
 	return fd;
+}
+
+/* What every engine needs: /dev/kvm may open where no VM can be had. */
+static void probe_vm(struct probe *probe, int kvm_fd)
+{
+	const char *advice = "a Linux of 5.16 or later; look at dmesg: is another hypervisor using the processor's?";
+	int vm_fd = kvm_fd < 0 ? -1 : ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	const char *lacks;
+	char detail[96];
+
+	if (vm_fd < 0) {
+		snprintf(detail, sizeof(detail), "%s", kvm_fd < 0 ? "cannot be asked without /dev/kvm" :
+								 "no VM can be created");
+		add(probe, "vm", MISSING, detail, advice);
+		return;
+	}
+	lacks = hypr_vm_lacks(vm_fd);
+	close(vm_fd);
+	snprintf(detail, sizeof(detail), "%s%s", lacks ? "KVM lacks " : "a VM can be created",
+		 lacks ? lacks : "");
+	add(probe, "vm", lacks ? MISSING : OK, detail, advice);
 }
 
 static void probe_capability(struct probe *probe, int kvm_fd)
@@ -213,9 +245,12 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 	kvm_fd = probe_device(&probe);
 	if (!probe_svm(&probe, line)) {
 		probe_vmx(&probe, line);
-		probe_feature(&probe, "ept", line);
-		probe_feature(&probe, "vpid", line);
+		if (!is_amd(line)) {
+			probe_feature(&probe, "ept", line);
+			probe_feature(&probe, "vpid", line);
+		}
 	}
+	probe_vm(&probe, kvm_fd);
 	probe_capability(&probe, kvm_fd);
 	probe_rights(&probe);
 	if (kvm_fd >= 0)

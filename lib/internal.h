@@ -216,12 +216,14 @@ struct hypr_vm {
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */
 	struct hypr_vmo *vmo;		/* it begins in; until it is loaded */
+	pthread_t halt_thread;
+	bool has_halt_thread;
 
 	pthread_mutex_t run_lock;
 	pthread_cond_t go_cond;		/* to the vCPU threads: hold, job or ended changed */
 	pthread_cond_t held_cond;	/* from them: held, job or ended changed */
 	bool ended;					/* run_lock */
-	bool failed;					/* run_lock */
+	int end;					/* run_lock, HYPR_END_* */
 	char end_reason[96];				/* run_lock */
 };
 
@@ -246,11 +248,18 @@ const char *hypr_vm_engine_name(const struct hypr_vm *vm);
 bool hypr_vm_has_ended(struct hypr_vm *vm);
 void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
+const char *hypr_vm_lacks(int vm_fd);
 void hypr_vm_info_within(struct hypr_vm *vm, unsigned int ms, struct hypr_vm_info *info);
 
 /* load.c: kernel and initrd from files into the boot view */
 int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);
+
+/* halt.c: a guest that has halted for good */
+int hypr_halt_watch(struct hypr_vm *vm);
+void hypr_halt_end(struct hypr_vm *vm);
 
 /* cpuid.c */
 int hypr_cpuid_set(struct hypr_vm *vm, const struct kvm_cpuid_entry2 *saved, size_t nr_saved,
@@ -299,6 +308,7 @@ int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *a
 
 /* port.c: exits to devices */
 void hypr_port_exit(struct hypr_vcpu *vcpu);
+bool hypr_port_panic(struct hypr_vm *vm);
 
 /* mem.c */
 int hypr_mem_slots_check(struct hypr_vm *vm, const struct hypr_moment *moment);

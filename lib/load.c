@@ -5,8 +5,8 @@
  * other vCPUs wait for the guest to start them.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,43 +27,53 @@
 #define DEFAULT_CMDLINE	"console=ttyS0"
 
 struct file {
-	const uint8_t *data;
+	uint8_t *data;
 	size_t bytes;
 };
 
-static int file_map(const char *path, const char *what, struct file *file)
+static int read_all(int fd, const char *path, const char *what, struct file *file)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while (at < file->bytes) {
+		n = pread(fd, file->data + at, file->bytes - at, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return hypr_fail_sys(-errno, "%s '%s'", what, path);
+		if (!n)
+			return hypr_fail(-ENOEXEC, "%s '%s': truncated while it was read", what,
+					 path);
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+/* Read, not mapped: of a file that is truncated meanwhile, pages go away. */
+static int file_read(const char *path, const char *what, struct file *file)
 {
 	struct stat st;
-	void *data;
-	int fd, ret = 0;
+	int fd, ret;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return hypr_fail_sys(-errno, "%s '%s'", what, path);
 	if (fstat(fd, &st) < 0) {
 		ret = hypr_fail_sys(-errno, "%s '%s'", what, path);
-		goto close_fd;
-	}
-	if (!S_ISREG(st.st_mode) || !st.st_size) {
+	} else if (!S_ISREG(st.st_mode) || !st.st_size) {
 		ret = hypr_fail(-ENOEXEC, "%s '%s': not a file with anything in it", what, path);
-		goto close_fd;
+	} else if ((uint64_t)st.st_size > HYPR_MEM_MAX_BYTES) {
+		ret = hypr_fail(-EFBIG, "%s '%s': %llu MiB is more than any VM's memory", what, path,
+				(unsigned long long)st.st_size >> 20);
+	} else {
+		file->bytes = (size_t)st.st_size;
+		file->data = malloc(file->bytes);
+		ret = file->data ? read_all(fd, path, what, file) :
+				   hypr_fail(-ENOMEM, "%s '%s': no memory for it", what, path);
 	}
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (data == MAP_FAILED) {
-		ret = hypr_fail_sys(-errno, "%s '%s'", what, path);
-		goto close_fd;
-	}
-	file->data = data;
-	file->bytes = (size_t)st.st_size;
-close_fd:
 	close(fd);
 	return ret;
-}
-
-static void file_unmap(struct file *file)
-{
-	if (file->data)
-		munmap((void *)file->data, file->bytes);
 }
 
 static int registers_set(struct hypr_vm *vm, const struct hypr_boot_entry *entry)
@@ -110,13 +120,13 @@ int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config)
 	uint8_t *ram = vm->active->mem;
 	int ret;
 
-	ret = file_map(config->kernel, "kernel", &kernel);
+	ret = file_read(config->kernel, "kernel", &kernel);
 	if (ret)
-		return ret;
+		goto free_files;
 	if (config->initrd) {
-		ret = file_map(config->initrd, "initrd", &initrd);
+		ret = file_read(config->initrd, "initrd", &initrd);
 		if (ret)
-			goto unmap_kernel;
+			goto free_files;
 	}
 	image = (struct hypr_boot_image){
 		.kernel = kernel.data,
@@ -131,8 +141,8 @@ int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config)
 		hypr_mptable_write(ram, vm->nr_vcpus);
 		ret = registers_set(vm, &entry);
 	}
-	file_unmap(&initrd);
-unmap_kernel:
-	file_unmap(&kernel);
+free_files:
+	free(initrd.data);
+	free(kernel.data);
 	return ret;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * I/O ports: serial line, clock chip, report port, and the three ways in which
- * a PC is reset, each of which ends the VM.  Ports that nobody answers on read
- * as all ones.
+ * I/O ports: serial line, clock chip, report port, the port on which a guest says
+ * that it panicked, and the three ways in which a PC is reset, each of which ends
+ * the VM.  Ports that nobody answers on read as all ones.
  */
 #include "internal.h"
 
@@ -10,6 +10,9 @@
 #define PORT_SYSTEM_A		0x92	/* bit 0: fast reset */
 #define PORT_RESET_CONTROL	0xcf9	/* bit 2: reset */
 
+#define PORT_PANIC		0x505	/* as QEMU's pvpanic: reads what may be said */
+
+#define PANIC_PANICKED		0x01
 #define KEYBOARD_RESET		0xfe
 #define SYSTEM_A_RESET		0x01
 #define RESET_CONTROL_RESET	0x04
@@ -30,6 +33,23 @@ static void report(struct hypr_vcpu *vcpu, const uint8_t *data, unsigned int siz
 		vm->report(vm->report_arg, vcpu->index, value, tsc);
 }
 
+/* The guest resets or ends.  Return: true: that was a panic, and has been noted. */
+bool hypr_port_panic(struct hypr_vm *vm)
+{
+	char words[HYPR_CONSOLE_PANIC_BYTES];
+
+	if (!hypr_console_panic(&vm->console, words))
+		return false;
+	hypr_vm_end_as(vm, HYPR_END_PANIC, "guest panicked: %s", words);
+	return true;
+}
+
+static void guest_reset(struct hypr_vm *vm, uint16_t port)
+{
+	if (!hypr_port_panic(vm))
+		hypr_vm_end_as(vm, HYPR_END_RESET, "guest reset (port 0x%x)", port);
+}
+
 static void port_write(struct hypr_vcpu *vcpu, uint16_t port, const uint8_t *data,
 		       unsigned int size)
 {
@@ -44,7 +64,9 @@ static void port_write(struct hypr_vcpu *vcpu, uint16_t port, const uint8_t *dat
 	else if ((port == PORT_KEYBOARD && data[0] == KEYBOARD_RESET) ||
 		 (port == PORT_SYSTEM_A && (data[0] & SYSTEM_A_RESET)) ||
 		 (port == PORT_RESET_CONTROL && (data[0] & RESET_CONTROL_RESET)))
-		hypr_vm_end(vm, false, "guest reset (port 0x%x)", port);
+		guest_reset(vm, port);
+	else if (port == PORT_PANIC && (data[0] & PANIC_PANICKED) && !hypr_port_panic(vm))
+		hypr_vm_end_as(vm, HYPR_END_PANIC, "guest panicked (port 0x%x)", port);
 }
 
 static void port_read(struct hypr_vcpu *vcpu, uint16_t port, uint8_t *data, unsigned int size)
@@ -56,6 +78,8 @@ static void port_read(struct hypr_vcpu *vcpu, uint16_t port, uint8_t *data, unsi
 		data[0] = hypr_console_read(&vm->console, port - HYPR_CONSOLE_PORT);
 	else if (in_range(port, HYPR_RTC_PORT, HYPR_RTC_PORTS))
 		data[0] = hypr_rtc_read(&vm->rtc, port - HYPR_RTC_PORT);
+	else if (port == PORT_PANIC)
+		data[0] = PANIC_PANICKED;
 	else if (port == PORT_KEYBOARD || port == PORT_SYSTEM_A)
 		data[0] = 0;	/* keyboard controller idle, so that a reset is not waited for */
 }

@@ -40,6 +40,10 @@ int hypr_runtime_dir(char *buf, size_t size)
 		len = snprintf(buf, size, SYSTEM_DIR);
 	if (len < 0 || (size_t)len >= size)
 		return hypr_fail(-ENAMETOOLONG, "the runtime directory's name is too long");
+	/* A VM's process goes to another folder. */
+	if (buf[0] != '/')
+		return hypr_fail(-EINVAL, "the runtime directory, '%s', is not absolute: set %s so",
+				 buf, own && *own ? "HYPR_RUNTIME_DIR" : "XDG_RUNTIME_DIR");
 	return 0;
 }
 

@@ -509,7 +509,7 @@ static int start_threads(struct hypr_server *server)
 			end_worker(server);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret ? hypr_fail_sys(-ret, "the control socket's threads") : 0;
+	return ret ? hypr_fail_thread(-ret, "the control socket's threads") : 0;
 }
 
 static void server_free(struct hypr_server *server)

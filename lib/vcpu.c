@@ -127,6 +127,14 @@ static void memory_gone(struct hypr_vcpu *vcpu)
 	pthread_mutex_unlock(&vm->gone_lock);
 }
 
+static void system_event(struct hypr_vcpu *vcpu, uint32_t type)
+{
+	int end = type == KVM_SYSTEM_EVENT_SHUTDOWN ? HYPR_END_HALTED :
+		  type == KVM_SYSTEM_EVENT_RESET ? HYPR_END_RESET : HYPR_END_PANIC;
+
+	hypr_vm_end_as(vcpu->vm, end, "vCPU %u: system event %u", vcpu->index, type);
+}
+
 /** hypr_vcpu_exit() - do what the exit in vcpu->run asks for */
 void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 {
@@ -144,11 +152,12 @@ void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		hypr_vm_end(vm, false, "vCPU %u: triple fault", vcpu->index);
+		if (!hypr_port_panic(vm))
+			hypr_vm_end_as(vm, HYPR_END_TRIPLE_FAULT, "vCPU %u: triple fault",
+				       vcpu->index);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
-		hypr_vm_end(vm, false, "vCPU %u: system event %u", vcpu->index,
-			    run->system_event.type);
+		system_event(vcpu, run->system_event.type);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		hypr_vm_end(vm, true, "vCPU %u: VM entry failed, hardware reason 0x%llx",
@@ -229,6 +238,8 @@ int hypr_vcpu_start(struct hypr_vcpu *vcpu)
 	ret = -pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
+	if (ret == -EAGAIN)
+		return hypr_fail_thread(ret, "vCPU threads");
 	if (ret && vcpu->vm->nr_pin)
 		return hypr_fail_sys(ret, "vCPU %u: thread on host CPU %d", vcpu->index,
 				     vcpu->vm->pin[vcpu->index % vcpu->vm->nr_pin]);

@@ -71,7 +71,7 @@ static int config_check(const struct hypr_vm_config *config)
 {
 	int ret;
 
-	if ((config->flags & ~HYPR_VM_FORCED) || config->reserved)
+	if ((config->flags & ~(HYPR_VM_FORCED | HYPR_VM_END_HALTED)) || config->reserved)
 		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->flags);
 	ret = hypr_name_check(config->name);
 	if (ret)
@@ -168,7 +168,8 @@ static int has(const struct hypr_vm *vm, unsigned long capability)
 	return ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, capability);
 }
 
-static int capabilities_check(struct hypr_vm *vm)
+/** hypr_vm_lacks() - the first capability that a VM needs and KVM lacks, or NULL */
+const char *hypr_vm_lacks(int vm_fd)
 {
 	static const struct {
 		unsigned long capability;
@@ -185,12 +186,21 @@ static int capabilities_check(struct hypr_vm *vm)
 		{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS" },
 	};
 	size_t i;
-	int bytes;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		if (has(vm, needed[i].capability) <= 0)
-			return hypr_fail(-EOPNOTSUPP, "this host's KVM lacks %s", needed[i].name);
+		if (ioctl(vm_fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
+			return needed[i].name;
 	}
+	return NULL;
+}
+
+static int capabilities_check(struct hypr_vm *vm)
+{
+	const char *lacks = hypr_vm_lacks(vm->vm_fd);
+	int bytes;
+
+	if (lacks)
+		return hypr_fail(-EOPNOTSUPP, "this host's KVM lacks %s", lacks);
 	if (has(vm, KVM_CAP_MAX_VCPUS) < (int)vm->nr_vcpus)
 		return hypr_fail(-EOPNOTSUPP, "this host's KVM has at most %d vCPUs",
 				 has(vm, KVM_CAP_MAX_VCPUS));
@@ -348,6 +358,23 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 
 /* ---- running and ending -------------------------------------------------- */
 
+/* The console last: what it reads goes into the state that has been loaded. */
+static int start_threads(struct hypr_vm *vm)
+{
+	int ret = 0;
+
+	if (vm->flags & HYPR_VM_END_HALTED)
+		ret = hypr_halt_watch(vm);
+	if (!ret) {
+		ret = hypr_console_start(&vm->console, vm->console_in, vm->console_out);
+		if (ret)
+			ret = hypr_fail_thread(ret, "the console's thread");
+	}
+	if (ret)
+		hypr_vm_end(vm, true, "not all of its threads could be started");
+	return ret;
+}
+
 int hypr_vm_start(struct hypr_vm *vm)
 {
 	bool resurrect;
@@ -360,14 +387,9 @@ int hypr_vm_start(struct hypr_vm *vm)
 		goto unlock;
 	}
 	resurrect = vm->active->state->valid;
-	/* Input that waits is for the guest that is loaded, not for the line before it. */
+	/* The line may move when its controllers are loaded, not before. */
 	if (resurrect)
 		hypr_console_freeze(&vm->console);
-	ret = hypr_console_start(&vm->console, vm->console_in, vm->console_out);
-	if (ret) {
-		hypr_fail_sys(ret, "the console's thread");
-		goto unlock;
-	}
 	vm->started = true;
 	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
 		/* Not a step before its state is loaded. */
@@ -382,6 +404,8 @@ int hypr_vm_start(struct hypr_vm *vm)
 		if (ret)
 			hypr_vm_end(vm, true, "its state cannot be loaded");
 	}
+	if (!ret)
+		ret = start_threads(vm);
 unlock:
 	pthread_mutex_unlock(&vm->op_lock);
 	return ret;
@@ -407,27 +431,44 @@ int hypr_vm_check_alive(struct hypr_vm *vm)
 	return 0;
 }
 
-/**
- * hypr_vm_end() - nothing runs any more; the first reason counts
- * @failed: it did not end in order
- *
- * From any thread, without run_lock.
- */
-void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
+static void end_locked(struct hypr_vm *vm, int end, const char *fmt, va_list ap)
 {
-	va_list ap;
-
-	pthread_mutex_lock(&vm->run_lock);
 	if (!vm->ended) {
-		va_start(ap, fmt);
 		vsnprintf(vm->end_reason, sizeof(vm->end_reason), fmt, ap);
-		va_end(ap);
-		vm->failed = failed;
+		vm->end = end;
 		vm->ended = true;
 	}
 	hypr_vcpus_kick_locked(vm);
 	pthread_cond_broadcast(&vm->held_cond);
+}
+
+/**
+ * hypr_vm_end_as() - nothing runs any more; the first reason counts
+ * @end: HYPR_END_*
+ *
+ * From any thread, without run_lock.
+ */
+void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	pthread_mutex_lock(&vm->run_lock);
+	end_locked(vm, end, fmt, ap);
 	pthread_mutex_unlock(&vm->run_lock);
+	va_end(ap);
+}
+
+/** hypr_vm_end() - the same; @failed: it cannot run on, else it was stopped */
+void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	pthread_mutex_lock(&vm->run_lock);
+	end_locked(vm, failed ? HYPR_END_FAILED : HYPR_END_STOPPED, fmt, ap);
+	pthread_mutex_unlock(&vm->run_lock);
+	va_end(ap);
 }
 
 int hypr_vm_wait(struct hypr_vm *vm, int timeout_ms)
@@ -445,7 +486,7 @@ int hypr_vm_wait(struct hypr_vm *vm, int timeout_ms)
 	if (!vm->ended)
 		ret = hypr_fail(-ETIMEDOUT, "the guest still runs");
 	else
-		ret = vm->failed ? hypr_fail(-EIO, "%s", vm->end_reason) : 0;
+		ret = vm->end >= HYPR_END_PANIC ? hypr_fail(-EIO, "%s", vm->end_reason) : 0;
 	pthread_mutex_unlock(&vm->run_lock);
 	return ret;
 }
@@ -456,6 +497,8 @@ int hypr_vm_stop(struct hypr_vm *vm)
 
 	/* Before the lock: an operation that waits for a vCPU ends by it. */
 	hypr_vm_end(vm, false, "stopped");
+	/* It looks at the vCPU threads. */
+	hypr_halt_end(vm);
 	pthread_mutex_lock(&vm->op_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		if (vm->vcpu[i].has_thread)
@@ -540,6 +583,7 @@ static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 	}
 	pthread_mutex_lock(&vm->run_lock);
 	memcpy(info->end_reason, vm->end_reason, sizeof(info->end_reason));
+	info->end = (uint32_t)vm->end;
 	pthread_mutex_unlock(&vm->run_lock);
 }
 

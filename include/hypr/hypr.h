@@ -108,6 +108,7 @@ typedef void (*hypr_report_fn)(void *arg, unsigned int vcpu, uint32_t value,
 
 /* hypr_vm_config.flags */
 #define HYPR_VM_FORCED		(1u << 0) /* never ask the guest to park */
+#define HYPR_VM_END_HALTED	(1u << 1) /* a guest that halts all vCPUs for good ends it */
 
 /**
  * struct hypr_vm_config - what to build
@@ -189,7 +190,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp);
 
 /**
  * hypr_vm_start() - let the vCPUs run
- * Return: 0; -EALREADY when started before; -EAGAIN when no thread is to be had.
+ * Return: 0; -EALREADY when started before; -ENOMEM when no thread is to be had.
  */
 int hypr_vm_start(struct hypr_vm *vm);
 
@@ -197,12 +198,14 @@ int hypr_vm_start(struct hypr_vm *vm);
  * hypr_vm_wait() - wait until the guest has ended
  * @timeout_ms: how long to wait; negative for ever, 0 to look only
  *
- * A VM ends when the guest resets or powers off the machine (keyboard
- * controller, port 0xcf9 or 0x92, triple fault), when a vCPU cannot go on, or
- * by hypr_vm_stop().  hypr_vm_info.end_reason says which.
+ * A VM ends when the guest resets the machine (keyboard controller, port 0xcf9 or
+ * 0x92, triple fault), powers it off (HYPR_VM_END_HALTED) or says that it panicked
+ * (port 0x505, as pvpanic has it), when a vCPU cannot go on, or by hypr_vm_stop().
+ * hypr_vm_info.end says which, and end_reason in words.  A guest that resets after
+ * it said "Kernel panic" on its console has panicked.
  *
- * Return: 0 ended in order (reset, power off, stop); -EIO a vCPU could not go
- * on; -ETIMEDOUT it still runs.
+ * Return: 0 ended in order (reset, power off, stop); -EIO it panicked, had a triple
+ * fault, or could not go on; -ETIMEDOUT it still runs.
  */
 int hypr_vm_wait(struct hypr_vm *vm, int timeout_ms);
 
@@ -254,6 +257,18 @@ int hypr_vm_resume(struct hypr_vm *vm);
 /** hypr_vm_state_name() - "created", "running", "paused", "ended" or "busy" */
 const char *hypr_vm_state_name(int state);
 
+/* hypr_vm_info.end: how it ended */
+#define HYPR_END_NONE		0	/* it lives */
+#define HYPR_END_STOPPED	1	/* hypr_vm_stop(), or a request */
+#define HYPR_END_RESET		2	/* the guest reset its machine, as a reboot does */
+#define HYPR_END_HALTED		3	/* it powered itself off (HYPR_VM_END_HALTED) */
+#define HYPR_END_PANIC		4	/* it said that it panicked, and reset or ended */
+#define HYPR_END_TRIPLE_FAULT	5
+#define HYPR_END_FAILED		6	/* the VM cannot run on */
+
+/** hypr_end_name() - "none", "stopped", "reset", "halted", "panic", "triple-fault", "failed" */
+const char *hypr_end_name(int end);
+
 struct hypr_vm_info {
 	char name[HYPR_NAME_MAX];
 	char engine[16];
@@ -266,7 +281,7 @@ struct hypr_vm_info {
 	uint64_t swaps;			/* done since the start */
 	uint64_t generation;		/* as the kernel counts them */
 	uint32_t guest_vcpus;		/* vCPUs that answer a cooperative pause */
-	uint32_t reserved;
+	uint32_t end;			/* HYPR_END_* */
 	uint64_t guest_pauses;		/* times they parked, as the guest counts */
 	char end_reason[96];		/* "" while it lives */
 };
@@ -569,7 +584,7 @@ struct hypr_server;
  * hypr_runtime_dir() - where the sockets are
  * @buf, @size: out: $HYPR_RUNTIME_DIR, else $XDG_RUNTIME_DIR/hypr, else
  *	/run/hypr
- * Return: 0 or -ENAMETOOLONG.
+ * Return: 0; -ENAMETOOLONG; -EINVAL it is not absolute.
  */
 int hypr_runtime_dir(char *buf, size_t size);
 

@@ -120,7 +120,7 @@ guest_is_up()
 
 nothing_left()
 {
-	left=$(ls "$HYPR_RUNTIME_DIR" 2>/dev/null | grep -v '\.log$')
+	left=$(ls "$HYPR_RUNTIME_DIR" 2>/dev/null | grep -v '\.log\(\.1\)\{0,1\}$')
 	[ -z "$left" ] && ! pidof hypr >/dev/null
 }
 

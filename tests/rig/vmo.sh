@@ -73,7 +73,7 @@ expect_line 2 "two questions" "--key and --vm" \
 rm $dir/now.vmo $dir/packed.vmo
 check "the guest goes on" wait_for 30 goes_on vm1 $(($(reports vm1) + 2))
 expect_line 6 "exists already" "a name that is taken" hypr load vm1 $dir/a.vmo --view old
-expect_line 1 "No such file" "a file that is not there" hypr load vm1 $dir/none.vmo
+expect_line 8 "No such file" "a file that is not there" hypr load vm1 $dir/none.vmo
 check "every check of the guest was right" all_right vm1
 check "the guest complained of nothing" guest_is_sane vm1
 expect 0 "stopped" "stop" hypr stop vm1

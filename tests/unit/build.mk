@@ -105,6 +105,20 @@ $(UNIT_TIME): $(UNIT_OBJ)/time_test.o $(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
 # It runs the command itself.
 out/tests/unit/interrupt_test: | $(CLI_HYPR)
 
+# The command itself, on the same.
+UNIT_HYPR := out/tests/unit/hypr
+UNIT_COMMAND := out/tests/unit/command_test
+UNIT_TESTS += $(UNIT_COMMAND)
+
+$(UNIT_HYPR): $(UNIT_OBJ)/cli/main.o $(UNIT_OBJ)/played_hypr.o $(UNIT_OBJ)/fake_kvm.o \
+		$(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ $(LIB_LIBS)
+
+$(UNIT_COMMAND): $(UNIT_OBJ)/command_test.o | $(UNIT_HYPR)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
+
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
 UNIT_TESTS += $(UNIT_ENGINE_TSAN)

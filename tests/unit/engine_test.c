@@ -605,7 +605,7 @@ struct ending {
 static void test_guest_can_end_its_vm(void **ctx)
 {
 	static const struct ending endings[] = {
-		{ KVM_EXIT_SHUTDOWN, 0, 0, 0, "triple fault" },
+		{ KVM_EXIT_SHUTDOWN, 0, 0, -EIO, "triple fault" },
 		{ KVM_EXIT_IO, 0x64, 0xfe, 0, "port 0x64" },
 		{ KVM_EXIT_IO, 0xcf9, 0x06, 0, "port 0xcf9" },
 		{ KVM_EXIT_IO, 0x92, 0x01, 0, "port 0x92" },

@@ -225,6 +225,8 @@ static int check_extension(unsigned long capability)
 	switch (capability) {
 	case KVM_CAP_HYPR_EPT_SWAP:
 		return has_flag(FAKE_NO_HYPR) ? 0 : 14;
+	case KVM_CAP_XCRS:
+		return !has_flag(FAKE_NO_XCRS);
 	case KVM_CAP_XSAVE2:
 		return 4096;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
@@ -685,12 +687,19 @@ static void spin_for_vcpu_0(void)
 
 static int vcpu_run(unsigned int i)
 {
-	const struct timespec step = { .tv_nsec = 100000 };
+	const struct timespec step = { .tv_nsec = 100000 }, asleep = { .tv_nsec = 300000000 };
 	struct kvm_run *run = run_of[i];
 
 	if (has_flag(FAKE_SLOW_START) && !fake_kvm.vcpu[i].loaded && i % FAKE_VCPUS)
 		usleep(400000);
 	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST)) {
+		if (i % FAKE_VCPUS == 0 && fake_kvm.on_step && !fake_kvm.exit_reason)
+			fake_kvm.on_step();
+		if (has_flag(FAKE_HALTED | FAKE_IDLE)) {
+			/* Until it is kicked: the signal, or the word it sets before. */
+			nanosleep(&asleep, NULL);
+			continue;
+		}
 		if (i % FAKE_VCPUS == 0 && __atomic_load_n(&fake_kvm.exit_reason, __ATOMIC_SEQ_CST))
 			return exit_now(run);
 		if (__atomic_load_n(&fake_kvm.run_errno[i % FAKE_VCPUS], __ATOMIC_SEQ_CST)) {
@@ -812,6 +821,13 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return vcpu_run(i);
 	case KVM_GET_REGS:
 		*(struct kvm_regs *)arg = vcpu->regs;
+		if (has_flag(FAKE_IDLE))
+			((struct kvm_regs *)arg)->rflags |= 1 << 9;
+		return 0;
+	case KVM_GET_MP_STATE:
+		((struct kvm_mp_state *)arg)->mp_state =
+			has_flag(FAKE_HALTED | FAKE_IDLE) ? KVM_MP_STATE_HALTED :
+							    KVM_MP_STATE_RUNNABLE;
 		return 0;
 	case KVM_SET_REGS:
 		vcpu->regs = *(struct kvm_regs *)arg;

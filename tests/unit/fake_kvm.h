@@ -81,6 +81,8 @@ struct fake_kvm {
 	void (*on_save)(void);
 	/* Called before each of @log_reads, with its number from 0. */
 	void (*on_log_read)(unsigned int n);
+	/* Called by vCPU 0 before each step, on its thread. */
+	void (*on_step)(void);
 };
 
 #define FAKE_NO_HYPR	1	/* a KVM without the capability */
@@ -93,6 +95,10 @@ struct fake_kvm {
 #define FAKE_NO_SCALING	256	/* a KVM that cannot scale a TSC */
 #define FAKE_AMD	512	/* a host of that make, with 16 cores of two threads */
 #define FAKE_SLOW_START	128	/* vCPU 1's thread takes 400 ms to come to KVM_RUN */
+
+#define FAKE_HALTED	1024	/* a guest that has halted for good, interrupts off */
+#define FAKE_NO_XCRS	2048	/* a KVM that lacks what every VM needs */
+#define FAKE_IDLE	4096	/* one that has halted, interrupts on */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 

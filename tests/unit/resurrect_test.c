@@ -140,6 +140,41 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	assert_true(fake_kvm_count(0) < at + 60000);
 }
 
+/* It waits already when the VM begins, and the file has a line of its own. */
+static void test_piped_input_is_not_lost(void **ctx)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	struct fixture *f = *ctx;
+	char text[8] = "";
+	int fds[2], i, n;
+
+	save(f, f->file);
+	end(f);
+	for (i = 0; i < 5; i++) {
+		fake_kvm_reset();
+		memset(text, 0, sizeof(text));
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(write(fds[1], "hello", 5), 5);
+		c.name = "vm2";
+		c.vmo = f->file;
+		c.console_in = fds[0];
+		assert_int_equal(hypr_vm_create(&c, &f->clone), 0);
+		assert_int_equal(hypr_vm_start(f->clone), 0);
+		for (n = 0; n < 5000 && strlen(text) < 5; n++) {
+			if (hypr_console_read(&f->clone->console, 5) & 1)
+				text[strlen(text)] =
+					(char)hypr_console_read(&f->clone->console, 0);
+			else
+				usleep(1000);
+		}
+		assert_string_equal(text, "hello");
+		hypr_vm_destroy(f->clone);
+		f->clone = NULL;
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
 /* The words by which a guest knows that it has jumped. */
 static void look(const struct hypr_vm *vm, uint64_t word[3])
 {
@@ -1131,6 +1166,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(goes_on_in_a_new_vm),
+		T(piped_input_is_not_lost),
 		T(clones_have_generations_of_their_own),
 		T(a_view_from_a_file_sees_a_jump),
 		T(reset_goes_back_to_the_file),

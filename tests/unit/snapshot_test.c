@@ -308,7 +308,7 @@ static void end_vm(unsigned int n)
 	if (n != ends_at)
 		return;
 	__atomic_store_n(&fake_kvm.exit_reason, KVM_EXIT_SHUTDOWN, __ATOMIC_SEQ_CST);
-	assert_int_equal(hypr_vm_wait(ending, 5000), 0);
+	assert_int_equal(hypr_vm_wait(ending, 5000), -EIO);
 }
 
 static void ends_meanwhile(struct played *p, unsigned int n, uint64_t pages)
