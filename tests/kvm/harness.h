@@ -69,9 +69,13 @@ uint64_t now_ns(void);
 void need_cpus(int nr_vcpus);	/* skips the test when too few are online */
 void pin_to_cpu(int cpu);	/* this thread; else it shares CPU 0 */
 
+/* What the kernel emulates of the interrupt controllers. */
+enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
+
 /* A VM with an irqchip: without views, or with them (skips without HYPR). */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
+struct vm *vm_new_irqchip(enum irqchip irqchip);	/* with views */
 void vm_close(struct vm *vm);
 int try_enable_views(struct vm *vm);
 

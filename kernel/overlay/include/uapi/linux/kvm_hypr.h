@@ -121,7 +121,11 @@ HYPR_ABI_AT(kvm_hypr_prepare, next_gpa, 48);
 HYPR_ABI_AT(kvm_hypr_prepare, reserved, 56);
 HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 
-/* KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park. */
+/*
+ * KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park.  Each
+ * vCPU that may run needs an in-kernel local APIC and an entry in the page; else
+ * -EINVAL.
+ */
 #define KVM_EPT_SWAP_PAUSE	0x1
 /* KVM_EPT_SWAP_ALL only: release the parked vCPUs, also after an error. */
 #define KVM_EPT_SWAP_RESUME	0x2

@@ -119,11 +119,39 @@ static bool hypr_vcpu_is_down(struct kvm_vcpu *vcpu)
 	       mp_state != KVM_MP_STATE_RUNNABLE;
 }
 
+static bool hypr_vcpu_can_park(struct kvm_vcpu *vcpu)
+{
+	return hypr_control_state(vcpu) && lapic_in_kernel(vcpu);
+}
+
 static bool hypr_vcpu_is_parked(struct kvm_vcpu *vcpu)
 {
 	u32 *state = hypr_control_state(vcpu);
 
 	return state && READ_ONCE(*state) == HYPR_VCPU_PAUSED;
+}
+
+/**
+ * hypr_pause_check() - does the VM have what a pause needs?
+ * @kvm: the VM
+ *
+ * Each vCPU that may run needs an entry in the control page, by which the guest
+ * answers, and a local APIC in the kernel, which takes the vector.
+ *
+ * Context: kvm_hypr.lock held.
+ * Return: 0; -EINVAL if a vCPU lacks one of them.
+ */
+int hypr_pause_check(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		if (!hypr_vcpu_can_park(vcpu) && !hypr_vcpu_is_down(vcpu))
+			return -EINVAL;
+	}
+	return 0;
 }
 
 /**
@@ -148,17 +176,19 @@ static void hypr_pause_request(struct kvm_vcpu *vcpu)
 	};
 	u32 *state = hypr_control_state(vcpu);
 
-	if (state && cmpxchg(state, HYPR_VCPU_RUNNING,
-			     HYPR_VCPU_PAUSE_REQUESTED) == HYPR_VCPU_RUNNING)
+	/* A vCPU that was down when hypr_pause_check() looked may lack them. */
+	if (!hypr_vcpu_can_park(vcpu))
+		return;
+	if (cmpxchg(state, HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSE_REQUESTED) ==
+	    HYPR_VCPU_RUNNING)
 		kvm_apic_set_irq(vcpu, &irq, NULL);
 }
 
 static bool hypr_all_parked(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (!hypr_vcpu_is_parked(vcpu) && !hypr_vcpu_is_down(vcpu))
 			return false;
 	}
@@ -167,7 +197,7 @@ static bool hypr_all_parked(struct kvm *kvm)
 
 /**
  * hypr_pause_all() - have every vCPU park itself
- * @kvm: the VM, with a control page and an in-kernel local APIC
+ * @kvm: the VM; hypr_pause_check() was content with it
  * @timeout_ns: give up after this long
  *
  * A vCPU thread outside KVM_RUN cannot answer: with a pause asked for, it keeps
@@ -183,11 +213,10 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
 	struct kvm_vcpu *vcpu;
 	unsigned int spins = 0;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		hypr_pause_request(vcpu);
 
 	while (!hypr_all_parked(kvm)) {
@@ -212,11 +241,10 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 void hypr_resume_all(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		u32 *state = hypr_control_state(vcpu);
 
 		if (!state)

@@ -344,6 +344,8 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!r && (swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
 	    !kvm->arch.hypr.vm->control)
 		r = -EINVAL;
+	if (!r && (swap->flags & KVM_EPT_SWAP_PAUSE))
+		r = hypr_pause_check(kvm);
 	return r;
 }
 
@@ -435,7 +437,8 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * Return: 0; after an error every vCPU is still in the old view:
  * -ENOENT no such view; -ENODATA it is not prepared, or its tables were dropped:
  * prepare it; -EINVAL a pause is asked for and there is no control page, or a
- * vCPU of the mask does not exist; -ESTALE the VM, or a vCPU to be swapped, is
+ * vCPU that has no entry in it or no in-kernel APIC, or a vCPU of the mask does
+ * not exist; -ESTALE the VM, or a vCPU to be swapped, is
  * not in the expected view; -EAGAIN a deadline passed; -EBUSY a vCPU runs and
  * neither pause nor force was asked for, or one is in SMM or in a nested guest;
  * -EINTR a fatal signal.

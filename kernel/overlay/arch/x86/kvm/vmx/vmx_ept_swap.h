@@ -137,6 +137,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
 void hypr_control_release(struct kvm_hypr *h);
 bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva);
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu);
+int hypr_pause_check(struct kvm *kvm);
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
 void hypr_resume_all(struct kvm *kvm);
 
