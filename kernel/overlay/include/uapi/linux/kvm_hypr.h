@@ -124,10 +124,11 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 /*
  * KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park.  Each
  * vCPU that may run needs an in-kernel local APIC and an entry in the page; else
- * -EINVAL.
+ * -EINVAL.  After an error, and without KVM_EPT_SWAP_RESUME, the kernel releases
+ * the vCPUs that this call has asked, and no others.
  */
 #define KVM_EPT_SWAP_PAUSE	0x1
-/* KVM_EPT_SWAP_ALL only: release the parked vCPUs, also after an error. */
+/* KVM_EPT_SWAP_ALL only: release all parked vCPUs, also after an error. */
 #define KVM_EPT_SWAP_RESUME	0x2
 /* Swap vCPUs that run (or that did not park in time) as well. */
 #define KVM_EPT_SWAP_FORCE	0x4

@@ -179,9 +179,11 @@ static void hypr_pause_request(struct kvm_vcpu *vcpu)
 	/* A vCPU that was down when hypr_pause_check() looked may lack them. */
 	if (!hypr_vcpu_can_park(vcpu))
 		return;
-	if (cmpxchg(state, HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSE_REQUESTED) ==
+	if (cmpxchg(state, HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSE_REQUESTED) !=
 	    HYPR_VCPU_RUNNING)
-		kvm_apic_set_irq(vcpu, &irq, NULL);
+		return;
+	__set_bit(vcpu->vcpu_id, vcpu->kvm->arch.hypr.vm->asked);
+	kvm_apic_set_irq(vcpu, &irq, NULL);
 }
 
 static bool hypr_all_parked(struct kvm *kvm)
@@ -206,7 +208,7 @@ static bool hypr_all_parked(struct kvm *kvm)
  * Context: kvm_hypr.lock held.
  * Return: 0 with all vCPUs parked, those that parked before included; -EAGAIN
  * after the deadline and -EINTR after a fatal signal, both with every request
- * still standing: call hypr_resume_all().
+ * still standing: call hypr_pause_undo().
  */
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 {
@@ -216,6 +218,7 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
+	bitmap_zero(kvm->arch.hypr.vm->asked, HYPR_CONTROL_MAX_VCPUS);
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		hypr_pause_request(vcpu);
 
@@ -232,8 +235,45 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 	return 0;
 }
 
+/* Release a parked vCPU, or withdraw the request that it has not answered yet. */
+static void hypr_vcpu_release(struct kvm_vcpu *vcpu)
+{
+	u32 *state = hypr_control_state(vcpu);
+
+	if (!state)
+		return;
+	/*
+	 * The guest may park between the two: then the request is not withdrawn
+	 * but answered, and the second one releases it.
+	 */
+	cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
+	cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
+}
+
 /**
- * hypr_resume_all() - release parked vCPUs, withdraw standing requests
+ * hypr_pause_undo() - undo what the last hypr_pause_all() did
+ * @kvm: the VM
+ *
+ * vCPUs that an earlier call has parked stay parked.
+ *
+ * Context: kvm_hypr.lock held, and not released since hypr_pause_all().
+ */
+void hypr_pause_undo(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	hypr_for_each_vcpu(vcpu, h) {
+		if (vcpu->vcpu_id < HYPR_CONTROL_MAX_VCPUS &&
+		    test_bit(vcpu->vcpu_id, h->asked))
+			hypr_vcpu_release(vcpu);
+	}
+}
+
+/**
+ * hypr_resume_all() - release all parked vCPUs, withdraw all requests
  * @kvm: the VM
  *
  * Context: kvm_hypr.lock held.
@@ -244,16 +284,6 @@ void hypr_resume_all(struct kvm *kvm)
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
-		u32 *state = hypr_control_state(vcpu);
-
-		if (!state)
-			continue;
-		/*
-		 * The guest may park between the two: then the request is not
-		 * withdrawn but answered, and the second one releases it.
-		 */
-		cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
-		cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
-	}
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
+		hypr_vcpu_release(vcpu);
 }

@@ -375,10 +375,12 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!r)
 		r = hypr_commit(kvm, swap);
 
-	/* What this call has paused does not stay paused after an error. */
-	if ((swap->flags & KVM_EPT_SWAP_RESUME) ||
-	    (r && (swap->flags & KVM_EPT_SWAP_PAUSE))) {
+	if (swap->flags & KVM_EPT_SWAP_RESUME) {
 		hypr_resume_all(kvm);
+		trace_kvm_hypr_resume(kvm, kvm->arch.hypr.active);
+	} else if (r && (swap->flags & KVM_EPT_SWAP_PAUSE)) {
+		/* What an earlier call has parked stays parked. */
+		hypr_pause_undo(kvm);
 		trace_kvm_hypr_resume(kvm, kvm->arch.hypr.active);
 	}
 	return r;

@@ -54,6 +54,7 @@ enum hypr_flush_reason {
  * @control_page: the registered page, pinned; NULL if there is none
  * @control: @control_page in the kernel's address space
  * @control_hva: @control_page in user space
+ * @asked: vCPUs, by vcpu_id, that the last pause has asked to park; under @lock
  * @faults: page faults that all vCPUs had taken when they were last held
  * @faults_before: the same at the last swap that was counted
  * @lru: which views keep their tables; under @lock
@@ -76,6 +77,7 @@ struct kvm_hypr {
 	struct page *control_page;
 	struct hypr_control_page *control;
 	unsigned long control_hva;
+	DECLARE_BITMAP(asked, HYPR_CONTROL_MAX_VCPUS);
 	u64 faults;
 	u64 faults_before;
 	struct hypr_lru lru;
@@ -139,6 +141,7 @@ bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva);
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu);
 int hypr_pause_check(struct kvm *kvm);
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
+void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
 
 /* ept_mmu.c */
