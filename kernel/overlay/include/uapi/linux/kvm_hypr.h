@@ -29,7 +29,8 @@
  * Capability, checked on the VM fd (or on /dev/kvm): the number of views
  * besides the boot view, 0 when this host cannot have any (no TDP MMU).
  * Enabled on the VM fd by KVM_ENABLE_CAP with all args 0, before the first
- * memory slot and the first vCPU; otherwise -EINVAL.  Enabling also disables
+ * memory slot (one that was deleted again counts) and the first vCPU; otherwise
+ * -EINVAL.  Enabling also disables
  * KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of one view leaves the
  * tables of the others alone.
  */

@@ -63,6 +63,27 @@ static void hypr_init_memslots(struct kvm *kvm)
 	}
 }
 
+/*
+ * Did the VM never have a memory slot?  It is not enough that it has none now: a
+ * slot that came and went has moved the generation of its address space on by
+ * twos, and the generations of views, which grow by KVM_HYPR_MAX_VIEWS, would
+ * meet it.  KVM's caches of slots and addresses compare nothing but generations.
+ */
+static bool hypr_slots_are_untouched(struct kvm *kvm)
+{
+	struct kvm_memslots *slots;
+	int i;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	for (i = 0; i < KVM_HYPR_VIEW_FIRST; i++) {
+		slots = __kvm_memslots(kvm, i);
+		if (!kvm_memslots_empty(slots) || slots->generation != i)
+			return false;
+	}
+	return true;
+}
+
 static struct kvm_hypr *hypr_create(struct kvm *kvm)
 {
 	struct kvm_hypr *h;
@@ -88,8 +109,8 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
  * @kvm: the VM
  * @cap: as user space passed it
  *
- * Before the first memslot and the first vCPU, because the number of address
- * spaces is part of the memslot generation.
+ * Before the first memslot, be it one that is gone by now, and the first vCPU,
+ * because the number of address spaces is part of the memslot generation.
  *
  * Return: 0; -EINVAL if it is too late, done already, or not to be had with
  * this VM or host; -ENOMEM.
@@ -115,8 +136,7 @@ int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->slots_lock);
 	if (!kvm->created_vcpus && !kvm->arch.hypr.vm &&
-	    kvm_memslots_empty(__kvm_memslots(kvm, 0)) &&
-	    kvm_memslots_empty(__kvm_memslots(kvm, KVM_HYPR_VIEW_SMM))) {
+	    hypr_slots_are_untouched(kvm)) {
 		hypr_init_memslots(kvm);
 		/* Notifiers and other readers outside slots_lock follow. */
 		smp_store_release(&kvm->arch.hypr.nr_as_ids, KVM_HYPR_MAX_VIEWS);
