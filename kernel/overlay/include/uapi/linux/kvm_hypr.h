@@ -354,7 +354,7 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * @tables: out: page-table pages that all views take, the active one included
  * @pages: out: 4 KiB pages that these tables map
  * @evictions: out: how often a view was evicted
- * @rebuilds: out: how often a swap built an evicted view anew
+ * @rebuilds: out: how often a swap built a view that had lost its tables
  *
  * When a build or this call finds the VM over its budget, views lose their
  * tables, the one first that was not in use for the longest time, until it is
@@ -362,6 +362,9 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * that a vCPU is in, a pinned one, and the one that is built stay, whatever they
  * take.  So it is with the budget of the host for all VMs (module parameters
  * ept_cache_tables, ept_cache_pages), and under memory pressure.
+ *
+ * A view whose tables KVM has zapped by itself (MMIO generation wrapped around,
+ * nx_huge_pages switched) counts as evicted as soon as a swap meets it.
  *
  * A swap to an evicted view can fail as KVM_PREPARE_EPT_SWAP can: -EINTR for any
  * signal, -ENOMEM, -EAGAIN, -EINVAL.  The VM stays in the old view; call again.

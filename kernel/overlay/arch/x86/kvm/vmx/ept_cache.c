@@ -85,6 +85,25 @@ void hypr_cache_touch(struct kvm_hypr *h, u32 view)
 }
 
 /**
+ * hypr_cache_lost() - KVM has dropped the tables of a prepared view by itself
+ * @h: the VM's views
+ * @view: the view
+ *
+ * KVM zaps all tables of a VM when the generation of MMIO entries wraps around,
+ * when nx_huge_pages is switched, and whenever else it knows no better way.  The
+ * view counts as evicted from then on: the next swap to it builds the tables.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_cache_lost(struct kvm_hypr *h, u32 view)
+{
+	lockdep_assert_held(&h->lock);
+
+	clear_bit(view, h->prepared);
+	hypr_lru_dropped(&h->lru, view, true);
+}
+
+/**
  * hypr_cache_candidates() - views that may be evicted
  * @kvm: the VM
  *
@@ -364,8 +383,8 @@ static bool hypr_view_is_cached(struct kvm_hypr *h, u32 view, bool *evicted)
  * Context: process context of the VM's mm, no lock of HYPR held.
  * Return: 0 with kvm_hypr.build_lock held, which keeps the view from being
  * evicted again: call hypr_cache_rebuild_end().  -ENODATA if the view was never
- * prepared, was discarded, or was dropped by KVM; -EINTR, -ENOMEM, -EAGAIN,
- * -EINVAL of hypr_view_prepare_locked().  -ENODATA waits for no build.
+ * prepared or was discarded; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
+ * hypr_view_prepare_locked().  -ENODATA waits for no build.
  */
 int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view)
 {

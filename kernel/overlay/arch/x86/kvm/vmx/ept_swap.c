@@ -315,9 +315,12 @@ static int hypr_check_target(struct kvm *kvm, u32 view)
 		return -ENOENT;
 	if (view == kvm->arch.hypr.active)
 		return 0;
-	if (!test_bit(view, h->prepared) ||
-	    !VALID_PAGE(hypr_tables_root(kvm, view, NULL)))
+	if (!test_bit(view, h->prepared))
 		return -ENODATA;
+	if (!VALID_PAGE(hypr_tables_root(kvm, view, NULL))) {
+		hypr_cache_lost(h, view);
+		return -ENODATA;
+	}
 	return 0;
 }
 
@@ -421,7 +424,7 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
-/* The view has no tables.  Evicted, not discarded: build them, and swap. */
+/* The view has no tables.  Lost, not discarded: build them, and swap. */
 static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -432,6 +435,9 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!r) {
 		r = hypr_swap_once(kvm, swap);
 		counted = r != -ENODATA;
+		/* With build_lock held, nobody drops them but KVM itself. */
+		if (r == -ENODATA)
+			r = -EAGAIN;
 		hypr_cache_rebuild_end(kvm, swap->view);
 	}
 	if (!counted) {
@@ -452,16 +458,18 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * Swapping to the active view is allowed and counts as a swap: the generation
  * changes, which is how a guest learns that its memory was put back.
  *
- * A view that the cache has evicted is built anew first, under build_lock alone;
- * the errors of that are those of hypr_view_prepare_locked().
+ * A view that the cache has evicted, or whose tables KVM has zapped, is built
+ * first, under build_lock alone; the errors of that are those of
+ * hypr_view_prepare_locked().
  *
  * Context: process context.
  * Return: 0; after an error every vCPU is still in the old view:
- * -ENOENT no such view; -ENODATA it is not prepared, or its tables were dropped:
+ * -ENOENT no such view; -ENODATA it was never prepared, or was discarded:
  * prepare it; -EINVAL a pause is asked for and there is no control page, or a
  * vCPU that has no entry in it or no in-kernel APIC, or a vCPU of the mask does
  * not exist; -ESTALE the VM, or a vCPU to be swapped, is
- * not in the expected view; -EAGAIN a deadline passed; -EBUSY a vCPU runs and
+ * not in the expected view; -EAGAIN a deadline passed, or KVM zapped the tables
+ * that were just built; -EBUSY a vCPU runs and
  * neither pause nor force was asked for, or one is in SMM or in a nested guest;
  * -EINTR a fatal signal.
  */
@@ -511,6 +519,9 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	/* What an error leaves behind has a stamp, and is evicted in turn. */
 	mutex_lock(&h->lock);
 	hypr_cache_touch(h, arg->view);
+	if (test_bit(arg->view, h->prepared) &&
+	    !VALID_PAGE(hypr_tables_root(kvm, arg->view, NULL)))
+		hypr_cache_lost(h, arg->view);
 	mutex_unlock(&h->lock);
 
 	/* Nearly: vCPUs fault meanwhile, and others are evicted. */

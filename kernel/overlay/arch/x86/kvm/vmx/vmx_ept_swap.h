@@ -175,6 +175,7 @@ int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg);
 int hypr_view_pin(struct kvm *kvm, u32 view, bool pin);
 int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how);
 void hypr_cache_touch(struct kvm_hypr *h, u32 view);
+void hypr_cache_lost(struct kvm_hypr *h, u32 view);
 u32 hypr_cache_candidates(struct kvm *kvm);
 void hypr_cache_make_room(struct kvm *kvm, u32 keep);
 void hypr_host_make_room(struct kvm *self, u32 keep);
