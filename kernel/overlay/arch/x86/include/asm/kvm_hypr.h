@@ -48,13 +48,15 @@ struct kvm_hypr_arch {
  * @next: the view to take before the next VM-entry; written under vm->lock
  * @round: the swap in which this vCPU was last seen at the barrier
  * @flushes: for statistics; written by the thread that holds vcpu->mutex
- * @node: in kvm_hypr.vcpus, once a swap has met this vCPU
+ * @met: in kvm_hypr.vcpus: swaps know this vCPU
+ * @node: in kvm_hypr.vcpus, once @met; under vm->lock
  * @stale: views of which the TLB may hold stale translations: flush before
  *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
  */
 struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
+	bool met;
 	u32 round;
 	struct list_head node;
 	unsigned long stale;
@@ -129,9 +131,8 @@ u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
 int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
-void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu);
 void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
-void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
 long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
@@ -161,10 +162,6 @@ static inline int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 }
 
 static inline void kvm_hypr_destroy_vm(struct kvm *kvm)
-{
-}
-
-static inline void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
 {
 }
 

@@ -16,10 +16,16 @@
 /* Poll this often before sleeping: a swap takes a few thousand cycles. */
 #define HYPR_HOLD_SPINS		4000
 
-/*
- * vCPUs only come, and vcpu_idx counts them: take in those that came since the
- * last time.  A vCPU that comes later takes the active view in
- * kvm_hypr_vcpu_postcreate().
+/**
+ * hypr_vcpus_update() - meet the vCPUs that came since the last time
+ * @kvm: the VM
+ *
+ * vCPUs only come, and vcpu_idx counts them.  Each starts in the active view.
+ * From here on it belongs to swaps; before, it can do nothing: the first ioctl on
+ * it comes by here too (hypr_vcpu_meet()).  So there is one moment at which a swap
+ * that is under way either has it or does not, whoever looks it up and how.
+ *
+ * Context: kvm_hypr.lock held.
  */
 void hypr_vcpus_update(struct kvm *kvm)
 {
@@ -30,9 +36,25 @@ void hypr_vcpus_update(struct kvm *kvm)
 
 	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
 		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
+		WRITE_ONCE(vcpu->arch.hypr.next, kvm->arch.hypr.active);
+		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
 		h->nr_vcpus++;
+		/* Pairs with the acquire in kvm_hypr_vcpu_ioctl_begin(). */
+		smp_store_release(&vcpu->arch.hypr.met, true);
 	}
+}
+
+/* The first ioctl on a vCPU: may be before KVM_CREATE_VCPU has returned. */
+static int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+
+	if (mutex_lock_killable(&h->lock))
+		return -EINTR;
+	hypr_vcpus_update(vcpu->kvm);
+	mutex_unlock(&h->lock);
+	return 0;
 }
 
 /*
@@ -210,14 +232,27 @@ void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
  *
  * So that KVM_SET_SREGS and others that look at guest memory look at that of
  * the view which the vCPU is in.
+ *
+ * Return: 0; -EINTR a fatal signal.
  */
-void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
 {
+	int r;
+
+	if (!vcpu->kvm->arch.hypr.vm)
+		return 0;
+	/* Pairs with the release in hypr_vcpus_update(). */
+	if (unlikely(!smp_load_acquire(&vcpu->arch.hypr.met))) {
+		r = hypr_vcpu_meet(vcpu);
+		if (r)
+			return r;
+	}
 	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
-		return;
+		return 0;
 
 	vcpu_load(vcpu);
 	if (kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu))
 		kvm_hypr_vcpu_sync(vcpu);
 	vcpu_put(vcpu);
+	return 0;
 }

@@ -71,22 +71,21 @@ bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
  * @view: the view
  *
  * Each vCPU flushes when it takes the view next, be that the next swap or a
- * later one, and those that are in it flush before they go on.  A vCPU that is
- * created later flushes when it is first loaded, as any does.
+ * later one, and those that are in it flush before they go on.  A vCPU that swaps
+ * have not met yet flushes when it is first loaded, as any does.
  *
  * Context: kvm_hypr.lock held.
  */
 void hypr_view_edited(struct kvm *kvm, u32 view)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
 	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
 	write_lock(&kvm->mmu_lock);
 	kvm_hypr_tlb_view_edited(kvm, view);
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		set_bit(view, &vcpu->arch.hypr.stale);
 	if (hypr_view_in_use(kvm, view))
 		kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);

@@ -202,22 +202,6 @@ bool hypr_view_exists(struct kvm *kvm, u32 view)
 	return exists;
 }
 
-/**
- * kvm_hypr_vcpu_postcreate() - a new vCPU starts in the active view
- * @vcpu: the vCPU, already visible to swaps
- */
-void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
-{
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-
-	if (!h)
-		return;
-	mutex_lock(&h->lock);
-	vcpu->arch.hypr.next = vcpu->kvm->arch.hypr.active;
-	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
-	mutex_unlock(&h->lock);
-}
-
 static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
@@ -324,17 +308,23 @@ static int hypr_check_target(struct kvm *kvm, u32 view)
 	return 0;
 }
 
-/* KVM_EPT_SWAP_VCPUS: each vCPU of the mask must exist. */
+/*
+ * KVM_EPT_SWAP_VCPUS: each vCPU of the mask must exist.  Those that this swap knows
+ * are looked at, and no others: it will hold and move these.
+ */
 static int hypr_check_mask(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
-	unsigned long id, mask = swap->vcpu_mask;
+	u64 missing = swap->vcpu_mask;
+	struct kvm_vcpu *vcpu;
 
-	for_each_set_bit(id, &mask, BITS_PER_LONG) {
-		if (!kvm_get_vcpu_by_id(kvm, id))
-			return -EINVAL;
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		if (!hypr_swap_takes(swap, vcpu))
+			continue;
+		missing &= ~BIT_ULL(vcpu->vcpu_id);
+		if (vcpu->vcpu_id == __ffs64(swap->vcpu_mask))
+			swap->old_view = vcpu->arch.hypr.next;
 	}
-	swap->old_view = kvm_get_vcpu_by_id(kvm, __ffs(mask))->arch.hypr.next;
-	return 0;
+	return missing ? -EINVAL : 0;
 }
 
 /* KVM_EPT_SWAP_EXPECT: is what will be swapped where the caller believes? */
@@ -591,14 +581,13 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 bool hypr_view_in_use(struct kvm *kvm, u32 view)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
 	if (view == kvm->arch.hypr.active)
 		return true;
 	/* KVM_SET_EPTP may have taken single vCPUs elsewhere. */
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (READ_ONCE(vcpu->arch.hypr.next) == view)
 			return true;
 	}

@@ -59,7 +59,8 @@ enum hypr_flush_reason {
  * @faults_before: the same at the last swap that was counted
  * @lru: which views keep their tables; under @lock
  * @evictions: views that lost their tables to the cache; under @lock
- * @vcpus: the VM's vCPUs in order, as far as swaps have met them; under @lock
+ * @vcpus: the VM's vCPUs in order, as far as hypr_vcpus_update() has met them: all
+ *	that can run or do anything else are there; under @lock
  * @nr_vcpus: how many
  * @build_lock: serialises users of @builder, and all that drops tables: while
  *	it is held, no view is evicted
@@ -92,9 +93,9 @@ struct kvm_hypr {
 };
 
 /*
- * As kvm_for_each_vcpu(), in a swap, with kvm_hypr.lock held: a swap goes through
- * the vCPUs half a dozen times, and a step in KVM's XArray takes longer than what
- * is done there.
+ * As kvm_for_each_vcpu(), with kvm_hypr.lock held, and over the same vCPUs as long
+ * as it is held.  A swap goes through them half a dozen times, and a step in KVM's
+ * XArray takes longer than what is done there.
  */
 #define hypr_for_each_vcpu(vcpu, h)					\
 	list_for_each_entry(vcpu, &(h)->vcpus, arch.hypr.node)
