@@ -173,7 +173,7 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
 }
 
 /**
- * kvm_hypr_vm_ioctl() - ioctls on the VM fd
+ * hypr_vm_ioctl() - ioctls on the VM fd
  * @kvm: the VM
  * @ioctl: number
  * @arg: user pointer
@@ -181,7 +181,7 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
  */
-long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
 

@@ -30,9 +30,11 @@
  * besides the boot view, 0 when this host cannot have any (no TDP MMU).
  * Enabled on the VM fd by KVM_ENABLE_CAP with all args 0, before the first
  * memory slot (one that was deleted again counts) and the first vCPU; otherwise
- * -EINVAL.  Enabling also disables
- * KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of one view leaves the
- * tables of the others alone.
+ * -EINVAL.  SEV, Xen, Hyper-V and devices that track the guest's writes do not go
+ * with views: a VM that has one is refused the other, with -EINVAL, in both orders.
+ *
+ * Enabling also disables KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of
+ * one view leaves the tables of the others alone.
  */
 #define KVM_CAP_HYPR_EPT_SWAP		0x48595052
 

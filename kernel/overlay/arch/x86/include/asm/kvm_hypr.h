@@ -13,6 +13,7 @@
 #include <uapi/linux/kvm_hypr.h>
 
 struct kvm;
+struct kvm_cpuid_entry2;
 struct kvm_enable_cap;
 struct kvm_hypr;
 struct kvm_vcpu;
@@ -33,9 +34,12 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
+ * @kind: does the VM have views, or something that does not go with them?  See
+ *	ept_vm.c
  */
 struct kvm_hypr_arch {
 	struct kvm_hypr *vm;
+	u32 kind;
 	u8 nr_as_ids;
 	u8 active;
 };
@@ -129,16 +133,22 @@ struct kvm_hypr_tdp {
 
 u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
-int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
+bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret);
+bool kvm_hypr_claim_other(struct kvm *kvm);
+bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap);
+bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
+			    const struct kvm_cpuid_entry2 *entries, int nent);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
 void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
-int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
-long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
+		       int *ret);
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			 unsigned long arg);
 
-#define kvm_arch_vcpu_ioctl_begin(vcpu)	kvm_hypr_vcpu_ioctl_begin(vcpu)
+#define kvm_arch_vcpu_ioctl_begin(vcpu, ioctl)				\
+	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
 
 #else /* CONFIG_KVM_HYPR_EPT_SWAP */
 
@@ -156,9 +166,27 @@ static inline int kvm_hypr_nr_views(struct kvm *kvm)
 	return 0;
 }
 
-static inline int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+static inline bool kvm_hypr_enable_cap(struct kvm *kvm,
+				       struct kvm_enable_cap *cap, int *ret)
 {
-	return -EINVAL;
+	return false;
+}
+
+static inline bool kvm_hypr_claim_other(struct kvm *kvm)
+{
+	return true;
+}
+
+static inline bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap)
+{
+	return false;
+}
+
+static inline bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
+					  const struct kvm_cpuid_entry2 *entries,
+					  int nent)
+{
+	return false;
 }
 
 static inline void kvm_hypr_destroy_vm(struct kvm *kvm)
@@ -173,10 +201,10 @@ static inline void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu)
 {
 }
 
-static inline long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
-				     unsigned long arg)
+static inline bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
+				     unsigned long arg, int *ret)
 {
-	return -ENOTTY;
+	return false;
 }
 
 static inline long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu,

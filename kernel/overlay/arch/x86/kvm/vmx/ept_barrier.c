@@ -229,18 +229,22 @@ void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
 /**
  * kvm_hypr_vcpu_ioctl_begin() - take the view before a vCPU ioctl
  * @vcpu: its mutex is held, it is not loaded
+ * @ioctl: number
  *
  * So that KVM_SET_SREGS and others that look at guest memory look at that of
  * the view which the vCPU is in.
  *
- * Return: 0; -EINTR a fatal signal.
+ * Return: 0; -EINVAL for an ioctl that does not go with views; -EINTR a fatal
+ * signal.
  */
-int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
 	int r;
 
 	if (!vcpu->kvm->arch.hypr.vm)
 		return 0;
+	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
+		return -EINVAL;
 	/* Pairs with the release in hypr_vcpus_update(). */
 	if (unlikely(!smp_load_acquire(&vcpu->arch.hypr.met))) {
 		r = hypr_vcpu_meet(vcpu);

@@ -265,7 +265,7 @@ bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 
 	victim->kvm = NULL;
 	list_for_each_entry(kvm, &vm_list, vm_list) {
-		/* Pairs with the release in kvm_hypr_enable(). */
+		/* Pairs with the release in hypr_enable(). */
 		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
 		u64 stamp = above;
 		int view;
@@ -319,7 +319,7 @@ static bool hypr_host_is_over(void)
 	list_for_each_entry(kvm, &vm_list, vm_list) {
 		struct hypr_use use;
 
-		/* Pairs with the release in kvm_hypr_enable(). */
+		/* Pairs with the release in hypr_enable(). */
 		if (!smp_load_acquire(&kvm->arch.hypr.vm))
 			continue;
 		use = hypr_vm_use(kvm);

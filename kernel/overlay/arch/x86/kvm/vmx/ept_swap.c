@@ -28,21 +28,6 @@ bool ept_swap_debug;
 module_param(ept_swap_debug, bool, 0644);
 MODULE_PARM_DESC(ept_swap_debug, "Log HYPR view operations (EPT_SWAP lines)");
 
-/**
- * kvm_hypr_nr_views() - answer to KVM_CAP_HYPR_EPT_SWAP
- * @kvm: the VM, NULL when asked on /dev/kvm
- *
- * Return: the number of views that a VM can have besides the boot view.
- */
-int kvm_hypr_nr_views(struct kvm *kvm)
-{
-	if (!tdp_mmu_enabled)
-		return 0;
-	if (kvm && kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
-		return 0;
-	return KVM_HYPR_MAX_VIEWS - KVM_HYPR_VIEW_FIRST;
-}
-
 /* As kvm_create_vm() does it for the address spaces that every VM has. */
 static void hypr_init_memslots(struct kvm *kvm)
 {
@@ -61,27 +46,6 @@ static void hypr_init_memslots(struct kvm *kvm)
 		}
 		rcu_assign_pointer(kvm->memslots[i], &kvm->__memslots[i][0]);
 	}
-}
-
-/*
- * Did the VM never have a memory slot?  It is not enough that it has none now: a
- * slot that came and went has moved the generation of its address space on by
- * twos, and the generations of views, which grow by KVM_HYPR_MAX_VIEWS, would
- * meet it.  KVM's caches of slots and addresses compare nothing but generations.
- */
-static bool hypr_slots_are_untouched(struct kvm *kvm)
-{
-	struct kvm_memslots *slots;
-	int i;
-
-	lockdep_assert_held(&kvm->slots_lock);
-
-	for (i = 0; i < KVM_HYPR_VIEW_FIRST; i++) {
-		slots = __kvm_memslots(kvm, i);
-		if (!kvm_memslots_empty(slots) || slots->generation != i)
-			return false;
-	}
-	return true;
 }
 
 static struct kvm_hypr *hypr_create(struct kvm *kvm)
@@ -105,7 +69,7 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 }
 
 /**
- * kvm_hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
+ * hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
  * @kvm: the VM
  * @cap: as user space passed it
  *
@@ -113,9 +77,9 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
  * because the number of address spaces is part of the memslot generation.
  *
  * Return: 0; -EINVAL if it is too late, done already, or not to be had with
- * this VM or host; -ENOMEM.
+ * this VM or host (hypr_vm_claim()); -ENOMEM.
  */
-int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
 	struct kvm_hypr *h;
 	int r;
@@ -132,18 +96,16 @@ int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	if (!h)
 		goto put_shrinker;
 
-	r = -EINVAL;
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->slots_lock);
-	if (!kvm->created_vcpus && !kvm->arch.hypr.vm &&
-	    hypr_slots_are_untouched(kvm)) {
+	r = hypr_vm_claim(kvm);
+	if (!r) {
 		hypr_init_memslots(kvm);
 		/* Notifiers and other readers outside slots_lock follow. */
 		smp_store_release(&kvm->arch.hypr.nr_as_ids, KVM_HYPR_MAX_VIEWS);
 		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
 		/* Complete before an ioctl on another thread sees it. */
 		smp_store_release(&kvm->arch.hypr.vm, h);
-		r = 0;
 	}
 	mutex_unlock(&kvm->slots_lock);
 	mutex_unlock(&kvm->lock);
@@ -159,7 +121,7 @@ put_shrinker:
 }
 
 /**
- * kvm_hypr_destroy_vm() - undo kvm_hypr_enable() and all that followed
+ * kvm_hypr_destroy_vm() - undo hypr_enable() and all that followed
  * @kvm: a VM that nobody can reach any more; its vCPUs are gone
  */
 void kvm_hypr_destroy_vm(struct kvm *kvm)

@@ -3,6 +3,7 @@
  * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
  * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
  * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c),
+ * ept_vm.c (which VMs may have views, and what they may then ask for),
  * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding).
  * Start reading at hypr_swap().
  *
@@ -115,7 +116,15 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 
+/* ../ept_swap_ioctl.c */
+int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+
+/* ept_vm.c */
+int hypr_vm_claim(struct kvm *kvm);
+bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
+
 /* ept_swap.c */
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
 int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
