@@ -63,6 +63,9 @@ enum guest_cmd {
 	GUEST_WRMSR,		/* arg[0] number, arg[1] value */
 	GUEST_SHOW,		/* nothing but @view and @beats, until @halt is 0 */
 	GUEST_CPUID,		/* arg[0] CPUIDs -> result[0] TSC cycles */
+	GUEST_READ_CLI,		/* as GUEST_READ, with interrupts off */
+	GUEST_MOVS,		/* MOVS of 8 bytes from arg[0] to arg[1] */
+	GUEST_INS,		/* INS of 4 bytes from port arg[0] to arg[1] */
 };
 
 /**

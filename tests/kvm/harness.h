@@ -48,6 +48,7 @@ struct vcpu {
 	atomic_bool stop;
 	atomic_bool outside;	/* waits out of KVM_RUN for @resume */
 	atomic_bool resume;
+	atomic_bool finish;	/* there, to complete the I/O: vcpu_finish_io() */
 };
 
 struct vm {
@@ -106,6 +107,8 @@ void vcpus_stop(struct vm *vm);
  * in user space: wait for it, and let it run on.
  */
 void vcpu_wait_outside(struct vcpu *vcpu);
+/* It is outside: have KVM complete the instruction that led there. */
+void vcpu_finish_io(struct vcpu *vcpu);
 void vcpu_resume(struct vcpu *vcpu);
 
 /* Commands to the guest; see guest.h. */

@@ -130,6 +130,7 @@ static void test_late_takers_flush_too(void)
 	vcpu_halt(halted);
 	vcpu_ask(outside, GUEST_OUT, 0x10, 0, 0);
 	vcpu_wait_outside(outside);
+	vcpu_finish_io(outside);
 	OK(try_mark(vm, A));
 	vm_commit(vm, A, FORCE);
 	CHECK_EQ(vcpu_view(&vm->vcpu[0]), A);
@@ -150,6 +151,7 @@ static void test_mark_outlives_swaps_that_a_vcpu_slept_through(void)
 
 	vcpu_ask(outside, GUEST_OUT, 0x10, 0, 0);
 	vcpu_wait_outside(outside);
+	vcpu_finish_io(outside);
 	OK(try_mark(vm, A));
 	vm_commit(vm, A, FORCE);
 	vm_commit(vm, B, FORCE);

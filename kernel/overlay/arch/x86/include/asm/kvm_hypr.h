@@ -52,6 +52,7 @@ struct kvm_hypr_arch {
  * @next: the view to take before the next VM-entry; written under vm->lock
  * @round: the swap in which this vCPU was last seen at the barrier
  * @flushes: for statistics; written by the thread that holds vcpu->mutex
+ * @waits: this vCPU's ioctl waits for vm->lock and does nothing else
  * @met: in kvm_hypr.vcpus: swaps know this vCPU
  * @node: in kvm_hypr.vcpus, once @met; under vm->lock
  * @stale: views of which the TLB may hold stale translations: flush before
@@ -60,6 +61,7 @@ struct kvm_hypr_arch {
 struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
+	bool waits;
 	bool met;
 	u32 round;
 	struct list_head node;
@@ -124,11 +126,11 @@ struct kvm_hypr_tdp {
 })
 
 /* Has a swap asked for this vCPU?  Before it may touch the guest's memory. */
-#define kvm_hypr_vcpu_poll(v) ({					\
+#define kvm_hypr_vcpu_poll(v, ret) ({					\
 	struct kvm_vcpu *_hypr_vcpu = (v);				\
 									\
-	if (kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu))		\
-		kvm_hypr_vcpu_sync(_hypr_vcpu);				\
+	kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu) &&		\
+		kvm_hypr_vcpu_sync(_hypr_vcpu, ret);			\
 })
 
 u8 kvm_hypr_current_view(struct kvm *kvm);
@@ -139,7 +141,7 @@ bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap);
 bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
 			    const struct kvm_cpuid_entry2 *entries, int nent);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
-void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
+bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret);
 int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
 bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
@@ -193,8 +195,9 @@ static inline void kvm_hypr_destroy_vm(struct kvm *kvm)
 {
 }
 
-static inline void kvm_hypr_vcpu_poll(struct kvm_vcpu *vcpu)
+static inline bool kvm_hypr_vcpu_poll(struct kvm_vcpu *vcpu, int *ret)
 {
+	return false;
 }
 
 static inline void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu)

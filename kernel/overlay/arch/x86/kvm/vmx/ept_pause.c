@@ -158,13 +158,13 @@ int hypr_pause_check(struct kvm *kvm)
  * hypr_vcpu_is_quiescent() - may this vCPU be swapped without asking twice?
  * @vcpu: any vCPU
  *
- * True if its thread is not in KVM_RUN, if it never started, or if the guest
- * says that it has parked.
+ * True if its thread is not in KVM_RUN and no instruction is half done, if it never
+ * started, or if the guest says that it has parked.
  */
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu)
 {
-	return !READ_ONCE(vcpu->wants_to_run) || hypr_vcpu_is_parked(vcpu) ||
-	       hypr_vcpu_is_down(vcpu);
+	return (!READ_ONCE(vcpu->wants_to_run) && !hypr_vcpu_has_io(vcpu)) ||
+	       hypr_vcpu_is_parked(vcpu) || hypr_vcpu_is_down(vcpu);
 }
 
 static void hypr_pause_request(struct kvm_vcpu *vcpu)

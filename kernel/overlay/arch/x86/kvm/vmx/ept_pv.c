@@ -41,14 +41,13 @@ static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 	u64 enabled = vcpu->arch.apf.msr_en_val;
 	struct kvm_async_pf *work;
 	unsigned int queued;
-	int i, idx;
+	int i;
 
 	/* Only the vCPU's own thread changes the queue or looks at the flag. */
 	list_for_each_entry(work, &vcpu->async_pf.queue, queue)
 		work->notpresent_injected = false;
 
 	/* Taking a page off maps it, for which the slots are looked at. */
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	for (i = 0; i <= ASYNC_PF_PER_VCPU; i++) {
 		vcpu->arch.apf.msr_en_val = 0;
 		kvm_check_async_pf_completion(vcpu);
@@ -59,12 +58,12 @@ static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 		    vcpu->async_pf.queued != queued)
 			break;
 	}
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 /**
  * hypr_vcpu_pv_switch() - paravirtual state in guest memory follows the view
- * @vcpu: has just taken a view; loaded, its mutex held by this thread
+ * @vcpu: has just taken a view; loaded, its mutex and kvm->srcu held by this
+ *	thread
  *
  * Requests only, served before the next VM-entry: the guest never runs on a
  * clock that stood still while its view was left, nor with a "preempted" mark

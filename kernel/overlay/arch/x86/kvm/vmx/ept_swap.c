@@ -5,8 +5,8 @@
  * All vCPUs or none: the swap raises a flag, asks every vCPU to come to a
  * barrier in front of VM-entry (kvm_hypr_vcpu_sync()), and waits until each one
  * is there or cannot move without passing it.  Only then is it decided whether
- * the swap happens; only then does any vCPU learn of its new view.  A vCPU that
- * was not in KVM_RUN, or that is halted, takes the view at its next step.
+ * the swap happens; only then does any vCPU learn of its new view.  A vCPU that no
+ * ioctl was under way on, or that is halted, takes the view at its next step.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -421,9 +421,9 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * vCPU that has no entry in it or no in-kernel APIC, or a vCPU of the mask does
  * not exist; -ESTALE the VM, or a vCPU to be swapped, is
  * not in the expected view; -EAGAIN a deadline passed, or KVM zapped the tables
- * that were just built; -EBUSY a vCPU runs and
- * neither pause nor force was asked for, or one is in SMM or in a nested guest;
- * -EINTR a fatal signal.
+ * that were just built; -EBUSY a vCPU runs, or
+ * has left an instruction half done, and neither pause nor force was asked for, or
+ * one is in SMM or in a nested guest; -EINTR a fatal signal.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
@@ -644,28 +644,40 @@ static int hypr_eptp_to_view(struct kvm *kvm, u64 eptp, u32 *view)
  * The value is never loaded.  It selects a view, whose root KVM then loads.
  *
  * Return: 0; -EINVAL if VM-entry would refuse the EPTP or if it is not the root
- * of a prepared view of this VM; -EBUSY in SMM or in a nested guest.
+ * of a prepared view of this VM; -EBUSY in SMM, in a nested guest, or with an
+ * instruction half done; -EINTR a fatal signal.
  */
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	int r;
+	int r, idx;
 
 	r = hypr_root_check(arg->eptp);
 	if (r)
 		return r;
-	if (is_smm(vcpu) || is_guest_mode(vcpu))
+	if (is_smm(vcpu) || is_guest_mode(vcpu) || hypr_vcpu_has_io(vcpu))
 		return -EBUSY;
 
-	mutex_lock(&h->lock);
+	r = hypr_vcpu_lock(vcpu);
+	if (r)
+		return r;
 	r = hypr_eptp_to_view(vcpu->kvm, arg->eptp, &arg->view);
 	if (!r) {
 		WRITE_ONCE(vcpu->arch.hypr.next, arg->view);
 		hypr_cache_touch(h, arg->view);
-		hypr_vcpu_take_view(vcpu);
 		arg->generation = h->generation;
 	}
 	mutex_unlock(&h->lock);
+
+	/*
+	 * Without the lock: taking a view may fault in pages of guest memory, and
+	 * these may be long in coming.  A swap waits for the end of this ioctl.
+	 */
+	if (!r) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		hypr_vcpu_take_view(vcpu);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	}
 
 	hypr_dbg("vcpu %d: set EPTP %llx: %d\n", vcpu->vcpu_id, arg->eptp, r);
 	return r;

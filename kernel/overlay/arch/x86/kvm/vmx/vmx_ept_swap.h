@@ -109,7 +109,17 @@ static inline bool hypr_view_is_valid(u32 view)
 	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
 }
 
+/*
+ * Did the vCPU's last exit leave an instruction half done?  KVM_RUN completes it,
+ * with immediate_exit too.  The answer lasts while no KVM_RUN is under way.
+ */
+static inline bool hypr_vcpu_has_io(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->arch.complete_userspace_io);
+}
+
 /* ept_barrier.c */
+int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 void hypr_vcpus_update(struct kvm *kvm);
 bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
