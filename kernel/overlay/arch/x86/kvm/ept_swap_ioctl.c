@@ -133,13 +133,13 @@ static long hypr_ioctl_control(struct kvm *kvm, void __user *argp)
 static long hypr_ioctl_stats(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_stats *stats;
-	long r = 0;
+	long r;
 
 	stats = kzalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
 	if (!stats)
 		return -ENOMEM;
-	hypr_stats_get(kvm, stats);
-	if (copy_to_user(argp, stats, sizeof(*stats)))
+	r = hypr_stats_get(kvm, stats);
+	if (!r && copy_to_user(argp, stats, sizeof(*stats)))
 		r = -EFAULT;
 	kfree(stats);
 	return r;

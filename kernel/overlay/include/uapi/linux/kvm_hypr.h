@@ -149,8 +149,9 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
  * struct kvm_hypr_swap - KVM_COMMIT_EPT_SWAP, KVM_EPT_SWAP_ALL (VM)
  * @view: in: the view to make active on every vCPU
  * @flags: in: KVM_EPT_SWAP_*
- * @timeout_ns: in: deadline of the pause and, apart from it, of the commit;
- *	0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
+ * @timeout_ns: in: deadline of each wait: for other calls on the VM's views, for
+ *	the guest to park, and for the vCPUs to leave the old view; 0 is
+ *	KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
  * @old_view: out: the view that was active; with KVM_EPT_SWAP_VCPUS, that of
  *	the first vCPU of the mask; after -ESTALE, the view that was not expected
  * @forced: out: vCPUs that were swapped without having paused
@@ -276,6 +277,8 @@ HYPR_ABI_SIZE(kvm_hypr_dist, 352);
  * @fail_pause: out: with -EAGAIN: the vCPUs did not park in time
  * @fail_hold: out: with -EAGAIN: they did not come to the barrier in time
  * @fail_signal: out: with -EINTR
+ * @fail_lock: out: with -EAGAIN: other calls on the VM's views (a swap, a build,
+ *	a discard) took longer than the deadline
  * @fail_other: out: with another error, those of the argument's form left out
  * @prepares: out: builds that ended well, of a view or of a part of one
  * @prepare_failures: out: builds that a signal, want of memory or a zap ended
@@ -311,7 +314,8 @@ struct kvm_hypr_stats {
 	__u64 discards;
 	__u64 flushes;
 	__u64 tail_open;
-	__u64 reserved[16];
+	__u64 fail_lock;
+	__u64 reserved[15];
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;
@@ -333,7 +337,8 @@ HYPR_ABI_AT(kvm_hypr_stats, prepare_failures, 96);
 HYPR_ABI_AT(kvm_hypr_stats, discards, 104);
 HYPR_ABI_AT(kvm_hypr_stats, flushes, 112);
 HYPR_ABI_AT(kvm_hypr_stats, tail_open, 120);
-HYPR_ABI_AT(kvm_hypr_stats, reserved, 128);
+HYPR_ABI_AT(kvm_hypr_stats, fail_lock, 128);
+HYPR_ABI_AT(kvm_hypr_stats, reserved, 136);
 HYPR_ABI_AT(kvm_hypr_stats, pause, 256);
 HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
 HYPR_ABI_AT(kvm_hypr_stats, tail, 960);

@@ -85,6 +85,7 @@ struct kvm_hypr_vm_stat {
 	u64 prepares;
 	u64 prepare_failures;
 	u64 discards;
+	atomic64_t fail_lock;	/* counted without the lock */
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;

@@ -97,7 +97,7 @@ void hypr_view_edited(struct kvm *kvm, u32 view)
  * @kvm: the VM
  * @view: the view
  *
- * Return: 0; -ENOENT no such view.
+ * Return: 0; -ENOENT no such view; -EINTR a fatal signal.
  */
 int hypr_view_mark_edited(struct kvm *kvm, u32 view)
 {
@@ -106,7 +106,8 @@ int hypr_view_mark_edited(struct kvm *kvm, u32 view)
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
 
-	mutex_lock(&h->lock);
+	if (mutex_lock_killable(&h->lock))
+		return -EINTR;
 	hypr_view_edited(kvm, view);
 	mutex_unlock(&h->lock);
 

@@ -29,14 +29,14 @@
  * Context: process context of the VM's mm.  Takes kvm_hypr.lock.
  * Return: 0; -EINVAL for a wrong GPA or address, or if the boot view has no
  * slot there that maps @arg->userspace_addr; -EEXIST if there is a page
- * already; -EFAULT if the page cannot be pinned.
+ * already; -EFAULT if the page cannot be pinned; -EINTR a fatal signal.
  */
 int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 {
 	unsigned long hva = untagged_addr(arg->userspace_addr);
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct page *page;
-	int r = 0;
+	int r;
 
 	if (arg->gpa != HYPR_CONTROL_GPA || !hva || !PAGE_ALIGNED(hva))
 		return -EINVAL;
@@ -45,7 +45,9 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
 
-	mutex_lock(&h->lock);
+	r = mutex_lock_killable(&h->lock);
+	if (r)
+		goto unpin;
 	if (h->control_page) {
 		r = -EEXIST;
 	} else {
@@ -56,6 +58,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 	}
 	mutex_unlock(&h->lock);
 
+unpin:
 	if (r)
 		unpin_user_page(page);
 	return r;

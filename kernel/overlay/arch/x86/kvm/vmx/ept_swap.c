@@ -366,7 +366,14 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
 
-	mutex_lock(&h->lock);
+	r = hypr_lock_within(&h->lock, swap->timeout_ns);
+	if (r) {
+		swap->old_view = READ_ONCE(kvm->arch.hypr.active);
+		swap->generation = READ_ONCE(h->generation);
+		if (r == -EAGAIN)
+			hypr_stat_lock_timeout(kvm);
+		return r;
+	}
 	hypr_vcpus_update(kvm);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
@@ -380,20 +387,23 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	bool counted = false;
 	int r;
 
-	r = hypr_cache_rebuild_begin(kvm, swap->view);
+	r = hypr_cache_rebuild_begin(kvm, swap->view, swap->timeout_ns);
 	if (!r) {
 		r = hypr_swap_once(kvm, swap);
-		counted = r != -ENODATA;
-		/* With build_lock held, nobody drops them but KVM itself. */
-		if (r == -ENODATA)
-			r = -EAGAIN;
 		hypr_cache_rebuild_end(kvm, swap->view);
+		/* With build_lock held, nobody drops them but KVM itself. */
+		if (r != -ENODATA)
+			return r;
+		r = -EAGAIN;
 	}
-	if (!counted) {
-		mutex_lock(&h->lock);
+	if (r == -EAGAIN) {
+		hypr_stat_lock_timeout(kvm);
+		return r;
+	}
+	/* hypr_swap_once() leaves the count of what has no tables to others. */
+	if (!hypr_lock_within(&h->lock, swap->timeout_ns)) {
 		hypr_stat_swap(kvm, swap, r);
 		mutex_unlock(&h->lock);
 	}
@@ -413,6 +423,10 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * A view that the cache has evicted, or whose tables KVM has zapped, is built
  * first, under build_lock alone; the errors of that are those of
  * hypr_view_prepare_locked().
+ *
+ * Each wait of a swap (for other calls on the VM's views, for the guest to park,
+ * for the vCPUs) ends at the deadline, and at a fatal signal.  A build ends at any
+ * signal.
  *
  * Context: process context.
  * Return: 0; after an error every vCPU is still in the old view:
@@ -450,16 +464,18 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * @kvm: the VM
  * @arg: @arg->view exists; the page counts are filled
  *
- * Context: process context of the VM's mm, kvm_hypr.build_lock held.
+ * Context: process context of the VM's mm, kvm_hypr.build_lock held, and
+ * kvm_hypr.patience_ns set.
  * Return: 0; -EINVAL no vCPU yet, or the control page does not stand in this
- * view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build().
+ * view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build(); -EINTR, -EAGAIN of
+ * hypr_lock_within().
  */
 int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	unsigned long control_hva;
 	u64 before, after;
-	int r;
+	int r, lock;
 
 	lockdep_assert_held(&h->build_lock);
 
@@ -469,7 +485,9 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 		return -EINVAL;
 
 	/* What an error leaves behind has a stamp, and is evicted in turn. */
-	mutex_lock(&h->lock);
+	r = hypr_lock_within(&h->lock, h->patience_ns);
+	if (r)
+		return r;
 	hypr_cache_touch(h, arg->view);
 	if (test_bit(arg->view, h->prepared) &&
 	    !VALID_PAGE(hypr_tables_root(kvm, arg->view, NULL)))
@@ -481,7 +499,9 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	r = hypr_tables_build(kvm, arg);
 	after = hypr_tables_total(kvm);
 
-	mutex_lock(&h->lock);
+	lock = hypr_lock_within(&h->lock, h->patience_ns);
+	if (lock)
+		return r ?: lock;
 	hypr_stat_prepare(kvm, r);
 	if (!r) {
 		set_bit(arg->view, h->prepared);
@@ -520,10 +540,11 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
+	h->patience_ns = HYPR_NO_TIMEOUT;
 	r = hypr_view_prepare_locked(kvm, arg);
 	mutex_unlock(&h->build_lock);
 	if (!r)
-		hypr_host_make_room(kvm, BIT(arg->view));
+		hypr_host_make_room(kvm, BIT(arg->view), HYPR_NO_TIMEOUT);
 
 	arg->cycles = rdtsc_ordered() - start;
 	trace_kvm_hypr_prepare(kvm, arg, r);
@@ -562,7 +583,7 @@ bool hypr_view_in_use(struct kvm *kvm, u32 view)
  * @view: the view; its memslots stay
  *
  * Return: 0, also if it was not prepared; -ENOENT no such view; -EBUSY it is the
- * active one, or a vCPU is in it.
+ * active one, or a vCPU is in it; -EINTR a fatal signal.
  */
 int hypr_view_discard(struct kvm *kvm, u32 view)
 {
@@ -572,8 +593,9 @@ int hypr_view_discard(struct kvm *kvm, u32 view)
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
 
-	mutex_lock(&h->build_lock);
-	r = hypr_view_drop(kvm, view, 0);
+	if (mutex_lock_killable(&h->build_lock))
+		return -EINTR;
+	r = hypr_view_drop(kvm, view, false, HYPR_NO_TIMEOUT);
 	mutex_unlock(&h->build_lock);
 
 	trace_kvm_hypr_discard(kvm, view, r);

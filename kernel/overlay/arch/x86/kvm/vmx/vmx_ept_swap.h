@@ -4,11 +4,12 @@
  * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
  * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c),
  * ept_vm.c (which VMs may have views, and what they may then ask for),
- * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding).
+ * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding);
+ * ept_lock.c waits for locks.
  * Start reading at hypr_swap().
  *
  * Lock order, outermost first (docs/spec/locking.md):
- *	vcpu->mutex, kvm_hypr.build_lock, kvm_hypr.lock, kvm->slots_lock,
+ *	vcpu->mutex, kvm_hypr.build_lock, kvm->slots_lock, kvm_hypr.lock,
  *	kvm->srcu, kvm->mmu_lock
  */
 #ifndef __KVM_X86_VMX_EPT_SWAP_H
@@ -67,6 +68,8 @@ enum hypr_flush_reason {
  *	it is held, no view is evicted
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
  *	context in which tables are built off the vCPUs' path
+ * @patience_ns: how long the present user of @builder may wait for other locks;
+ *	under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
  * @rebuilds: evicted views that a swap had built anew; under @build_lock
  */
@@ -89,6 +92,7 @@ struct kvm_hypr {
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
+	u64 patience_ns;
 	struct hypr_use budget;
 	u64 rebuilds;
 };
@@ -129,6 +133,12 @@ void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 /* ../ept_swap_ioctl.c */
 int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 
+/* ept_lock.c */
+#define HYPR_NO_TIMEOUT	U64_MAX
+
+int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
+int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
+
 /* ept_vm.c */
 int hypr_vm_claim(struct kvm *kvm);
 bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
@@ -147,7 +157,8 @@ bool hypr_view_in_use(struct kvm *kvm, u32 view);
 /* ept_stats.c */
 void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
 void hypr_stat_prepare(struct kvm *kvm, int r);
-void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
+void hypr_stat_lock_timeout(struct kvm *kvm);
+int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 
 /* ept_edit.c */
 bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
@@ -174,10 +185,6 @@ u32 hypr_tables_resident(struct kvm *kvm);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush);
 
-/* hypr_view_drop() */
-#define HYPR_DROP_EVICT	BIT(0)
-#define HYPR_DROP_TRY	BIT(1)
-
 /**
  * struct hypr_victim - a view to evict
  * @kvm: its VM
@@ -193,13 +200,13 @@ struct hypr_victim {
 /* ept_cache.c */
 int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg);
 int hypr_view_pin(struct kvm *kvm, u32 view, bool pin);
-int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how);
+int hypr_view_drop(struct kvm *kvm, u32 view, bool evict, u64 timeout_ns);
 void hypr_cache_touch(struct kvm_hypr *h, u32 view);
 void hypr_cache_lost(struct kvm_hypr *h, u32 view);
 u32 hypr_cache_candidates(struct kvm *kvm);
 void hypr_cache_make_room(struct kvm *kvm, u32 keep);
-void hypr_host_make_room(struct kvm *self, u32 keep);
-int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view);
+void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns);
+int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns);
 void hypr_cache_rebuild_end(struct kvm *kvm, u32 view);
 bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 		      u64 above);
