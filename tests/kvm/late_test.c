@@ -247,6 +247,33 @@ static void test_page_of_the_view_that_was_left(void)
 	close(fd);
 }
 
+/*
+ * Thrown out of KVM_RUN while KVM has it halted for the page, and swapped: the page
+ * is none of the new view's business.
+ */
+static void test_halt_for_a_page_is_left_behind(void)
+{
+	struct vm *vm;
+	struct vcpu *vcpu;
+	int fd;
+
+	vm = vm_waiting(1, &fd);
+	vcpu = &vm->vcpu[0];
+	vcpu_stop(vcpu);
+	vm_commit(vm, A, 0);
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	CHECK_EQ(vcpu_read(vcpu, LATE_GPA), 0);
+	/* Nor does it matter there that it comes. */
+	page_deliver(vm, fd);
+	vcpu_halt(vcpu);
+	vcpu_wake(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	vm_commit(vm, 0, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_read(vcpu, LATE_GPA), LATE_WORD);
+	close(fd);
+}
+
 /* ---- waits of a swap, and their deadline --------------------------------- */
 
 struct call {
@@ -393,6 +420,8 @@ static const struct test tests[] = {
 	{ "EINTR: killed in the middle of a swap", test_fatal_signal },
 	{ "a late page of the view that was left is not told to the next",
 	  test_page_of_the_view_that_was_left },
+	{ "a vCPU that was halted for a late page runs in the next view",
+	  test_halt_for_a_page_is_left_behind },
 	{ "EAGAIN: a swap that must build, behind a build that waits",
 	  test_rebuild_behind_a_build },
 	{ "a swap beside a discard that waits for memslots",

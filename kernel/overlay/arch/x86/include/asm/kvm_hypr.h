@@ -126,6 +126,10 @@ struct kvm_hypr_tdp {
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
 
+/* In kvm_arch_async_pf.cr3: the vCPU has left the view that waited for the page. */
+#define KVM_HYPR_APF_RETIRED	(~0ul)
+#define kvm_hypr_apf_is_retired(work)	((work)->arch.cr3 == KVM_HYPR_APF_RETIRED)
+
 /* Has a swap asked for this vCPU?  Before it may touch the guest's memory. */
 #define kvm_hypr_vcpu_poll(v, ret) ({					\
 	struct kvm_vcpu *_hypr_vcpu = (v);				\
@@ -158,6 +162,7 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
 #define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+#define kvm_hypr_apf_is_retired(work)	((void)(work), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
 

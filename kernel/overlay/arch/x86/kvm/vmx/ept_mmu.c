@@ -516,6 +516,8 @@ static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
  */
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 {
+	bool left;
+
 	/*
 	 * The nested guest's shadow tables belong to the old view.  A swap looks
 	 * at the mode when the vCPU is held, and the vCPU comes by here before
@@ -524,6 +526,7 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 	if (WARN_ON_ONCE(is_guest_mode(vcpu)))
 		kvm_leave_nested(vcpu);
 
+	left = vcpu->arch.hypr.view != view;
 	vcpu->arch.hypr.view = view;
 	hypr_vcpu_role_switch(vcpu);
 	kvm_mmu_new_pgd(vcpu, 0);
@@ -534,5 +537,5 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
 							 HYPR_FLUSH_ASID);
 	}
-	hypr_vcpu_pv_switch(vcpu);
+	hypr_vcpu_pv_switch(vcpu, left);
 }

@@ -243,7 +243,7 @@ void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
 int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit);
 
 /* ept_pv.c */
-void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu);
+void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu, bool left);
 
 /* ept_root.c */
 bool hypr_root_tags_tlb(void);
