@@ -438,7 +438,9 @@ HYPR_ABI_SIZE(kvm_hypr_pin, 32);
  * Each vCPU flushes them when it takes the view next, at whichever swap or
  * KVM_SET_EPTP that is; a vCPU that is in the view flushes before it goes on.
  * Unlike KVM_EPT_SWAP_FLUSH it needs not be known which swap comes first.  Not
- * needed when pages were exchanged (madvise, mmap, memory slots): KVM sees that.
+ * needed when pages were exchanged (madvise, mmap, memory slots), which KVM sees,
+ * unless the guest keeps page tables of a nested guest there: KVM's shadows of them
+ * are dropped by this call (and by KVM_EPT_SWAP_FLUSH) alone.
  */
 struct kvm_hypr_mark_edited {
 	__u32 view;

@@ -5,7 +5,8 @@
  * Whoever changes the tables of a view asks all vCPUs for an INVEPT of all
  * contexts, as KVM does for any of its roots; nothing is to be remembered.  What
  * is remembered here are the changes that no table shows: bytes that user space
- * writes into an inactive view (page tables of the guest among them), and events
+ * writes into an inactive view (page tables of the guest among them; shadows that KVM
+ * made of such tables are dropped at once), and events
  * for which KVM flushes the current root alone.  docs/spec/tlb.md has the rules.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -82,8 +83,11 @@ void hypr_view_edited(struct kvm *kvm, u32 view)
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
 	write_lock(&kvm->mmu_lock);
+	/* The bytes may be of tables that a guest has built for a nested one. */
+	hypr_shadows_drop(kvm, view);
+
+	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
 	kvm_hypr_tlb_view_edited(kvm, view);
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		set_bit(view, &vcpu->arch.hypr.stale);

@@ -160,6 +160,9 @@ void hypr_stat_prepare(struct kvm *kvm, int r);
 void hypr_stat_lock_timeout(struct kvm *kvm);
 int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 
+/* ept_shadow.h, in mmu/mmu.c */
+void hypr_shadows_drop(struct kvm *kvm, u32 view);
+
 /* ept_edit.c */
 bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
 void hypr_view_edited(struct kvm *kvm, u32 view);
