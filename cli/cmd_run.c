@@ -75,7 +75,7 @@ struct setup {
 	const char *verb;
 	int pin[HYPR_VCPUS_MAX];
 	bool detach;
-	const char *log;	/* absolute */
+	char *log;		/* absolute; to be freed */
 	uint64_t log_max;
 };
 
@@ -528,7 +528,10 @@ static int run(const struct cli_args *args)
 	code = read_options(args, &setup);
 	if (!code)
 		code = read_boot_options(args, &setup);
-	return code ? code : go(args, &setup);
+	if (!code)
+		code = go(args, &setup);
+	free(setup.log);
+	return code;
 }
 
 const struct cli_command cmd_run = {
@@ -548,7 +551,10 @@ static int resurrect(const struct cli_args *args)
 	code = read_options(args, &setup);
 	if (!code)
 		code = read_load_options(args, &setup);
-	return code ? code : go(args, &setup);
+	if (!code)
+		code = go(args, &setup);
+	free(setup.log);
+	return code;
 }
 
 const struct cli_command cmd_resurrect = {

@@ -3,6 +3,7 @@
  * Which vCPUs a swap is refused for, and which not: running, halted, in user
  * space, in SMM, in a nested guest, and one whose guest lies.
  */
+#define _GNU_SOURCE
 #include "harness.h"
 
 #include <errno.h>
@@ -72,10 +73,100 @@ static void test_in_user_space(void)
 
 	vcpu_ask(vcpu, GUEST_OUT, 0x10, 0, 0);
 	vcpu_wait_outside(vcpu);
+	vcpu_finish_io(vcpu);
 	CHECK_EQ(vm_commit(vm, A, 0).forced, 0);
 	vcpu_resume(vcpu);
 	vcpu_wait_done(vcpu);
 	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+#define DEVICE_GPA	0x5000000
+#define DEVICE_WORD	0xd0d0d0d0c1c1c1c1ull
+#define TARGET_GPA	GUEST_FREE_GPA
+
+/* What an exit answers with belongs to the view that the instruction began in. */
+static void check_unfinished(struct vm *vm, struct vcpu *vcpu, uint64_t word)
+{
+	struct kvm_hypr_eptp eptp = { 0 };
+	struct kvm_hypr_swap swap = {
+		.view = A, .flags = KVM_EPT_SWAP_FORCE, .timeout_ns = 2000000,
+	};
+
+	CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, 0), -EBUSY);
+	/* By force it is waited for. */
+	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap), -EAGAIN);
+	OK(try_ioctl(vcpu->fd, KVM_GET_EPTP, &eptp));
+	CHECK_EQ(eptp.view, 0);
+	eptp.flags = 0;
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_SET_EPTP, &eptp), -EBUSY);
+
+	vcpu_finish_io(vcpu);
+	CHECK_EQ(*ram_word(vm, 0, TARGET_GPA), word);
+	CHECK_EQ(vm_commit(vm, A, 0).forced, 0);
+	vcpu_resume(vcpu);
+	vcpu_wait_done(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	CHECK_EQ(*ram_word(vm, A, TARGET_GPA), 0);
+}
+
+static void test_unfinished_mmio(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	const uint64_t word = DEVICE_WORD;
+
+	vcpu->catch = true;
+	vcpu_ask(vcpu, GUEST_MOVS, DEVICE_GPA, TARGET_GPA, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_EQ(vcpu->caught, KVM_EXIT_MMIO);
+	CHECK(!vcpu->run->mmio.is_write);
+	memcpy(vcpu->run->mmio.data, &word, sizeof(word));
+	check_unfinished(vm, vcpu, word);
+}
+
+static void test_unfinished_ins(void)
+{
+	struct vm *vm = running_vm(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	const uint32_t word = (uint32_t)DEVICE_WORD;
+
+	vcpu_ask(vcpu, GUEST_INS, 0x10, TARGET_GPA, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_EQ(vcpu->run->io.direction, KVM_EXIT_IO_IN);
+	memcpy((uint8_t *)vcpu->run + vcpu->run->io.data_offset, &word,
+	       sizeof(word));
+	check_unfinished(vm, vcpu, word);
+}
+
+static void *force_thread(void *arg)
+{
+	struct vm *vm = arg;
+	unsigned int i;
+
+	for (i = 0; i < 100; i++)
+		vm_commit(vm, i % 2 ? 0 : A, KVM_EPT_SWAP_FORCE);
+	return NULL;
+}
+
+/* A device model at work: the swaps come between two of its exits. */
+static void test_unfinished_then_forced(void)
+{
+	struct vm *vm = running_vm(2);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	pthread_t thread;
+
+	vcpu->guest->halt = 1;
+	vcpu_ask(vcpu, GUEST_OUT, 0x10, 0, 0);
+	CHECK_RET(pthread_create(&thread, NULL, force_thread, vm), 0);
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		atomic_store(&vcpu->resume, true);
+		wait_relax();
+	}
+	vcpu->guest->halt = 0;
+	atomic_store(&vcpu->resume, true);
+	vcpu_wait_done(vcpu);
+	check_all_in_view(vm, 0);
 }
 
 static void test_halted(void)
@@ -256,11 +347,84 @@ static void test_other_vcpu_nested(void)
 	CHECK_EQ(vcpu_view(&vm->vcpu[1]), 0);
 }
 
+/* ---- nested state that comes while a swap is decided ---------------------- */
+
+struct nested_race {
+	struct vm *vm;
+	pthread_t thread;
+	atomic_bool stop;
+	unsigned int done, busy;
+};
+
+static void *swap_thread(void *arg)
+{
+	struct nested_race *race = arg;
+
+	pin_to_cpu(1);		/* the vCPU's own thread has ended */
+	while (!atomic_load(&race->stop)) {
+		int ret = try_commit(race->vm, race->done % 2 ? 0 : A, 0);
+
+		if (ret && ret != -EBUSY)
+			FAIL("a swap gives %d", ret);
+		race->done += !ret;
+		race->busy += !!ret;
+	}
+	return NULL;
+}
+
+#define STATE_BYTES	0x4000
+
+/* What a thread has loaded stays: no swap makes the vCPU leave it afterwards. */
+static void test_nested_state_beside_swaps(void)
+{
+	static uint64_t in[STATE_BYTES / 8], out[STATE_BYTES / 8], now[STATE_BYTES / 8];
+	struct kvm_nested_state *inside = (void *)in, *outside = (void *)out;
+	struct kvm_nested_state *read = (void *)now;
+	static struct nested_race race;
+	struct vcpu *vcpu;
+	unsigned int i;
+
+	race.vm = nested_vm();
+	vcpu = vcpu_in_nested_guest(race.vm);
+	vcpu_stop(vcpu);
+	inside->size = STATE_BYTES;
+	OK(try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, inside));
+	CHECK(inside->flags & KVM_STATE_NESTED_GUEST_MODE);
+	/* The same without its guest. */
+	*outside = *inside;
+	outside->flags &= ~(KVM_STATE_NESTED_GUEST_MODE |
+			    KVM_STATE_NESTED_RUN_PENDING);
+	outside->size = sizeof(*outside);
+	if (inside->format == KVM_STATE_NESTED_FORMAT_VMX)
+		outside->hdr.vmx.vmcs12_pa = ~0ull;
+	OK(try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, outside));
+
+	CHECK_RET(pthread_create(&race.thread, NULL, swap_thread, &race), 0);
+	for (i = 0; i < 2000; i++) {
+		OK(try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, inside));
+		read->size = STATE_BYTES;
+		OK(try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, read));
+		if (!(read->flags & KVM_STATE_NESTED_GUEST_MODE))
+			FAIL("round %u: a swap has taken the nested guest away", i);
+		OK(try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, outside));
+	}
+	atomic_store(&race.stop, true);
+	CHECK_RET(pthread_join(race.thread, NULL), 0);
+	note("%u swaps done, %u refused", race.done, race.busy);
+	CHECK(race.done);
+}
+
 static const struct test tests[] = {
 	{ "EBUSY: a running vCPU, neither pause nor force", test_running },
 	{ "EBUSY: one of two vCPUs runs", test_one_of_two_running },
 	{ "FORCE counts the vCPUs that ran", test_forced_counts },
 	{ "a vCPU in user space is no obstacle", test_in_user_space },
+	{ "EBUSY: an MMIO read to memory is half done; it ends where it began",
+	  test_unfinished_mmio },
+	{ "EBUSY: INS is half done; it ends where it began",
+	  test_unfinished_ins },
+	{ "FORCE waits for a vCPU whose I/O is being done",
+	  test_unfinished_then_forced },
 	{ "EBUSY: a halted vCPU; by force it wakes in the new view", test_halted },
 	{ "a halted vCPU whose swap was refused wakes in the old view",
 	  test_halted_and_refused },
@@ -274,6 +438,8 @@ static const struct test tests[] = {
 	{ "EBUSY: a vCPU in a nested guest, even by force", test_in_nested_guest },
 	{ "EBUSY: another vCPU in a nested guest, all stay",
 	  test_other_vcpu_nested },
+	{ "nested state that is loaded beside swaps stays loaded",
+	  test_nested_state_beside_swaps },
 };
 
 int main(int argc, char **argv)

@@ -437,6 +437,66 @@ static void test_rebuild_before_the_pause(void)
 	CHECK_EQ(cache_get(vm).rebuilds, 1);
 }
 
+/* ---- tables that KVM drops by itself ------------------------------------- */
+
+#define NX_HUGE_PAGES	"/sys/module/kvm/parameters/nx_huge_pages"
+
+/* The switch zaps all tables of all VMs, and the second one puts it back. */
+static void nx_huge_pages_switch(void)
+{
+	int fd = open(NX_HUGE_PAGES, O_RDWR | O_CLOEXEC);
+	char now;
+	bool on;
+
+	if (fd < 0)
+		skip(NX_HUGE_PAGES ": %m");
+	CHECK(pread(fd, &now, 1, 0) == 1);
+	on = now == 'Y';
+	if (pwrite(fd, on ? "off" : "force", on ? 3 : 5, 0) < 0)
+		skip("nx_huge_pages cannot be switched: %m");
+	CHECK(pwrite(fd, on ? "force" : "off", on ? 5 : 3, 0) > 0);
+	close(fd);
+}
+
+static void test_zapped_by_kvm(void)
+{
+	struct vm *vm = running_vm(2);
+	unsigned int i;
+
+	prepare_all(vm, 2);
+	nx_huge_pages_switch();
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), A);
+	CHECK_EQ(cache_get(vm).rebuilds, 1);
+	CHECK_EQ(cache_get(vm).evictions, 0);
+	/* The vCPU faults the active view in again; the others wait for swaps. */
+	nx_huge_pages_switch();
+	vm_commit(vm, B, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), B);
+	for (i = 0; i < 3; i++) {
+		vm_commit(vm, i ? A : 0, KVM_EPT_SWAP_FORCE);
+		CHECK_EQ(vcpu_view(&vm->vcpu[0]), i ? A : 0);
+	}
+	CHECK_EQ(cache_get(vm).rebuilds, 3);
+}
+
+/* What is discarded stays so, and what is prepared is counted once. */
+static void test_zapped_then_discarded_or_prepared(void)
+{
+	struct vm *vm = idle_vm(2);
+	uint64_t tables;
+
+	prepare_all(vm, 2);
+	tables = cache_get(vm).tables;
+	nx_huge_pages_switch();
+	OK(try_discard(vm, A));
+	CHECK_RET(try_commit(vm, A, 0), -ENODATA);
+	prepare_all(vm, 2);
+	CHECK_EQ(cache_get(vm).tables, tables);
+	CHECK_EQ(cache_get(vm).rebuilds, 0);
+	vm_commit(vm, A, 0);
+}
+
 static void test_not_rebuilt(void)
 {
 	struct vm *vm = idle_vm(3);
@@ -690,6 +750,10 @@ static const struct test tests[] = {
 	{ "a budget for less than one view", test_smallest_budget },
 	{ "an evicted view is built before the pause",
 	  test_rebuild_before_the_pause },
+	{ "a swap builds tables that KVM has zapped by itself",
+	  test_zapped_by_kvm },
+	{ "ENODATA: zapped by KVM, then discarded; prepared it is back",
+	  test_zapped_then_discarded_or_prepared },
 	{ "ENODATA: never prepared, or evicted and then discarded",
 	  test_not_rebuilt },
 	{ "EINVAL: an evicted view that lost the control page",

@@ -103,6 +103,21 @@ static void test_enable_after_slot(void)
 	CHECK_RET(try_enable_views(vm), -EINVAL);
 }
 
+/* Its generation would be shared by a view, and caches would mix the two up. */
+static void test_enable_after_slot_that_went(void)
+{
+	unsigned int space;
+
+	for (space = 0; space < KVM_HYPR_VIEW_FIRST; space++) {
+		struct vm *vm = vm_on_hypr_host();
+
+		OK(try_set_slot(vm, space, 0, 0, 0, 4096, memory_new(4096)));
+		OK(try_set_slot(vm, space, 0, 0, 0, 0, NULL));
+		CHECK_RET(try_enable_views(vm), -EINVAL);
+		vm_close(vm);
+	}
+}
+
 static void test_enable_after_vcpu(void)
 {
 	struct vm *vm = vm_on_hypr_host();
@@ -181,6 +196,8 @@ static const struct test tests[] = {
 	{ "EINVAL: enabled with an argument", test_enable_with_argument },
 	{ "EINVAL: enabled with flags", test_enable_with_flags },
 	{ "EINVAL: enabled after a memory slot", test_enable_after_slot },
+	{ "EINVAL: enabled after a memory slot that came and went",
+	  test_enable_after_slot_that_went },
 	{ "EINVAL: enabled after a vCPU", test_enable_after_vcpu },
 	{ "EINVAL: every ioctl on a VM without views", test_ioctls_without_views },
 	{ "EINVAL: a view's slot in a VM without views", test_slot_without_views },

@@ -128,6 +128,26 @@ GUEST static void time_cpuid(volatile struct guest_cpu *me)
 	me->result[0] = tsc() - start;
 }
 
+GUEST static uint64_t read_cli(uint64_t address)
+{
+	uint64_t value;
+
+	asm volatile("cli; movq (%1), %0; sti" : "=r"(value) : "r"(address)
+		     : "memory");
+	return value;
+}
+
+/* One instruction each that reads from a device and writes to memory. */
+GUEST static void movs(uint64_t from, uint64_t to)
+{
+	asm volatile("movsq" : "+S"(from), "+D"(to) : : "memory");
+}
+
+GUEST static void ins(uint64_t port, uint64_t to)
+{
+	asm volatile("insl" : "+D"(to) : "d"((uint16_t)port) : "memory");
+}
+
 GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 {
 	uint32_t cmd = me->cmd;
@@ -166,6 +186,12 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		show_view(me);
 	else if (cmd == GUEST_CPUID)
 		time_cpuid(me);
+	else if (cmd == GUEST_READ_CLI)
+		me->result[0] = read_cli(me->arg[0]);
+	else if (cmd == GUEST_MOVS)
+		movs(me->arg[0], me->arg[1]);
+	else if (cmd == GUEST_INS)
+		ins(me->arg[0], me->arg[1]);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)

@@ -38,6 +38,7 @@
 #define GUEST_STACK(i)		(0x90000 + (i) * 0x1000)
 #define GUEST_STACK_TOP(i)	(GUEST_STACK(i) + 0x1000)
 #define GUEST_VMX		0xe0000	/* pages for the nested guest */
+#define GUEST_NPT_PT		(GUEST_VMX + 0xb000) /* its NPT: the first 2 MiB */
 
 #define GUEST_MAX_VCPUS		8
 #define GUEST_LOG_MAX		3072
@@ -56,6 +57,7 @@ enum guest_cmd {
 	GUEST_ONLINE,		/* control page: OFFLINE -> RUNNING */
 	GUEST_SET_CR8,		/* arg[0]: 15 keeps vector 0xF0 away */
 	GUEST_NESTED,		/* arg[0] SVM: VMRUN, else VMLAUNCH of a guest that loops */
+				/* arg[1] with NPT: -> result[1] GUEST_FREE_GPA, SVM only */
 	GUEST_SCRIBBLE,		/* over the control page while @halt; seed arg[0] */
 	GUEST_READ32,		/* arg[0] address -> result[0] */
 	GUEST_WRITE32,		/* arg[0] address, arg[1] value */
@@ -63,6 +65,9 @@ enum guest_cmd {
 	GUEST_WRMSR,		/* arg[0] number, arg[1] value */
 	GUEST_SHOW,		/* nothing but @view and @beats, until @halt is 0 */
 	GUEST_CPUID,		/* arg[0] CPUIDs -> result[0] TSC cycles */
+	GUEST_READ_CLI,		/* as GUEST_READ, with interrupts off */
+	GUEST_MOVS,		/* MOVS of 8 bytes from arg[0] to arg[1] */
+	GUEST_INS,		/* INS of 4 bytes from port arg[0] to arg[1] */
 };
 
 /**

@@ -11,6 +11,7 @@
 #define VMCB		SVM_PAGE(0)
 #define HOST_SAVE	SVM_PAGE(1)
 #define NESTED_STACK	SVM_PAGE(4)
+#define NPT(n)		SVM_PAGE(8 + (n))	/* PML4, PDPT, PD, PT */
 
 #define MSR_EFER	0xc0000080
 #define MSR_VM_HSAVE_PA	0xc0010117
@@ -39,7 +40,28 @@ GUEST static void nested_loop_svm(volatile struct guest_cpu *me)
 	for (;;) {
 		me->nested = 1;
 		me->beats++;
+		me->result[1] = *(volatile uint64_t *)GUEST_FREE_GPA;
 	}
+}
+
+/* The first GiB as it is, of which the first 2 MiB page by page. */
+GUEST static void write_npt(void)
+{
+	volatile uint64_t *pml4 = (volatile uint64_t *)NPT(0);
+	volatile uint64_t *pdpt = (volatile uint64_t *)NPT(1);
+	volatile uint64_t *pd = (volatile uint64_t *)NPT(2);
+	volatile uint64_t *pt = (volatile uint64_t *)NPT(3);
+	uint64_t i;
+
+	pml4[0] = NPT(1) | 0x67;
+	pdpt[0] = NPT(2) | 0x67;
+	for (i = 0; i < 512; i++) {
+		pd[i] = i << 21 | 0xe7;
+		pt[i] = i << 12 | 0x67;
+	}
+	pd[0] = NPT(3) | 0x67;
+	put64(0x90, 1);
+	put64(0xb0, NPT(0));
 }
 
 GUEST static void write_vmcb(uint64_t cr0, uint64_t cr3, uint64_t cr4)
@@ -75,6 +97,8 @@ GUEST void guest_nested_svm(volatile struct guest_cpu *me)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, HOST_SAVE);
 	write_vmcb(cr0, cr3, cr4);
+	if (me->arg[1])
+		write_npt();
 	/* RDI goes into the nested guest as it is. */
 	asm volatile("vmrun %0" : "+a"(vmcb) : "D"(me) : "cc", "memory");
 	/* No exit is expected. */

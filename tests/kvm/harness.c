@@ -142,7 +142,19 @@ static void write_control_page(struct vm *vm)
 	vm->control->nr_vcpus = GUEST_MAX_VCPUS;
 }
 
-struct vm *vm_new_plain(void)
+static void irqchip_create(struct vm *vm, enum irqchip irqchip)
+{
+	struct kvm_enable_cap split = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 },
+	};
+
+	if (irqchip == IRQCHIP_FULL)
+		OK(try_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL));
+	else if (irqchip == IRQCHIP_SPLIT)
+		OK(try_ioctl(vm->fd, KVM_ENABLE_CAP, &split));
+}
+
+static struct vm *vm_new_without_views(enum irqchip irqchip)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -155,12 +167,17 @@ struct vm *vm_new_plain(void)
 	vm->fd = try_ioctl(vm->kvm, KVM_CREATE_VM, NULL);
 	if (vm->fd < 0)
 		FAIL("KVM_CREATE_VM: %s", strerror(-vm->fd));
-	OK(try_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL));
+	irqchip_create(vm, irqchip);
 	vm->control = shared_memory_new(HYPR_CONTROL_SIZE);
 	vm->shared = shared_memory_new(GUEST_SHARED_BYTES);
 	write_control_page(vm);
 	write_guest(vm);
 	return vm;
+}
+
+struct vm *vm_new_plain(void)
+{
+	return vm_new_without_views(IRQCHIP_FULL);
 }
 
 int try_enable_views(struct vm *vm)
@@ -170,9 +187,9 @@ int try_enable_views(struct vm *vm)
 	return try_ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
 }
 
-struct vm *vm_new(void)
+struct vm *vm_new_irqchip(enum irqchip irqchip)
 {
-	struct vm *vm = vm_new_plain();
+	struct vm *vm = vm_new_without_views(irqchip);
 	struct utsname uts;
 
 	if (try_ioctl(vm->fd, KVM_CHECK_EXTENSION,
@@ -182,6 +199,11 @@ struct vm *vm_new(void)
 	}
 	OK(try_enable_views(vm));
 	return vm;
+}
+
+struct vm *vm_new(void)
+{
+	return vm_new_irqchip(IRQCHIP_FULL);
 }
 
 /* For tests that make VMs in a loop; others leave it to the process's end. */

@@ -48,6 +48,7 @@ struct vcpu {
 	atomic_bool stop;
 	atomic_bool outside;	/* waits out of KVM_RUN for @resume */
 	atomic_bool resume;
+	atomic_bool finish;	/* there, to complete the I/O: vcpu_finish_io() */
 };
 
 struct vm {
@@ -69,9 +70,13 @@ uint64_t now_ns(void);
 void need_cpus(int nr_vcpus);	/* skips the test when too few are online */
 void pin_to_cpu(int cpu);	/* this thread; else it shares CPU 0 */
 
+/* What the kernel emulates of the interrupt controllers. */
+enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
+
 /* A VM with an irqchip: without views, or with them (skips without HYPR). */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
+struct vm *vm_new_irqchip(enum irqchip irqchip);	/* with views */
 void vm_close(struct vm *vm);
 int try_enable_views(struct vm *vm);
 
@@ -102,6 +107,8 @@ void vcpus_stop(struct vm *vm);
  * in user space: wait for it, and let it run on.
  */
 void vcpu_wait_outside(struct vcpu *vcpu);
+/* It is outside: have KVM complete the instruction that led there. */
+void vcpu_finish_io(struct vcpu *vcpu);
 void vcpu_resume(struct vcpu *vcpu);
 
 /* Commands to the guest; see guest.h. */

@@ -182,11 +182,23 @@ static _Noreturn void fail_at_exit(struct vcpu *vcpu)
 	     sregs.cr2, regs.rbx, regs.rcx);
 }
 
+/* By the vCPU's own thread: another CPU would flush its TLB. */
+static void finish_io(struct vcpu *vcpu)
+{
+	vcpu->run->immediate_exit = 1;
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_RUN, NULL), -EINTR);
+	vcpu->run->immediate_exit = 0;
+	atomic_store(&vcpu->finish, false);
+}
+
 static void wait_outside(struct vcpu *vcpu)
 {
 	atomic_store(&vcpu->outside, true);
-	while (!atomic_load(&vcpu->resume) && !atomic_load(&vcpu->stop))
+	while (!atomic_load(&vcpu->resume) && !atomic_load(&vcpu->stop)) {
+		if (atomic_load(&vcpu->finish))
+			finish_io(vcpu);
 		wait_relax();
+	}
 	atomic_store(&vcpu->resume, false);
 	atomic_store(&vcpu->outside, false);
 }
@@ -262,6 +274,13 @@ void vcpus_stop(struct vm *vm)
 void vcpu_wait_outside(struct vcpu *vcpu)
 {
 	WAIT_UNTIL(atomic_load(&vcpu->outside));
+}
+
+void vcpu_finish_io(struct vcpu *vcpu)
+{
+	CHECK(atomic_load(&vcpu->outside));
+	atomic_store(&vcpu->finish, true);
+	WAIT_UNTIL(!atomic_load(&vcpu->finish));
 }
 
 void vcpu_resume(struct vcpu *vcpu)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -246,12 +247,185 @@ static void test_page_of_the_view_that_was_left(void)
 	close(fd);
 }
 
+/*
+ * Thrown out of KVM_RUN while KVM has it halted for the page, and swapped: the page
+ * is none of the new view's business.
+ */
+static void test_halt_for_a_page_is_left_behind(void)
+{
+	struct vm *vm;
+	struct vcpu *vcpu;
+	int fd;
+
+	vm = vm_waiting(1, &fd);
+	vcpu = &vm->vcpu[0];
+	vcpu_stop(vcpu);
+	vm_commit(vm, A, 0);
+	vcpu_start(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	CHECK_EQ(vcpu_read(vcpu, LATE_GPA), 0);
+	/* Nor does it matter there that it comes. */
+	page_deliver(vm, fd);
+	vcpu_halt(vcpu);
+	vcpu_wake(vcpu);
+	CHECK_EQ(vcpu_view(vcpu), A);
+	vm_commit(vm, 0, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_read(vcpu, LATE_GPA), LATE_WORD);
+	close(fd);
+}
+
+/* ---- waits of a swap, and their deadline --------------------------------- */
+
+struct call {
+	struct vm *vm;
+	pthread_t thread;
+	unsigned int view;
+	atomic_int tid;
+	int ret;
+};
+
+/* Asleep in the kernel, in a wait that signals do not end. */
+static void wait_asleep(struct call *call)
+{
+	char path[64], text[256], *state;
+	ssize_t bytes;
+	bool asleep;
+
+	WAIT_UNTIL(atomic_load(&call->tid));
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", call->tid);
+	do {
+		int fd = open(path, O_RDONLY);
+
+		CHECK(fd >= 0);
+		bytes = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		CHECK(bytes > 0);
+		text[bytes] = '\0';
+		state = strrchr(text, ')');
+		CHECK(state);
+		asleep = state[2] == 'D';
+	} while (!asleep);
+}
+
+static void *prepare_thread(void *arg)
+{
+	struct call *call = arg;
+
+	atomic_store(&call->tid, (int)syscall(SYS_gettid));
+	call->ret = try_prepare(call->vm, call->view);
+	return NULL;
+}
+
+static void *discard_thread(void *arg)
+{
+	struct call *call = arg;
+
+	atomic_store(&call->tid, (int)syscall(SYS_gettid));
+	call->ret = try_discard(call->vm, call->view);
+	return NULL;
+}
+
+static void *slot_thread(void *arg)
+{
+	struct call *call = arg;
+
+	atomic_store(&call->tid, (int)syscall(SYS_gettid));
+	call->ret = try_set_slot(call->vm, call->view, SLOT_FREE, 0, 0x8000000,
+				 4096, memory_new(4096));
+	return NULL;
+}
+
+/* The views do not exclude each other: the build of one waits for its memory. */
+static void test_rebuild_behind_a_build(void)
+{
+	struct kvm_hypr_cache cache = { .max_tables = 1 };
+	struct kvm_hypr_stats stats = { 0 };
+	struct call build = { .view = 0 };
+	struct vm *vm = vm_new();
+	int fd;
+
+	vm_views_add(vm, 1);
+	vm_vcpu_add(vm);
+	OK(try_prepare(vm, A));
+	OK(try_ioctl(vm->fd, KVM_HYPR_SET_CACHE, &cache));
+	CHECK_EQ(cache.evicted, 1u << A);
+	cache = (struct kvm_hypr_cache) { 0 };
+	OK(try_ioctl(vm->fd, KVM_HYPR_SET_CACHE, &cache));
+
+	fd = page_withhold(vm);
+	build.vm = vm;
+	CHECK_RET(pthread_create(&build.thread, NULL, prepare_thread, &build), 0);
+	page_wait_wanted(fd);
+	CHECK_RET(try_commit_within(vm, A, TIMEOUT_NS), -EAGAIN);
+	/* A swap that needs no build goes on. */
+	OK(try_commit_within(vm, 0, TIMEOUT_NS));
+	page_deliver(vm, fd);
+	CHECK_RET(pthread_join(build.thread, NULL), 0);
+	CHECK_EQ(build.ret, 0);
+	OK(try_commit_within(vm, A, 0));
+	OK(try_ioctl(vm->fd, KVM_HYPR_GET_STATS, &stats));
+	CHECK_EQ(stats.swaps, 2);
+	CHECK_EQ(stats.fail_lock, 1);
+	close(fd);
+}
+
+/*
+ * vCPU 0 waits for its page as a reader of memslots, a change of slots waits for
+ * vCPU 0, a discard waits for the change.  A swap of vCPU 1 waits for none of them.
+ */
+static void test_swap_beside_a_discard(void)
+{
+	struct kvm_hypr_swap swap = {
+		.view = A,
+		.flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_VCPUS,
+		.vcpu_mask = 2,
+		.timeout_ns = TIMEOUT_NS,
+	};
+	struct call slots = { .view = 0 }, discard = { .view = A + 1 };
+	struct vm *vm;
+	int fd;
+
+	need_cpus(2);
+	vm = vm_new();
+	vm_views_add(vm, 2);
+	vcpus_start(vm, 2);
+	OK(try_prepare(vm, A));
+	OK(try_prepare(vm, A + 1));
+	fd = page_withhold(vm);
+	/* With interrupts off KVM waits for the page in the fault itself. */
+	vcpu_ask(&vm->vcpu[0], GUEST_READ_CLI, LATE_GPA, 0, 0);
+	page_wait_wanted(fd);
+
+	slots.vm = discard.vm = vm;
+	CHECK_RET(pthread_create(&slots.thread, NULL, slot_thread, &slots), 0);
+	wait_asleep(&slots);
+	CHECK_RET(pthread_create(&discard.thread, NULL, discard_thread, &discard),
+		  0);
+	wait_asleep(&discard);
+	OK(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap));
+	CHECK_EQ(vcpu_view(&vm->vcpu[1]), A);
+
+	page_deliver(vm, fd);
+	vcpu_wait_done(&vm->vcpu[0]);
+	CHECK_RET(pthread_join(slots.thread, NULL), 0);
+	CHECK_RET(pthread_join(discard.thread, NULL), 0);
+	CHECK_EQ(slots.ret, 0);
+	CHECK_EQ(discard.ret, 0);
+	close(fd);
+}
+
 static const struct test tests[] = {
 	{ "EAGAIN: a vCPU that waits for its memory, the guest stays",
 	  test_deadline },
 	{ "EINTR: killed in the middle of a swap", test_fatal_signal },
 	{ "a late page of the view that was left is not told to the next",
 	  test_page_of_the_view_that_was_left },
+	{ "a vCPU that was halted for a late page runs in the next view",
+	  test_halt_for_a_page_is_left_behind },
+	{ "EAGAIN: a swap that must build, behind a build that waits",
+	  test_rebuild_behind_a_build },
+	{ "a swap beside a discard that waits for memslots",
+	  test_swap_beside_a_discard },
 };
 
 int main(int argc, char **argv)

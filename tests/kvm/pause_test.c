@@ -196,6 +196,42 @@ static void test_deadline_without_resume(void)
 	check_all_in_view(vm, 0);
 }
 
+/*
+ * vCPU 0 was parked by an earlier call, vCPU 1 came up since and does not answer:
+ * the call that fails has asked vCPU 1 alone.
+ */
+static void test_failed_pause_keeps_the_parked(void)
+{
+	struct kvm_mp_state down = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct kvm_mp_state up = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_hypr_swap swap = {
+		.view = B, .flags = PAUSE, .timeout_ns = 3000000,
+	};
+	struct vm *vm;
+	struct vcpu *second;
+
+	need_cpus(2);
+	vm = running_vm(1);
+	second = vm_vcpu_add(vm);
+	OK(try_ioctl(second->fd, KVM_SET_MP_STATE, &down));
+	vm_swap_all(vm, A, PAUSE);
+	CHECK_EQ(state_of(vm, 0), HYPR_VCPU_PAUSED);
+
+	OK(try_ioctl(second->fd, KVM_SET_MP_STATE, &up));
+	second->guest->ignore_pause = 1;
+	vcpu_start(second);
+	vcpu_do(second, GUEST_ONLINE, 0, 0, 0);
+	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap), -EAGAIN);
+	CHECK_EQ(state_of(vm, 0), HYPR_VCPU_PAUSED);
+	CHECK_EQ(state_of(vm, 1), HYPR_VCPU_RUNNING);
+
+	/* RESUME releases all, after an error too. */
+	swap.flags = PAUSE | RESUME;
+	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap), -EAGAIN);
+	CHECK_EQ(state_of(vm, 0), HYPR_VCPU_RUNNING);
+	check_all_in_view(vm, A);
+}
+
 /* A refused swap that paused the guest releases it. */
 static void test_refused_before_the_pause(void)
 {
@@ -290,6 +326,8 @@ static const struct test tests[] = {
 	  test_one_of_three_never_parks },
 	{ "EAGAIN without RESUME releases the vCPUs too",
 	  test_deadline_without_resume },
+	{ "EAGAIN: a failed pause keeps what an earlier one has parked",
+	  test_failed_pause_keeps_the_parked },
 	{ "FORCE takes along who did not park, and counts it",
 	  test_force_after_the_deadline },
 	{ "a swap that cannot be does not pause the guest",

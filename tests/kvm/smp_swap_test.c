@@ -126,6 +126,7 @@ static void test_mixed(void)
 		vcpu_halt(halted);
 		vcpu_ask(outside, GUEST_OUT, 0x10, 0, 0);
 		vcpu_wait_outside(outside);
+		vcpu_finish_io(outside);
 		CHECK_EQ(vm_commit(vm, view, KVM_EPT_SWAP_FORCE).forced, 2);
 		CHECK_EQ(vcpu_view(&vm->vcpu[2]), view);
 		vcpu_resume(outside);
@@ -147,9 +148,10 @@ static void test_while_exiting(void)
 	for (i = 0; i < 500; i++) {
 		unsigned int view = views[i % 3];
 
+		/* It comes back by itself: the swap may be waiting for that. */
+		atomic_store(&vcpu->resume, true);
 		vcpu_ask(vcpu, GUEST_OUT, 0x10, 0, 0);
 		vm_commit(vm, view, KVM_EPT_SWAP_FORCE);
-		vcpu_resume(vcpu);
 		vcpu_wait_done(vcpu);
 		check_all_in_view(vm, view);
 	}

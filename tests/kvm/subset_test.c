@@ -265,6 +265,56 @@ static void test_random(void)
 	}
 }
 
+/* ---- vCPUs that come while swaps go on ----------------------------------- */
+
+#define LAST_ID	60
+
+struct maker {
+	struct vm *vm;
+	atomic_int fd[LAST_ID + 1];
+};
+
+static void *make_vcpus(void *arg)
+{
+	struct maker *maker = arg;
+	uintptr_t id;
+
+	for (id = 1; id <= LAST_ID; id++) {
+		int fd = try_ioctl(maker->vm->fd, KVM_CREATE_VCPU, (void *)id);
+
+		CHECK(fd > 0);
+		atomic_store(&maker->fd[id], fd);
+	}
+	return NULL;
+}
+
+/* As soon as a swap takes a vCPU for one that exists, the vCPU is swapped. */
+static void test_new_vcpu_is_swapped_or_refused(void)
+{
+	struct kvm_hypr_eptp eptp = { 0 };
+	static struct maker maker;
+	pthread_t thread;
+	unsigned int id;
+	int ret;
+
+	need_cpus(1);
+	maker.vm = vm_with_views();
+	vm_vcpu_add(maker.vm);
+	prepare_views(maker.vm);
+	CHECK_RET(pthread_create(&thread, NULL, make_vcpus, &maker), 0);
+	for (id = 1; id <= LAST_ID; id++) {
+		while ((ret = try_subset(maker.vm, A, 1ull << id, 0)) == -EINVAL)
+			;
+		OK(ret);
+		WAIT_UNTIL(atomic_load(&maker.fd[id]));
+		OK(try_ioctl(maker.fd[id], KVM_GET_EPTP, &eptp));
+		if (eptp.view != A)
+			FAIL("vCPU %u was swapped, and is in view %u", id,
+			     eptp.view);
+	}
+	CHECK_RET(pthread_join(thread, NULL), 0);
+}
+
 static const struct test tests[] = {
 	{ "EINVAL: no mask, an empty mask, a vCPU that does not exist, SWAP_ALL",
 	  test_form },
@@ -282,6 +332,8 @@ static const struct test tests[] = {
 	  test_smm_elsewhere },
 	{ "the other vCPUs run on while one is swapped to and fro",
 	  test_others_are_not_held },
+	{ "a vCPU that is just being created is swapped or refused",
+	  test_new_vcpu_is_swapped_or_refused },
 	{ "1,000 swaps of random sets of 3 running vCPUs", test_random },
 };
 

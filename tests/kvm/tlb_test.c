@@ -130,6 +130,7 @@ static void test_late_takers_flush_too(void)
 	vcpu_halt(halted);
 	vcpu_ask(outside, GUEST_OUT, 0x10, 0, 0);
 	vcpu_wait_outside(outside);
+	vcpu_finish_io(outside);
 	OK(try_mark(vm, A));
 	vm_commit(vm, A, FORCE);
 	CHECK_EQ(vcpu_view(&vm->vcpu[0]), A);
@@ -150,6 +151,7 @@ static void test_mark_outlives_swaps_that_a_vcpu_slept_through(void)
 
 	vcpu_ask(outside, GUEST_OUT, 0x10, 0, 0);
 	vcpu_wait_outside(outside);
+	vcpu_finish_io(outside);
 	OK(try_mark(vm, A));
 	vm_commit(vm, A, FORCE);
 	vm_commit(vm, B, FORCE);
@@ -252,6 +254,41 @@ static void test_mark_without_views(void)
 	CHECK_RET(try_mark(vm_new_plain(), 0), -EINVAL);
 }
 
+/*
+ * The tables that a guest has built for its nested guest: KVM runs on shadows of
+ * them, and the guest did not write.
+ */
+static void test_mark_drops_shadows(void)
+{
+	struct vm *vm;
+	struct vcpu *vcpu;
+	uint64_t *npt;
+
+	need_cpus(1);
+	vm = vm_new();
+	if (!vm_has_svm(vm))
+		skip("this KVM gives its guests no SVM (EPT is the same code)");
+	vm->nested = true;
+	vm_views_add(vm, 1);
+	*ram_word(vm, 0, GUEST_FREE_GPA) = 0x1111;
+	*ram_word(vm, 0, GUEST_FREE_GPA + 4096) = 0x2222;
+	vcpus_start(vm, 1);
+	vcpu = &vm->vcpu[0];
+	vcpu_ask(vcpu, GUEST_NESTED, 1, 1, 0);
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->nested, __ATOMIC_SEQ_CST));
+	CHECK_EQ(vcpu->guest->nested, 1);
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->result[1],
+				   __ATOMIC_SEQ_CST) == 0x1111);
+
+	npt = (uint64_t *)(vm->shared + GUEST_NPT_PT);
+	CHECK_EQ(npt[GUEST_FREE_GPA / 4096] & ~0xfffull, GUEST_FREE_GPA);
+	__atomic_store_n(&npt[GUEST_FREE_GPA / 4096],
+			 (GUEST_FREE_GPA + 4096) | 0x67, __ATOMIC_SEQ_CST);
+	OK(try_mark(vm, 0));
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->result[1],
+				   __ATOMIC_SEQ_CST) == 0x2222);
+}
+
 static const struct test tests[] = {
 	{ "300 swaps between unchanged views flush nothing",
 	  test_clean_swaps_flush_nothing },
@@ -269,6 +306,8 @@ static const struct test tests[] = {
 	  test_mark_shows_new_page_tables },
 	{ "a page taken from an inactive view: all vCPUs flush at once",
 	  test_notifier_on_an_inactive_view },
+	{ "MARK_EDITED: tables that a guest has built for a nested guest",
+	  test_mark_drops_shadows },
 	{ "ENOENT: MARK_EDITED of no view", test_mark_no_such_view },
 	{ "EINVAL, EFAULT: MARK_EDITED, flags, reserved words, pointer",
 	  test_mark_form },

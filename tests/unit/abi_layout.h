@@ -46,6 +46,7 @@ struct abi_entry {
 	ABI_AT(kvm_hypr_stats, fail_no_view),				\
 	ABI_AT(kvm_hypr_stats, prepares),				\
 	ABI_AT(kvm_hypr_stats, tail_open),				\
+	ABI_AT(kvm_hypr_stats, fail_lock),				\
 	ABI_AT(kvm_hypr_stats, reserved),				\
 	ABI_AT(kvm_hypr_stats, pause), ABI_AT(kvm_hypr_stats, commit),	\
 	ABI_AT(kvm_hypr_stats, tail),					\

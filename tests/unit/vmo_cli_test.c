@@ -377,7 +377,7 @@ static void test_hypr_vmo_lists_its_commands(void **ctx)
 	for (i = 0; i < ARRAY_SIZE(asked); i++) {
 		assert_int_equal(run(NULL, 0, asked[i][0], asked[i][1], NULL), EXIT_OK);
 		assert_non_null(strstr(said, "usage: hypr vmo COMMAND"));
-		assert_non_null(strstr(said, "vmo flatten"));
+		assert_non_null(strstr(said, "\n  flatten"));
 		assert_null(strstr(said, "snapshot"));
 		assert_string_equal(complained, "");
 	}

@@ -133,13 +133,13 @@ static long hypr_ioctl_control(struct kvm *kvm, void __user *argp)
 static long hypr_ioctl_stats(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_stats *stats;
-	long r = 0;
+	long r;
 
 	stats = kzalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
 	if (!stats)
 		return -ENOMEM;
-	hypr_stats_get(kvm, stats);
-	if (copy_to_user(argp, stats, sizeof(*stats)))
+	r = hypr_stats_get(kvm, stats);
+	if (!r && copy_to_user(argp, stats, sizeof(*stats)))
 		r = -EFAULT;
 	kfree(stats);
 	return r;
@@ -173,7 +173,7 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
 }
 
 /**
- * kvm_hypr_vm_ioctl() - ioctls on the VM fd
+ * hypr_vm_ioctl() - ioctls on the VM fd
  * @kvm: the VM
  * @ioctl: number
  * @arg: user pointer
@@ -181,7 +181,7 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
  */
-long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
 

@@ -29,9 +29,12 @@
  * Capability, checked on the VM fd (or on /dev/kvm): the number of views
  * besides the boot view, 0 when this host cannot have any (no TDP MMU).
  * Enabled on the VM fd by KVM_ENABLE_CAP with all args 0, before the first
- * memory slot and the first vCPU; otherwise -EINVAL.  Enabling also disables
- * KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of one view leaves the
- * tables of the others alone.
+ * memory slot (one that was deleted again counts) and the first vCPU; otherwise
+ * -EINVAL.  SEV, Xen, Hyper-V and devices that track the guest's writes do not go
+ * with views: a VM that has one is refused the other, with -EINVAL, in both orders.
+ *
+ * Enabling also disables KVM_X86_QUIRK_SLOT_ZAP_ALL, so that removing a slot of
+ * one view leaves the tables of the others alone.
  */
 #define KVM_CAP_HYPR_EPT_SWAP		0x48595052
 
@@ -121,9 +124,14 @@ HYPR_ABI_AT(kvm_hypr_prepare, next_gpa, 48);
 HYPR_ABI_AT(kvm_hypr_prepare, reserved, 56);
 HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 
-/* KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park. */
+/*
+ * KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park.  Each
+ * vCPU that may run needs an in-kernel local APIC and an entry in the page; else
+ * -EINVAL.  After an error, and without KVM_EPT_SWAP_RESUME, the kernel releases
+ * the vCPUs that this call has asked, and no others.
+ */
 #define KVM_EPT_SWAP_PAUSE	0x1
-/* KVM_EPT_SWAP_ALL only: release the parked vCPUs, also after an error. */
+/* KVM_EPT_SWAP_ALL only: release all parked vCPUs, also after an error. */
 #define KVM_EPT_SWAP_RESUME	0x2
 /* Swap vCPUs that run (or that did not park in time) as well. */
 #define KVM_EPT_SWAP_FORCE	0x4
@@ -141,8 +149,9 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
  * struct kvm_hypr_swap - KVM_COMMIT_EPT_SWAP, KVM_EPT_SWAP_ALL (VM)
  * @view: in: the view to make active on every vCPU
  * @flags: in: KVM_EPT_SWAP_*
- * @timeout_ns: in: deadline of the pause and, apart from it, of the commit;
- *	0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
+ * @timeout_ns: in: deadline of each wait: for other calls on the VM's views, for
+ *	the guest to park, and for the vCPUs to leave the old view; 0 is
+ *	KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
  * @old_view: out: the view that was active; with KVM_EPT_SWAP_VCPUS, that of
  *	the first vCPU of the mask; after -ESTALE, the view that was not expected
  * @forced: out: vCPUs that were swapped without having paused
@@ -268,6 +277,8 @@ HYPR_ABI_SIZE(kvm_hypr_dist, 352);
  * @fail_pause: out: with -EAGAIN: the vCPUs did not park in time
  * @fail_hold: out: with -EAGAIN: they did not come to the barrier in time
  * @fail_signal: out: with -EINTR
+ * @fail_lock: out: with -EAGAIN: other calls on the VM's views (a swap, a build,
+ *	a discard) took longer than the deadline
  * @fail_other: out: with another error, those of the argument's form left out
  * @prepares: out: builds that ended well, of a view or of a part of one
  * @prepare_failures: out: builds that a signal, want of memory or a zap ended
@@ -303,7 +314,8 @@ struct kvm_hypr_stats {
 	__u64 discards;
 	__u64 flushes;
 	__u64 tail_open;
-	__u64 reserved[16];
+	__u64 fail_lock;
+	__u64 reserved[15];
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;
@@ -325,7 +337,8 @@ HYPR_ABI_AT(kvm_hypr_stats, prepare_failures, 96);
 HYPR_ABI_AT(kvm_hypr_stats, discards, 104);
 HYPR_ABI_AT(kvm_hypr_stats, flushes, 112);
 HYPR_ABI_AT(kvm_hypr_stats, tail_open, 120);
-HYPR_ABI_AT(kvm_hypr_stats, reserved, 128);
+HYPR_ABI_AT(kvm_hypr_stats, fail_lock, 128);
+HYPR_ABI_AT(kvm_hypr_stats, reserved, 136);
 HYPR_ABI_AT(kvm_hypr_stats, pause, 256);
 HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
 HYPR_ABI_AT(kvm_hypr_stats, tail, 960);
@@ -348,7 +361,7 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * @tables: out: page-table pages that all views take, the active one included
  * @pages: out: 4 KiB pages that these tables map
  * @evictions: out: how often a view was evicted
- * @rebuilds: out: how often a swap built an evicted view anew
+ * @rebuilds: out: how often a swap built a view that had lost its tables
  *
  * When a build or this call finds the VM over its budget, views lose their
  * tables, the one first that was not in use for the longest time, until it is
@@ -356,6 +369,9 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * that a vCPU is in, a pinned one, and the one that is built stay, whatever they
  * take.  So it is with the budget of the host for all VMs (module parameters
  * ept_cache_tables, ept_cache_pages), and under memory pressure.
+ *
+ * A view whose tables KVM has zapped by itself (MMIO generation wrapped around,
+ * nx_huge_pages switched) counts as evicted as soon as a swap meets it.
  *
  * A swap to an evicted view can fail as KVM_PREPARE_EPT_SWAP can: -EINTR for any
  * signal, -ENOMEM, -EAGAIN, -EINVAL.  The VM stays in the old view; call again.
@@ -422,7 +438,9 @@ HYPR_ABI_SIZE(kvm_hypr_pin, 32);
  * Each vCPU flushes them when it takes the view next, at whichever swap or
  * KVM_SET_EPTP that is; a vCPU that is in the view flushes before it goes on.
  * Unlike KVM_EPT_SWAP_FLUSH it needs not be known which swap comes first.  Not
- * needed when pages were exchanged (madvise, mmap, memory slots): KVM sees that.
+ * needed when pages were exchanged (madvise, mmap, memory slots), which KVM sees,
+ * unless the guest keeps page tables of a nested guest there: KVM's shadows of them
+ * are dropped by this call (and by KVM_EPT_SWAP_FLUSH) alone.
  */
 struct kvm_hypr_mark_edited {
 	__u32 view;

@@ -13,6 +13,7 @@
 #include <uapi/linux/kvm_hypr.h>
 
 struct kvm;
+struct kvm_cpuid_entry2;
 struct kvm_enable_cap;
 struct kvm_hypr;
 struct kvm_vcpu;
@@ -33,9 +34,12 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
+ * @kind: does the VM have views, or something that does not go with them?  See
+ *	ept_vm.c
  */
 struct kvm_hypr_arch {
 	struct kvm_hypr *vm;
+	u32 kind;
 	u8 nr_as_ids;
 	u8 active;
 };
@@ -48,13 +52,17 @@ struct kvm_hypr_arch {
  * @next: the view to take before the next VM-entry; written under vm->lock
  * @round: the swap in which this vCPU was last seen at the barrier
  * @flushes: for statistics; written by the thread that holds vcpu->mutex
- * @node: in kvm_hypr.vcpus, once a swap has met this vCPU
+ * @waits: this vCPU's ioctl waits for vm->lock and does nothing else
+ * @met: in kvm_hypr.vcpus: swaps know this vCPU
+ * @node: in kvm_hypr.vcpus, once @met; under vm->lock
  * @stale: views of which the TLB may hold stale translations: flush before
  *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
  */
 struct kvm_hypr_vcpu {
 	u8 view;
 	u8 next;
+	bool waits;
+	bool met;
 	u32 round;
 	struct list_head node;
 	unsigned long stale;
@@ -77,6 +85,7 @@ struct kvm_hypr_vm_stat {
 	u64 prepares;
 	u64 prepare_failures;
 	u64 discards;
+	atomic64_t fail_lock;	/* counted without the lock */
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;
@@ -117,33 +126,43 @@ struct kvm_hypr_tdp {
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
 
+/* In kvm_arch_async_pf.cr3: the vCPU has left the view that waited for the page. */
+#define KVM_HYPR_APF_RETIRED	(~0ul)
+#define kvm_hypr_apf_is_retired(work)	((work)->arch.cr3 == KVM_HYPR_APF_RETIRED)
+
 /* Has a swap asked for this vCPU?  Before it may touch the guest's memory. */
-#define kvm_hypr_vcpu_poll(v) ({					\
+#define kvm_hypr_vcpu_poll(v, ret) ({					\
 	struct kvm_vcpu *_hypr_vcpu = (v);				\
 									\
-	if (kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu))		\
-		kvm_hypr_vcpu_sync(_hypr_vcpu);				\
+	kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu) &&		\
+		kvm_hypr_vcpu_sync(_hypr_vcpu, ret);			\
 })
 
 u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
-int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
+bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret);
+bool kvm_hypr_claim_other(struct kvm *kvm);
+bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap);
+bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
+			    const struct kvm_cpuid_entry2 *entries, int nent);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
-void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu);
-void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu);
-void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu);
+bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret);
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
-long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
+		       int *ret);
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			 unsigned long arg);
 
-#define kvm_arch_vcpu_ioctl_begin(vcpu)	kvm_hypr_vcpu_ioctl_begin(vcpu)
+#define kvm_arch_vcpu_ioctl_begin(vcpu, ioctl)				\
+	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
 
 #else /* CONFIG_KVM_HYPR_EPT_SWAP */
 
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
 #define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+#define kvm_hypr_apf_is_retired(work)	((void)(work), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
 
@@ -155,31 +174,46 @@ static inline int kvm_hypr_nr_views(struct kvm *kvm)
 	return 0;
 }
 
-static inline int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+static inline bool kvm_hypr_enable_cap(struct kvm *kvm,
+				       struct kvm_enable_cap *cap, int *ret)
 {
-	return -EINVAL;
+	return false;
+}
+
+static inline bool kvm_hypr_claim_other(struct kvm *kvm)
+{
+	return true;
+}
+
+static inline bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap)
+{
+	return false;
+}
+
+static inline bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
+					  const struct kvm_cpuid_entry2 *entries,
+					  int nent)
+{
+	return false;
 }
 
 static inline void kvm_hypr_destroy_vm(struct kvm *kvm)
 {
 }
 
-static inline void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
+static inline bool kvm_hypr_vcpu_poll(struct kvm_vcpu *vcpu, int *ret)
 {
-}
-
-static inline void kvm_hypr_vcpu_poll(struct kvm_vcpu *vcpu)
-{
+	return false;
 }
 
 static inline void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu)
 {
 }
 
-static inline long kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
-				     unsigned long arg)
+static inline bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
+				     unsigned long arg, int *ret)
 {
-	return -ENOTTY;
+	return false;
 }
 
 static inline long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu,

@@ -16,10 +16,16 @@
 /* Poll this often before sleeping: a swap takes a few thousand cycles. */
 #define HYPR_HOLD_SPINS		4000
 
-/*
- * vCPUs only come, and vcpu_idx counts them: take in those that came since the
- * last time.  A vCPU that comes later takes the active view in
- * kvm_hypr_vcpu_postcreate().
+/**
+ * hypr_vcpus_update() - meet the vCPUs that came since the last time
+ * @kvm: the VM
+ *
+ * vCPUs only come, and vcpu_idx counts them.  Each starts in the active view.
+ * From here on it belongs to swaps; before, it can do nothing: the first ioctl on
+ * it comes by here too (hypr_vcpu_meet()).  So there is one moment at which a swap
+ * that is under way either has it or does not, whoever looks it up and how.
+ *
+ * Context: kvm_hypr.lock held.
  */
 void hypr_vcpus_update(struct kvm *kvm)
 {
@@ -30,21 +36,72 @@ void hypr_vcpus_update(struct kvm *kvm)
 
 	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
 		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
+		WRITE_ONCE(vcpu->arch.hypr.next, kvm->arch.hypr.active);
+		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
 		h->nr_vcpus++;
+		/* Pairs with the acquire in kvm_hypr_vcpu_ioctl_begin(). */
+		smp_store_release(&vcpu->arch.hypr.met, true);
 	}
 }
 
+/**
+ * hypr_vcpu_lock() - take kvm_hypr.lock in an ioctl on a vCPU
+ * @vcpu: its mutex held by this thread
+ *
+ * A swap that has the lock may be waiting for this vCPU: tell it that the vCPU does
+ * nothing until it has the lock.
+ *
+ * Return: 0 with kvm_hypr.lock held, -EINTR a fatal signal.
+ */
+int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	lockdep_assert_held(&vcpu->mutex);
+
+	WRITE_ONCE(vcpu->arch.hypr.waits, true);
+	r = mutex_lock_killable(&vcpu->kvm->arch.hypr.vm->lock);
+	WRITE_ONCE(vcpu->arch.hypr.waits, false);
+	return r;
+}
+
+/* The first ioctl on a vCPU: may be before KVM_CREATE_VCPU has returned. */
+static int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	r = hypr_vcpu_lock(vcpu);
+	if (r)
+		return r;
+	hypr_vcpus_update(vcpu->kvm);
+	mutex_unlock(&vcpu->kvm->arch.hypr.vm->lock);
+	return 0;
+}
+
 /*
- * True if @vcpu cannot touch guest memory before it has passed the barrier:
- * outside KVM_RUN, halted or not started (it comes by before VM-entry), or at
- * the barrier now.
+ * True if @vcpu can neither touch guest memory nor change its mode (SMM, nested
+ * guest) before it has passed the barrier:
+ *
+ *  - it is at the barrier;
+ *  - its thread waits for kvm_hypr.lock, which the swap has;
+ *  - no ioctl is under way on it, and the next one begins at the barrier.  That is
+ *    not so while the I/O of its last exit is unfinished: KVM_RUN first completes
+ *    the instruction, which may write to memory, and it does so in the old view;
+ *  - KVM_RUN has it halted or not started: it comes by before VM-entry.
  */
 static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
 {
 	/* Pairs with the release in hypr_barrier_is_open(). */
-	return smp_load_acquire(&vcpu->arch.hypr.round) == round ||
-	       !READ_ONCE(vcpu->wants_to_run) ||
+	if (smp_load_acquire(&vcpu->arch.hypr.round) == round ||
+	    READ_ONCE(vcpu->arch.hypr.waits))
+		return true;
+	if (!mutex_is_locked(&vcpu->mutex)) {
+		/* Read what the last ioctl has left. */
+		smp_acquire__after_ctrl_dep();
+		return !hypr_vcpu_has_io(vcpu);
+	}
+	return READ_ONCE(vcpu->wants_to_run) &&
 	       READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE;
 }
 
@@ -76,7 +133,8 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 			return -EAGAIN;
 		usleep_range(10, 20);
 	}
-	return 0;
+	/* The signal may have thrown the vCPU's own thread out of KVM_RUN. */
+	return spins && fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /*
@@ -122,9 +180,9 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	/* Odd: the barrier is closed, and the round is a new one, in one store. */
 	WRITE_ONCE(h->round, h->round + HYPR_ROUND_CLOSED);
 	/*
-	 * A vCPU that enters KVM_RUN after it was seen outside must find the
-	 * request.  Pairs with the barrier in srcu_read_lock() at the head of
-	 * kvm_arch_vcpu_ioctl_run(), and with that between the store to
+	 * An ioctl on a vCPU whose mutex was seen unlocked must find the request.
+	 * Pairs with the barrier in mutex_lock(), before
+	 * kvm_hypr_vcpu_ioctl_begin(), and with that between the store to
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
@@ -153,12 +211,20 @@ void hypr_release(struct kvm_hypr *h)
 		wake_up_all(&h->wq);
 }
 
-/* On a thread that holds vcpu->mutex, with @vcpu loaded. */
+/**
+ * hypr_vcpu_take_view() - go to the view that the last swap has chosen
+ * @vcpu: loaded, its mutex held by this thread, and kvm->srcu too: the MMU frees
+ *	roots and looks at memslots on the way
+ */
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 {
 	u8 next = READ_ONCE(vcpu->arch.hypr.next);
-	bool flush = hypr_vcpu_must_flush(vcpu, next);
+	bool flush;
 
+	lockdep_assert_held(&vcpu->mutex);
+	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
+
+	flush = hypr_vcpu_must_flush(vcpu, next);
 	if (next != vcpu->arch.hypr.view || flush)
 		hypr_vcpu_mmu_switch(vcpu, next, flush);
 }
@@ -184,40 +250,118 @@ static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 	return !(round & HYPR_ROUND_CLOSED);
 }
 
-/**
- * kvm_hypr_vcpu_sync() - the barrier: wait for a swap to end, take the view
- * @vcpu: loaded, its mutex held by this thread
- *
- * Services KVM_REQ_HYPR_VIEW.  The wait is bounded by the deadline of the swap.
- */
-void kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu)
+/* Most swaps are over sooner than a thread goes to sleep and wakes up again. */
+static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	unsigned int spins = 0;
 
 	while (!hypr_barrier_is_open(vcpu, h)) {
-		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
-			cpu_relax();
-		else
-			wait_event(h->wq, hypr_barrier_is_open(vcpu, h));
+		if (spins++ >= HYPR_HOLD_SPINS || need_resched())
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+/**
+ * kvm_hypr_vcpu_sync() - the barrier in front of VM-entry
+ * @vcpu: in KVM_RUN
+ * @ret: filled if this function returns true
+ *
+ * Services KVM_REQ_HYPR_VIEW: waits for the swap to end, and takes the view.  The
+ * thread sleeps without kvm->srcu, which a change of memslots may be waiting for,
+ * and a signal wakes it.
+ *
+ * Return: false to go on to the guest; true after a signal: vcpu_enter_guest() must
+ * return @ret at once, without a look at guest memory, because for the swap this
+ * vCPU is at the barrier.
+ */
+bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	int r;
+
+	if (!hypr_barrier_spin(vcpu, h)) {
+		kvm_vcpu_srcu_read_unlock(vcpu);
+		r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h));
+		kvm_vcpu_srcu_read_lock(vcpu);
+		if (r) {
+			kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+			*ret = 1;	/* vcpu_run() looks for signals */
+			return true;
+		}
 	}
 	hypr_vcpu_take_view(vcpu);
+	return false;
+}
+
+/*
+ * The barrier before an ioctl.  KVM_RUN ends at any signal, as ever; no caller of
+ * another ioctl expects that, so that only a fatal one ends it.
+ */
+static int hypr_barrier_wait(struct kvm_vcpu *vcpu, bool run)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	int r;
+
+	if (hypr_barrier_spin(vcpu, h))
+		return 0;
+	if (!run)
+		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h));
+
+	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h));
+	if (r)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return r;
+}
+
+static int hypr_vcpu_sync_outside(struct kvm_vcpu *vcpu, bool run)
+{
+	int idx;
+
+	if (hypr_barrier_wait(vcpu, run)) {
+		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+		return -EINTR;
+	}
+	vcpu_load(vcpu);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	hypr_vcpu_take_view(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	vcpu_put(vcpu);
+	return 0;
 }
 
 /**
  * kvm_hypr_vcpu_ioctl_begin() - take the view before a vCPU ioctl
  * @vcpu: its mutex is held, it is not loaded
+ * @ioctl: number
  *
  * So that KVM_SET_SREGS and others that look at guest memory look at that of
  * the view which the vCPU is in.
+ *
+ * Return: 0; -EINVAL for an ioctl that does not go with views; -EINTR a fatal
+ * signal, to KVM_RUN any signal.
  */
-void kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu)
+int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
-	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
-		return;
+	int r;
 
-	vcpu_load(vcpu);
-	if (kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu))
-		kvm_hypr_vcpu_sync(vcpu);
-	vcpu_put(vcpu);
+	lockdep_assert_held(&vcpu->mutex);
+
+	if (!vcpu->kvm->arch.hypr.vm)
+		return 0;
+	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
+		return -EINVAL;
+	/* Pairs with the release in hypr_vcpus_update(). */
+	if (unlikely(!smp_load_acquire(&vcpu->arch.hypr.met))) {
+		r = hypr_vcpu_meet(vcpu);
+		if (r)
+			return r;
+	}
+	/* The old view is left when the instruction is complete. */
+	if (unlikely(hypr_vcpu_has_io(vcpu)))
+		return 0;
+	if (likely(!kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu)))
+		return 0;
+	return hypr_vcpu_sync_outside(vcpu, ioctl == KVM_RUN);
 }

@@ -85,6 +85,25 @@ void hypr_cache_touch(struct kvm_hypr *h, u32 view)
 }
 
 /**
+ * hypr_cache_lost() - KVM has dropped the tables of a prepared view by itself
+ * @h: the VM's views
+ * @view: the view
+ *
+ * KVM zaps all tables of a VM when the generation of MMIO entries wraps around,
+ * when nx_huge_pages is switched, and whenever else it knows no better way.  The
+ * view counts as evicted from then on: the next swap to it builds the tables.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_cache_lost(struct kvm_hypr *h, u32 view)
+{
+	lockdep_assert_held(&h->lock);
+
+	clear_bit(view, h->prepared);
+	hypr_lru_dropped(&h->lru, view, true);
+}
+
+/**
  * hypr_cache_candidates() - views that may be evicted
  * @kvm: the VM
  *
@@ -105,46 +124,36 @@ u32 hypr_cache_candidates(struct kvm *kvm)
 	return hypr_lru_candidates(&h->lru, hypr_tables_resident(kvm), in_use);
 }
 
-static bool hypr_mutex_lock(struct mutex *lock, bool try)
-{
-	if (try)
-		return mutex_trylock(lock);
-	mutex_lock(lock);
-	return true;
-}
-
 /**
  * hypr_view_drop() - give a view's tables back
  * @kvm: the VM
  * @view: the view; its memslots stay
- * @how: HYPR_DROP_EVICT: unless it is pinned, and a swap shall build it anew;
- *	HYPR_DROP_TRY: wait for no lock
+ * @evict: unless it is pinned, and a swap shall build it again
+ * @timeout_ns: how long to wait for each lock, see hypr_lock_within()
  *
  * Swaps of the VM wait until the roots are invalid, not until all is zapped.
  *
- * Context: kvm_hypr.build_lock held.  Takes kvm_hypr.lock and kvm->slots_lock.
- * Reclaim calls it with HYPR_DROP_TRY: nothing is allocated here.
- * Return: 0; -EBUSY if the view is in use or pinned; -EAGAIN for want of a lock.
+ * Context: kvm_hypr.build_lock held.  Takes kvm->slots_lock and kvm_hypr.lock.
+ * Reclaim calls it with a timeout of 0: nothing is allocated here.
+ * Return: 0; -EBUSY if the view is in use or pinned; -EAGAIN for want of a lock;
+ * -EINTR a fatal signal.
  */
-int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how)
+int hypr_view_drop(struct kvm *kvm, u32 view, bool evict, u64 timeout_ns)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	bool evict = how & HYPR_DROP_EVICT;
 	bool again;
-	int r = 0;
+	int r;
 
 	lockdep_assert_held(&h->build_lock);
 
-	if (!hypr_mutex_lock(&h->lock, how & HYPR_DROP_TRY))
-		return -EAGAIN;
-	if (hypr_view_in_use(kvm, view) ||
-	    (evict && (h->lru.pinned & BIT(view))))
-		r = -EBUSY;
-	else if (!hypr_mutex_lock(&kvm->slots_lock, how & HYPR_DROP_TRY))
-		r = -EAGAIN;
-	if (r) {
-		mutex_unlock(&h->lock);
+	r = hypr_lock_to_drop(kvm, timeout_ns);
+	if (r)
 		return r;
+	if (hypr_view_in_use(kvm, view) ||
+	    (evict && (h->lru.pinned & BIT(view)))) {
+		mutex_unlock(&h->lock);
+		mutex_unlock(&kvm->slots_lock);
+		return -EBUSY;
 	}
 
 	hypr_tables_invalidate(kvm, view);
@@ -166,12 +175,12 @@ int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how)
 }
 
 /* Return: table pages that were given back, 0 if the view cannot be evicted now. */
-static u64 hypr_view_evict(struct kvm *kvm, u32 view, unsigned int how,
+static u64 hypr_view_evict(struct kvm *kvm, u32 view, u64 timeout_ns,
 			   enum hypr_evict_reason reason)
 {
 	u64 before = hypr_tables_total(kvm), after;
 
-	if (hypr_view_drop(kvm, view, HYPR_DROP_EVICT | how))
+	if (hypr_view_drop(kvm, view, true, timeout_ns))
 		return 0;
 
 	/* vCPUs may have got tables by faults meanwhile. */
@@ -204,24 +213,29 @@ static int hypr_cache_oldest(struct kvm *kvm, u32 keep, u64 *above)
  * @kvm: the VM
  * @keep: mask of views not to evict
  *
- * Context: kvm_hypr.build_lock held, kvm->srcu not.  Takes kvm_hypr.lock and
- * kvm->slots_lock if there is something to evict.
+ * What a lock is in the way of is left, in a swap at once (kvm_hypr.patience_ns).
+ *
+ * Context: kvm_hypr.build_lock held, kvm->srcu not.  Takes kvm->slots_lock and
+ * kvm_hypr.lock if there is something to evict.
  */
 void hypr_cache_make_room(struct kvm *kvm, u32 keep)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	u64 above = 0;
+	u64 above = 0, timeout_ns = h->patience_ns;
 	int view;
 
 	lockdep_assert_held(&h->build_lock);
 
+	if (timeout_ns != HYPR_NO_TIMEOUT)
+		timeout_ns = 0;
 	while (hypr_vm_is_over(kvm)) {
-		mutex_lock(&h->lock);
+		if (hypr_lock_within(&h->lock, timeout_ns))
+			break;
 		view = hypr_cache_oldest(kvm, keep, &above);
 		mutex_unlock(&h->lock);
 		if (view < 0)
 			break;
-		hypr_view_evict(kvm, view, 0, HYPR_EVICT_VM_BUDGET);
+		hypr_view_evict(kvm, view, timeout_ns, HYPR_EVICT_VM_BUDGET);
 	}
 }
 
@@ -246,7 +260,7 @@ bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 
 	victim->kvm = NULL;
 	list_for_each_entry(kvm, &vm_list, vm_list) {
-		/* Pairs with the release in kvm_hypr_enable(). */
+		/* Pairs with the release in hypr_enable(). */
 		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
 		u64 stamp = above;
 		int view;
@@ -282,7 +296,7 @@ u64 hypr_victim_evict(const struct hypr_victim *victim,
 
 	if (!mutex_trylock(&h->build_lock))
 		return 0;
-	freed = hypr_view_evict(kvm, victim->view, HYPR_DROP_TRY, reason);
+	freed = hypr_view_evict(kvm, victim->view, 0, reason);
 	mutex_unlock(&h->build_lock);
 	return freed;
 }
@@ -300,7 +314,7 @@ static bool hypr_host_is_over(void)
 	list_for_each_entry(kvm, &vm_list, vm_list) {
 		struct hypr_use use;
 
-		/* Pairs with the release in kvm_hypr_enable(). */
+		/* Pairs with the release in hypr_enable(). */
 		if (!smp_load_acquire(&kvm->arch.hypr.vm))
 			continue;
 		use = hypr_vm_use(kvm);
@@ -313,13 +327,14 @@ static bool hypr_host_is_over(void)
  * hypr_host_make_room() - evict until all VMs together are within the host's budget
  * @self: the VM that went over it
  * @keep: mask of its views not to evict
+ * @timeout_ns: how long to wait for kvm_lock, see hypr_lock_within()
  *
  * What a lock is in the way of is left for the next time.
  *
  * Context: process context, no lock of HYPR held.  Takes kvm_lock.  A VM whose
  * last user went meanwhile is destroyed here.
  */
-void hypr_host_make_room(struct kvm *self, u32 keep)
+void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns)
 {
 	struct hypr_victim victim = {};
 	u64 above = 0;
@@ -327,7 +342,8 @@ void hypr_host_make_room(struct kvm *self, u32 keep)
 	while (READ_ONCE(ept_cache_tables) || READ_ONCE(ept_cache_pages)) {
 		bool found;
 
-		mutex_lock(&kvm_lock);
+		if (hypr_lock_within(&kvm_lock, timeout_ns))
+			break;
 		found = hypr_host_is_over() &&
 			hypr_victim_find(&victim, self, keep, above);
 		if (found && !kvm_get_kvm_safe(victim.kvm))
@@ -344,45 +360,56 @@ void hypr_host_make_room(struct kvm *self, u32 keep)
 	}
 }
 
-/* Prepared at some time, and not discarded since?  @evicted: it lost its tables. */
-static bool hypr_view_is_cached(struct kvm_hypr *h, u32 view, bool *evicted)
+/*
+ * Prepared at some time, and not discarded since?  @evicted: it lost its tables.
+ * Return: 0; -ENODATA if not; -EAGAIN, -EINTR of hypr_lock_within().
+ */
+static int hypr_check_cached(struct kvm_hypr *h, u32 view, u64 timeout_ns,
+			     bool *evicted)
 {
-	bool prepared;
+	int r;
 
-	mutex_lock(&h->lock);
-	prepared = test_bit(view, h->prepared);
+	r = hypr_lock_within(&h->lock, timeout_ns);
+	if (r)
+		return r;
 	*evicted = h->lru.evicted & BIT(view);
+	if (!*evicted && !test_bit(view, h->prepared))
+		r = -ENODATA;
 	mutex_unlock(&h->lock);
-	return prepared || *evicted;
+	return r;
 }
 
 /**
  * hypr_cache_rebuild_begin() - an evicted view shall be swapped to: build it
  * @kvm: the VM
  * @view: the view
+ * @timeout_ns: how long to wait for each lock; the build takes what it takes
  *
  * Context: process context of the VM's mm, no lock of HYPR held.
  * Return: 0 with kvm_hypr.build_lock held, which keeps the view from being
  * evicted again: call hypr_cache_rebuild_end().  -ENODATA if the view was never
- * prepared, was discarded, or was dropped by KVM; -EINTR, -ENOMEM, -EAGAIN,
- * -EINVAL of hypr_view_prepare_locked().  -ENODATA waits for no build.
+ * prepared or was discarded; -EAGAIN another build or a discard holds a lock for
+ * longer than that; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
+ * hypr_view_prepare_locked().  -ENODATA waits for no build.
  */
-int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view)
+int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns)
 {
 	struct kvm_hypr_prepare arg = { .view = view };
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	bool evicted;
-	int r = 0;
+	int r;
 
-	if (!hypr_view_is_cached(h, view, &evicted))
-		return -ENODATA;
-	if (mutex_lock_killable(&h->build_lock))
-		return -EINTR;
+	r = hypr_check_cached(h, view, timeout_ns, &evicted);
+	if (r)
+		return r;
+	r = hypr_lock_within(&h->build_lock, timeout_ns);
+	if (r)
+		return r;
 
-	/* Another thread may have prepared it meanwhile, or discarded it. */
-	if (!hypr_view_is_cached(h, view, &evicted)) {
-		r = -ENODATA;
-	} else if (evicted) {
+	h->patience_ns = timeout_ns;
+	/* Another thread may have prepared or discarded it by now. */
+	r = hypr_check_cached(h, view, timeout_ns, &evicted);
+	if (!r && evicted) {
 		r = hypr_view_prepare_locked(kvm, &arg);
 		h->rebuilds += !r;
 	}
@@ -406,7 +433,7 @@ void hypr_cache_rebuild_end(struct kvm *kvm, u32 view)
 
 	hypr_cache_make_room(kvm, BIT(view));
 	mutex_unlock(&h->build_lock);
-	hypr_host_make_room(kvm, BIT(view));
+	hypr_host_make_room(kvm, BIT(view), 0);
 }
 
 /**
@@ -423,10 +450,12 @@ int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct hypr_use use;
+	int r;
 
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
 
+	h->patience_ns = HYPR_NO_TIMEOUT;
 	if (!(arg->flags & KVM_HYPR_CACHE_GET)) {
 		h->budget.tables = arg->max_tables;
 		h->budget.pages = arg->max_pages;
@@ -439,14 +468,16 @@ int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg)
 	arg->tables = use.tables;
 	arg->pages = use.pages;
 	arg->rebuilds = h->rebuilds;
-	mutex_lock(&h->lock);
-	arg->prepared = h->prepared[0];
-	arg->evicted = h->lru.evicted;
-	arg->pinned = h->lru.pinned;
-	arg->evictions = h->evictions;
-	mutex_unlock(&h->lock);
+	r = mutex_lock_killable(&h->lock);
+	if (!r) {
+		arg->prepared = h->prepared[0];
+		arg->evicted = h->lru.evicted;
+		arg->pinned = h->lru.pinned;
+		arg->evictions = h->evictions;
+		mutex_unlock(&h->lock);
+	}
 	mutex_unlock(&h->build_lock);
-	return 0;
+	return r;
 }
 
 /**
@@ -457,7 +488,8 @@ int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg)
  *
  * It need not be prepared: pinned first, it is never evicted once it is.
  *
- * Return: 0, also if it was so before; -ENOENT no such view.
+ * Return: 0, also if it was so before; -ENOENT no such view; -EINTR a fatal
+ * signal.
  */
 int hypr_view_pin(struct kvm *kvm, u32 view, bool pin)
 {
@@ -466,7 +498,8 @@ int hypr_view_pin(struct kvm *kvm, u32 view, bool pin)
 	if (pin ? !hypr_view_exists(kvm, view) : !hypr_view_is_valid(view))
 		return -ENOENT;
 
-	mutex_lock(&h->lock);
+	if (mutex_lock_killable(&h->lock))
+		return -EINTR;
 	hypr_lru_pin(&h->lru, view, pin);
 	mutex_unlock(&h->lock);
 	return 0;

@@ -5,7 +5,8 @@
  * Whoever changes the tables of a view asks all vCPUs for an INVEPT of all
  * contexts, as KVM does for any of its roots; nothing is to be remembered.  What
  * is remembered here are the changes that no table shows: bytes that user space
- * writes into an inactive view (page tables of the guest among them), and events
+ * writes into an inactive view (page tables of the guest among them; shadows that KVM
+ * made of such tables are dropped at once), and events
  * for which KVM flushes the current root alone.  docs/spec/tlb.md has the rules.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -71,22 +72,24 @@ bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
  * @view: the view
  *
  * Each vCPU flushes when it takes the view next, be that the next swap or a
- * later one, and those that are in it flush before they go on.  A vCPU that is
- * created later flushes when it is first loaded, as any does.
+ * later one, and those that are in it flush before they go on.  A vCPU that swaps
+ * have not met yet flushes when it is first loaded, as any does.
  *
  * Context: kvm_hypr.lock held.
  */
 void hypr_view_edited(struct kvm *kvm, u32 view)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
 	write_lock(&kvm->mmu_lock);
+	/* The bytes may be of tables that a guest has built for a nested one. */
+	hypr_shadows_drop(kvm, view);
+
+	/* One step for kvm_hypr_tlb_check(): the edit and what it asks for. */
 	kvm_hypr_tlb_view_edited(kvm, view);
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		set_bit(view, &vcpu->arch.hypr.stale);
 	if (hypr_view_in_use(kvm, view))
 		kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);
@@ -98,7 +101,7 @@ void hypr_view_edited(struct kvm *kvm, u32 view)
  * @kvm: the VM
  * @view: the view
  *
- * Return: 0; -ENOENT no such view.
+ * Return: 0; -ENOENT no such view; -EINTR a fatal signal.
  */
 int hypr_view_mark_edited(struct kvm *kvm, u32 view)
 {
@@ -107,7 +110,8 @@ int hypr_view_mark_edited(struct kvm *kvm, u32 view)
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
 
-	mutex_lock(&h->lock);
+	if (mutex_lock_killable(&h->lock))
+		return -EINTR;
 	hypr_view_edited(kvm, view);
 	mutex_unlock(&h->lock);
 

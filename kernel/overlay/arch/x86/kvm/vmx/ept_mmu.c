@@ -504,7 +504,7 @@ static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
 
 /**
  * hypr_vcpu_mmu_switch() - make a vCPU use another view
- * @vcpu: a loaded vCPU whose mutex the caller's thread holds
+ * @vcpu: a loaded vCPU whose mutex, and kvm->srcu, the caller's thread holds
  * @view: the view
  * @flush: drop all TLB entries before the next VM-entry
  *
@@ -516,14 +516,17 @@ static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
  */
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 {
+	bool left;
+
 	/*
-	 * Swaps are refused while a vCPU runs a nested guest, so this takes
-	 * user space that loads nested state between a swap and KVM_RUN.  The
-	 * nested guest's shadow tables belong to the old view.
+	 * The nested guest's shadow tables belong to the old view.  A swap looks
+	 * at the mode when the vCPU is held, and the vCPU comes by here before
+	 * anything can change it.
 	 */
-	if (is_guest_mode(vcpu))
+	if (WARN_ON_ONCE(is_guest_mode(vcpu)))
 		kvm_leave_nested(vcpu);
 
+	left = vcpu->arch.hypr.view != view;
 	vcpu->arch.hypr.view = view;
 	hypr_vcpu_role_switch(vcpu);
 	kvm_mmu_new_pgd(vcpu, 0);
@@ -534,5 +537,5 @@ void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
 							 HYPR_FLUSH_ASID);
 	}
-	hypr_vcpu_pv_switch(vcpu);
+	hypr_vcpu_pv_switch(vcpu, left);
 }

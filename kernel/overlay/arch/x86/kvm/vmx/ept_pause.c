@@ -29,14 +29,14 @@
  * Context: process context of the VM's mm.  Takes kvm_hypr.lock.
  * Return: 0; -EINVAL for a wrong GPA or address, or if the boot view has no
  * slot there that maps @arg->userspace_addr; -EEXIST if there is a page
- * already; -EFAULT if the page cannot be pinned.
+ * already; -EFAULT if the page cannot be pinned; -EINTR a fatal signal.
  */
 int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 {
 	unsigned long hva = untagged_addr(arg->userspace_addr);
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct page *page;
-	int r = 0;
+	int r;
 
 	if (arg->gpa != HYPR_CONTROL_GPA || !hva || !PAGE_ALIGNED(hva))
 		return -EINVAL;
@@ -45,7 +45,9 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
 
-	mutex_lock(&h->lock);
+	r = mutex_lock_killable(&h->lock);
+	if (r)
+		goto unpin;
 	if (h->control_page) {
 		r = -EEXIST;
 	} else {
@@ -56,6 +58,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 	}
 	mutex_unlock(&h->lock);
 
+unpin:
 	if (r)
 		unpin_user_page(page);
 	return r;
@@ -119,6 +122,11 @@ static bool hypr_vcpu_is_down(struct kvm_vcpu *vcpu)
 	       mp_state != KVM_MP_STATE_RUNNABLE;
 }
 
+static bool hypr_vcpu_can_park(struct kvm_vcpu *vcpu)
+{
+	return hypr_control_state(vcpu) && lapic_in_kernel(vcpu);
+}
+
 static bool hypr_vcpu_is_parked(struct kvm_vcpu *vcpu)
 {
 	u32 *state = hypr_control_state(vcpu);
@@ -127,16 +135,39 @@ static bool hypr_vcpu_is_parked(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * hypr_pause_check() - does the VM have what a pause needs?
+ * @kvm: the VM
+ *
+ * Each vCPU that may run needs an entry in the control page, by which the guest
+ * answers, and a local APIC in the kernel, which takes the vector.
+ *
+ * Context: kvm_hypr.lock held.
+ * Return: 0; -EINVAL if a vCPU lacks one of them.
+ */
+int hypr_pause_check(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		if (!hypr_vcpu_can_park(vcpu) && !hypr_vcpu_is_down(vcpu))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/**
  * hypr_vcpu_is_quiescent() - may this vCPU be swapped without asking twice?
  * @vcpu: any vCPU
  *
- * True if its thread is not in KVM_RUN, if it never started, or if the guest
- * says that it has parked.
+ * True if its thread is not in KVM_RUN and no instruction is half done, if it never
+ * started, or if the guest says that it has parked.
  */
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu)
 {
-	return !READ_ONCE(vcpu->wants_to_run) || hypr_vcpu_is_parked(vcpu) ||
-	       hypr_vcpu_is_down(vcpu);
+	return (!READ_ONCE(vcpu->wants_to_run) && !hypr_vcpu_has_io(vcpu)) ||
+	       hypr_vcpu_is_parked(vcpu) || hypr_vcpu_is_down(vcpu);
 }
 
 static void hypr_pause_request(struct kvm_vcpu *vcpu)
@@ -148,17 +179,21 @@ static void hypr_pause_request(struct kvm_vcpu *vcpu)
 	};
 	u32 *state = hypr_control_state(vcpu);
 
-	if (state && cmpxchg(state, HYPR_VCPU_RUNNING,
-			     HYPR_VCPU_PAUSE_REQUESTED) == HYPR_VCPU_RUNNING)
-		kvm_apic_set_irq(vcpu, &irq, NULL);
+	/* A vCPU that was down when hypr_pause_check() looked may lack them. */
+	if (!hypr_vcpu_can_park(vcpu))
+		return;
+	if (cmpxchg(state, HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSE_REQUESTED) !=
+	    HYPR_VCPU_RUNNING)
+		return;
+	__set_bit(vcpu->vcpu_id, vcpu->kvm->arch.hypr.vm->asked);
+	kvm_apic_set_irq(vcpu, &irq, NULL);
 }
 
 static bool hypr_all_parked(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (!hypr_vcpu_is_parked(vcpu) && !hypr_vcpu_is_down(vcpu))
 			return false;
 	}
@@ -167,7 +202,7 @@ static bool hypr_all_parked(struct kvm *kvm)
 
 /**
  * hypr_pause_all() - have every vCPU park itself
- * @kvm: the VM, with a control page and an in-kernel local APIC
+ * @kvm: the VM; hypr_pause_check() was content with it
  * @timeout_ns: give up after this long
  *
  * A vCPU thread outside KVM_RUN cannot answer: with a pause asked for, it keeps
@@ -176,18 +211,18 @@ static bool hypr_all_parked(struct kvm *kvm)
  * Context: kvm_hypr.lock held.
  * Return: 0 with all vCPUs parked, those that parked before included; -EAGAIN
  * after the deadline and -EINTR after a fatal signal, both with every request
- * still standing: call hypr_resume_all().
+ * still standing: call hypr_pause_undo().
  */
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 {
 	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
 	struct kvm_vcpu *vcpu;
 	unsigned int spins = 0;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	bitmap_zero(kvm->arch.hypr.vm->asked, HYPR_CONTROL_MAX_VCPUS);
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		hypr_pause_request(vcpu);
 
 	while (!hypr_all_parked(kvm)) {
@@ -203,8 +238,45 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 	return 0;
 }
 
+/* Release a parked vCPU, or withdraw the request that it has not answered yet. */
+static void hypr_vcpu_release(struct kvm_vcpu *vcpu)
+{
+	u32 *state = hypr_control_state(vcpu);
+
+	if (!state)
+		return;
+	/*
+	 * The guest may park between the two: then the request is not withdrawn
+	 * but answered, and the second one releases it.
+	 */
+	cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
+	cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
+}
+
 /**
- * hypr_resume_all() - release parked vCPUs, withdraw standing requests
+ * hypr_pause_undo() - undo what the last hypr_pause_all() did
+ * @kvm: the VM
+ *
+ * vCPUs that an earlier call has parked stay parked.
+ *
+ * Context: kvm_hypr.lock held, and not released since hypr_pause_all().
+ */
+void hypr_pause_undo(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	hypr_for_each_vcpu(vcpu, h) {
+		if (vcpu->vcpu_id < HYPR_CONTROL_MAX_VCPUS &&
+		    test_bit(vcpu->vcpu_id, h->asked))
+			hypr_vcpu_release(vcpu);
+	}
+}
+
+/**
+ * hypr_resume_all() - release all parked vCPUs, withdraw all requests
  * @kvm: the VM
  *
  * Context: kvm_hypr.lock held.
@@ -212,20 +284,9 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 void hypr_resume_all(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		u32 *state = hypr_control_state(vcpu);
-
-		if (!state)
-			continue;
-		/*
-		 * The guest may park between the two: then the request is not
-		 * withdrawn but answered, and the second one releases it.
-		 */
-		cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
-		cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
-	}
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
+		hypr_vcpu_release(vcpu);
 }

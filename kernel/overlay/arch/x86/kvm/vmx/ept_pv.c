@@ -27,6 +27,32 @@ u8 kvm_hypr_current_view(struct kvm *kvm)
 EXPORT_SYMBOL_GPL(kvm_hypr_current_view);
 
 /*
+ * A page under way is the business of the view that waits for it.  When it comes,
+ * nothing of it may reach the view that is taken: not the event, not a mapping, not
+ * the end of a halt, and above all not KVM_MP_STATE_RUNNABLE, which is what KVM
+ * answers a page with.  Nor may the new view wait for a page because of its GFN.
+ *
+ * The work item cannot be called back without a wait for the page, so it is marked,
+ * by a page table root that no guest has (kvm_hypr_apf_is_retired()).
+ */
+static void hypr_vcpu_apf_retire(struct kvm_vcpu *vcpu)
+{
+	struct kvm_async_pf *work;
+	unsigned int i;
+
+	/* Only the vCPU's own thread changes the queue or looks at these. */
+	list_for_each_entry(work, &vcpu->async_pf.queue, queue) {
+		work->notpresent_injected = false;
+		work->arch.direct_map = false;
+		work->arch.cr3 = KVM_HYPR_APF_RETIRED;
+	}
+	for (i = 0; i < ARRAY_SIZE(vcpu->arch.apf.gfns); i++)
+		vcpu->arch.apf.gfns[i] = ~0;
+	kvm_clear_request(KVM_REQ_APF_HALT, vcpu);
+	vcpu->arch.apf.halted = false;
+}
+
+/*
  * Page-ready events of the view that is left must not be told to the one that
  * is taken: its guest knows nothing of them.  They are dropped, and the view
  * that is taken is told that all its pages may be ready ("wake all"), because
@@ -39,16 +65,9 @@ EXPORT_SYMBOL_GPL(kvm_hypr_current_view);
 static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 {
 	u64 enabled = vcpu->arch.apf.msr_en_val;
-	struct kvm_async_pf *work;
 	unsigned int queued;
-	int i, idx;
+	int i;
 
-	/* Only the vCPU's own thread changes the queue or looks at the flag. */
-	list_for_each_entry(work, &vcpu->async_pf.queue, queue)
-		work->notpresent_injected = false;
-
-	/* Taking a page off maps it, for which the slots are looked at. */
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	for (i = 0; i <= ASYNC_PF_PER_VCPU; i++) {
 		vcpu->arch.apf.msr_en_val = 0;
 		kvm_check_async_pf_completion(vcpu);
@@ -59,12 +78,13 @@ static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 		    vcpu->async_pf.queued != queued)
 			break;
 	}
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 /**
  * hypr_vcpu_pv_switch() - paravirtual state in guest memory follows the view
- * @vcpu: has just taken a view; loaded, its mutex held by this thread
+ * @vcpu: has just taken a view, or is to flush the one that it is in; loaded, its
+ *	mutex and kvm->srcu held by this thread
+ * @left: it was in another view
  *
  * Requests only, served before the next VM-entry: the guest never runs on a
  * clock that stood still while its view was left, nor with a "preempted" mark
@@ -72,8 +92,10 @@ static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
  *
  * PV EOI needs nothing: KVM takes the grant back at each VM-exit.
  */
-void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu)
+void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu, bool left)
 {
+	if (left)
+		hypr_vcpu_apf_retire(vcpu);
 	if (vcpu->arch.pv_time.active)
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	if (vcpu->arch.st.msr_val & KVM_MSR_ENABLED)

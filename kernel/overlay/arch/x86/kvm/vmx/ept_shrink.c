@@ -25,7 +25,7 @@ static unsigned long hypr_shrink_count(struct shrinker *shrinker,
 	if (!mutex_trylock(&kvm_lock))
 		return 0;
 	list_for_each_entry(kvm, &vm_list, vm_list) {
-		/* Pairs with the release in kvm_hypr_enable(). */
+		/* Pairs with the release in hypr_enable(). */
 		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
 
 		if (!h || !mutex_trylock(&h->lock))

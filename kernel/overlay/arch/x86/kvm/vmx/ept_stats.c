@@ -3,7 +3,8 @@
  * HYPR views: statistics of a VM, and the tracepoints.
  *
  * The figures stand in kvm->stat, where KVM's binary statistics read them.
- * They are written under kvm_hypr.lock, after the vCPUs were let go.
+ * They are written under kvm_hypr.lock, after the vCPUs were let go, but for the
+ * count of those that did not get the lock.
  */
 #include "vmx_ept_swap.h"
 
@@ -87,6 +88,17 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
 }
 
 /**
+ * hypr_stat_lock_timeout() - count a swap that other calls were in the way of
+ * @kvm: the VM
+ *
+ * Context: any; such a swap may not have got kvm_hypr.lock.
+ */
+void hypr_stat_lock_timeout(struct kvm *kvm)
+{
+	atomic64_inc(&kvm->stat.hypr.fail_lock);
+}
+
+/**
  * hypr_stat_prepare() - count a build of tables
  * @kvm: the VM
  * @r: 0 or the error
@@ -109,8 +121,9 @@ void hypr_stat_prepare(struct kvm *kvm, int r)
  * @stats: zeroed; filled
  *
  * Context: process context.  Takes kvm_hypr.lock: no swap is half counted.
+ * Return: 0; -EINTR a fatal signal.
  */
-void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
+int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
 {
 	const struct kvm_hypr_vm_stat *stat = &kvm->stat.hypr;
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -118,7 +131,8 @@ void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
 	unsigned long i;
 	u64 faults = 0;
 
-	mutex_lock(&h->lock);
+	if (mutex_lock_killable(&h->lock))
+		return -EINTR;
 	stats->swaps = stat->swaps;
 	stats->forced = stat->forced;
 	stats->pause_timeouts = stat->pause_timeouts;
@@ -130,6 +144,7 @@ void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
 	stats->fail_hold = stat->fail_hold;
 	stats->fail_signal = stat->fail_signal;
 	stats->fail_other = stat->fail_other;
+	stats->fail_lock = atomic64_read(&stat->fail_lock);
 	stats->prepares = stat->prepares;
 	stats->prepare_failures = stat->prepare_failures;
 	stats->discards = stat->discards;
@@ -144,4 +159,5 @@ void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
 	if (stat->swaps)
 		stats->tail_open = faults - h->faults_before;
 	mutex_unlock(&h->lock);
+	return 0;
 }

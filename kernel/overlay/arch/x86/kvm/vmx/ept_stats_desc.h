@@ -18,6 +18,7 @@
 	STATS_DESC_COUNTER(VM, hypr.prepares),
 	STATS_DESC_COUNTER(VM, hypr.prepare_failures),
 	STATS_DESC_COUNTER(VM, hypr.discards),
+	STATS_DESC_COUNTER(VM, hypr.fail_lock),
 
 	STATS_DESC_COUNTER(VM, hypr.pause.count),
 	STATS_DESC_CUMULATIVE(VM, hypr.pause.sum, KVM_STATS_UNIT_CYCLES,

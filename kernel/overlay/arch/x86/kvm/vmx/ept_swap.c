@@ -5,8 +5,8 @@
  * All vCPUs or none: the swap raises a flag, asks every vCPU to come to a
  * barrier in front of VM-entry (kvm_hypr_vcpu_sync()), and waits until each one
  * is there or cannot move without passing it.  Only then is it decided whether
- * the swap happens; only then does any vCPU learn of its new view.  A vCPU that
- * was not in KVM_RUN, or that is halted, takes the view at its next step.
+ * the swap happens; only then does any vCPU learn of its new view.  A vCPU that no
+ * ioctl was under way on, or that is halted, takes the view at its next step.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -27,21 +27,6 @@
 bool ept_swap_debug;
 module_param(ept_swap_debug, bool, 0644);
 MODULE_PARM_DESC(ept_swap_debug, "Log HYPR view operations (EPT_SWAP lines)");
-
-/**
- * kvm_hypr_nr_views() - answer to KVM_CAP_HYPR_EPT_SWAP
- * @kvm: the VM, NULL when asked on /dev/kvm
- *
- * Return: the number of views that a VM can have besides the boot view.
- */
-int kvm_hypr_nr_views(struct kvm *kvm)
-{
-	if (!tdp_mmu_enabled)
-		return 0;
-	if (kvm && kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
-		return 0;
-	return KVM_HYPR_MAX_VIEWS - KVM_HYPR_VIEW_FIRST;
-}
 
 /* As kvm_create_vm() does it for the address spaces that every VM has. */
 static void hypr_init_memslots(struct kvm *kvm)
@@ -84,17 +69,17 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 }
 
 /**
- * kvm_hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
+ * hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
  * @kvm: the VM
  * @cap: as user space passed it
  *
- * Before the first memslot and the first vCPU, because the number of address
- * spaces is part of the memslot generation.
+ * Before the first memslot, be it one that is gone by now, and the first vCPU,
+ * because the number of address spaces is part of the memslot generation.
  *
  * Return: 0; -EINVAL if it is too late, done already, or not to be had with
- * this VM or host; -ENOMEM.
+ * this VM or host (hypr_vm_claim()); -ENOMEM.
  */
-int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
 	struct kvm_hypr *h;
 	int r;
@@ -111,19 +96,16 @@ int kvm_hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	if (!h)
 		goto put_shrinker;
 
-	r = -EINVAL;
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->slots_lock);
-	if (!kvm->created_vcpus && !kvm->arch.hypr.vm &&
-	    kvm_memslots_empty(__kvm_memslots(kvm, 0)) &&
-	    kvm_memslots_empty(__kvm_memslots(kvm, KVM_HYPR_VIEW_SMM))) {
+	r = hypr_vm_claim(kvm);
+	if (!r) {
 		hypr_init_memslots(kvm);
 		/* Notifiers and other readers outside slots_lock follow. */
 		smp_store_release(&kvm->arch.hypr.nr_as_ids, KVM_HYPR_MAX_VIEWS);
 		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
 		/* Complete before an ioctl on another thread sees it. */
 		smp_store_release(&kvm->arch.hypr.vm, h);
-		r = 0;
 	}
 	mutex_unlock(&kvm->slots_lock);
 	mutex_unlock(&kvm->lock);
@@ -139,7 +121,7 @@ put_shrinker:
 }
 
 /**
- * kvm_hypr_destroy_vm() - undo kvm_hypr_enable() and all that followed
+ * kvm_hypr_destroy_vm() - undo hypr_enable() and all that followed
  * @kvm: a VM that nobody can reach any more; its vCPUs are gone
  */
 void kvm_hypr_destroy_vm(struct kvm *kvm)
@@ -180,22 +162,6 @@ bool hypr_view_exists(struct kvm *kvm, u32 view)
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return exists;
-}
-
-/**
- * kvm_hypr_vcpu_postcreate() - a new vCPU starts in the active view
- * @vcpu: the vCPU, already visible to swaps
- */
-void kvm_hypr_vcpu_postcreate(struct kvm_vcpu *vcpu)
-{
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-
-	if (!h)
-		return;
-	mutex_lock(&h->lock);
-	vcpu->arch.hypr.next = vcpu->kvm->arch.hypr.active;
-	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
-	mutex_unlock(&h->lock);
 }
 
 static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
@@ -295,23 +261,32 @@ static int hypr_check_target(struct kvm *kvm, u32 view)
 		return -ENOENT;
 	if (view == kvm->arch.hypr.active)
 		return 0;
-	if (!test_bit(view, h->prepared) ||
-	    !VALID_PAGE(hypr_tables_root(kvm, view, NULL)))
+	if (!test_bit(view, h->prepared))
 		return -ENODATA;
+	if (!VALID_PAGE(hypr_tables_root(kvm, view, NULL))) {
+		hypr_cache_lost(h, view);
+		return -ENODATA;
+	}
 	return 0;
 }
 
-/* KVM_EPT_SWAP_VCPUS: each vCPU of the mask must exist. */
+/*
+ * KVM_EPT_SWAP_VCPUS: each vCPU of the mask must exist.  Those that this swap knows
+ * are looked at, and no others: it will hold and move these.
+ */
 static int hypr_check_mask(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
-	unsigned long id, mask = swap->vcpu_mask;
+	u64 missing = swap->vcpu_mask;
+	struct kvm_vcpu *vcpu;
 
-	for_each_set_bit(id, &mask, BITS_PER_LONG) {
-		if (!kvm_get_vcpu_by_id(kvm, id))
-			return -EINVAL;
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		if (!hypr_swap_takes(swap, vcpu))
+			continue;
+		missing &= ~BIT_ULL(vcpu->vcpu_id);
+		if (vcpu->vcpu_id == __ffs64(swap->vcpu_mask))
+			swap->old_view = vcpu->arch.hypr.next;
 	}
-	swap->old_view = kvm_get_vcpu_by_id(kvm, __ffs(mask))->arch.hypr.next;
-	return 0;
+	return missing ? -EINVAL : 0;
 }
 
 /* KVM_EPT_SWAP_EXPECT: is what will be swapped where the caller believes? */
@@ -344,6 +319,8 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!r && (swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
 	    !kvm->arch.hypr.vm->control)
 		r = -EINVAL;
+	if (!r && (swap->flags & KVM_EPT_SWAP_PAUSE))
+		r = hypr_pause_check(kvm);
 	return r;
 }
 
@@ -373,10 +350,12 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	if (!r)
 		r = hypr_commit(kvm, swap);
 
-	/* What this call has paused does not stay paused after an error. */
-	if ((swap->flags & KVM_EPT_SWAP_RESUME) ||
-	    (r && (swap->flags & KVM_EPT_SWAP_PAUSE))) {
+	if (swap->flags & KVM_EPT_SWAP_RESUME) {
 		hypr_resume_all(kvm);
+		trace_kvm_hypr_resume(kvm, kvm->arch.hypr.active);
+	} else if (r && (swap->flags & KVM_EPT_SWAP_PAUSE)) {
+		/* What an earlier call has parked stays parked. */
+		hypr_pause_undo(kvm);
 		trace_kvm_hypr_resume(kvm, kvm->arch.hypr.active);
 	}
 	return r;
@@ -387,7 +366,14 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
 
-	mutex_lock(&h->lock);
+	r = hypr_lock_within(&h->lock, swap->timeout_ns);
+	if (r) {
+		swap->old_view = READ_ONCE(kvm->arch.hypr.active);
+		swap->generation = READ_ONCE(h->generation);
+		if (r == -EAGAIN)
+			hypr_stat_lock_timeout(kvm);
+		return r;
+	}
 	hypr_vcpus_update(kvm);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
@@ -397,21 +383,27 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
-/* The view has no tables.  Evicted, not discarded: build them, and swap. */
+/* The view has no tables.  Lost, not discarded: build them, and swap. */
 static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	bool counted = false;
 	int r;
 
-	r = hypr_cache_rebuild_begin(kvm, swap->view);
+	r = hypr_cache_rebuild_begin(kvm, swap->view, swap->timeout_ns);
 	if (!r) {
 		r = hypr_swap_once(kvm, swap);
-		counted = r != -ENODATA;
 		hypr_cache_rebuild_end(kvm, swap->view);
+		/* With build_lock held, nobody drops them but KVM itself. */
+		if (r != -ENODATA)
+			return r;
+		r = -EAGAIN;
 	}
-	if (!counted) {
-		mutex_lock(&h->lock);
+	if (r == -EAGAIN) {
+		hypr_stat_lock_timeout(kvm);
+		return r;
+	}
+	/* hypr_swap_once() leaves the count of what has no tables to others. */
+	if (!hypr_lock_within(&h->lock, swap->timeout_ns)) {
 		hypr_stat_swap(kvm, swap, r);
 		mutex_unlock(&h->lock);
 	}
@@ -428,17 +420,24 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * Swapping to the active view is allowed and counts as a swap: the generation
  * changes, which is how a guest learns that its memory was put back.
  *
- * A view that the cache has evicted is built anew first, under build_lock alone;
- * the errors of that are those of hypr_view_prepare_locked().
+ * A view that the cache has evicted, or whose tables KVM has zapped, is built
+ * first, under build_lock alone; the errors of that are those of
+ * hypr_view_prepare_locked().
+ *
+ * Each wait of a swap (for other calls on the VM's views, for the guest to park,
+ * for the vCPUs) ends at the deadline, and at a fatal signal.  A build ends at any
+ * signal.
  *
  * Context: process context.
  * Return: 0; after an error every vCPU is still in the old view:
- * -ENOENT no such view; -ENODATA it is not prepared, or its tables were dropped:
+ * -ENOENT no such view; -ENODATA it was never prepared, or was discarded:
  * prepare it; -EINVAL a pause is asked for and there is no control page, or a
- * vCPU of the mask does not exist; -ESTALE the VM, or a vCPU to be swapped, is
- * not in the expected view; -EAGAIN a deadline passed; -EBUSY a vCPU runs and
- * neither pause nor force was asked for, or one is in SMM or in a nested guest;
- * -EINTR a fatal signal.
+ * vCPU that has no entry in it or no in-kernel APIC, or a vCPU of the mask does
+ * not exist; -ESTALE the VM, or a vCPU to be swapped, is
+ * not in the expected view; -EAGAIN a deadline passed, or KVM zapped the tables
+ * that were just built; -EBUSY a vCPU runs, or
+ * has left an instruction half done, and neither pause nor force was asked for, or
+ * one is in SMM or in a nested guest; -EINTR a fatal signal.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
@@ -465,16 +464,18 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * @kvm: the VM
  * @arg: @arg->view exists; the page counts are filled
  *
- * Context: process context of the VM's mm, kvm_hypr.build_lock held.
+ * Context: process context of the VM's mm, kvm_hypr.build_lock held, and
+ * kvm_hypr.patience_ns set.
  * Return: 0; -EINVAL no vCPU yet, or the control page does not stand in this
- * view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build().
+ * view; -EINTR, -ENOMEM, -EAGAIN of hypr_tables_build(); -EINTR, -EAGAIN of
+ * hypr_lock_within().
  */
 int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	unsigned long control_hva;
 	u64 before, after;
-	int r;
+	int r, lock;
 
 	lockdep_assert_held(&h->build_lock);
 
@@ -484,8 +485,13 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 		return -EINVAL;
 
 	/* What an error leaves behind has a stamp, and is evicted in turn. */
-	mutex_lock(&h->lock);
+	r = hypr_lock_within(&h->lock, h->patience_ns);
+	if (r)
+		return r;
 	hypr_cache_touch(h, arg->view);
+	if (test_bit(arg->view, h->prepared) &&
+	    !VALID_PAGE(hypr_tables_root(kvm, arg->view, NULL)))
+		hypr_cache_lost(h, arg->view);
 	mutex_unlock(&h->lock);
 
 	/* Nearly: vCPUs fault meanwhile, and others are evicted. */
@@ -493,7 +499,9 @@ int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	r = hypr_tables_build(kvm, arg);
 	after = hypr_tables_total(kvm);
 
-	mutex_lock(&h->lock);
+	lock = hypr_lock_within(&h->lock, h->patience_ns);
+	if (lock)
+		return r ?: lock;
 	hypr_stat_prepare(kvm, r);
 	if (!r) {
 		set_bit(arg->view, h->prepared);
@@ -532,10 +540,11 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
+	h->patience_ns = HYPR_NO_TIMEOUT;
 	r = hypr_view_prepare_locked(kvm, arg);
 	mutex_unlock(&h->build_lock);
 	if (!r)
-		hypr_host_make_room(kvm, BIT(arg->view));
+		hypr_host_make_room(kvm, BIT(arg->view), HYPR_NO_TIMEOUT);
 
 	arg->cycles = rdtsc_ordered() - start;
 	trace_kvm_hypr_prepare(kvm, arg, r);
@@ -555,14 +564,13 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 bool hypr_view_in_use(struct kvm *kvm, u32 view)
 {
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
 	if (view == kvm->arch.hypr.active)
 		return true;
 	/* KVM_SET_EPTP may have taken single vCPUs elsewhere. */
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		if (READ_ONCE(vcpu->arch.hypr.next) == view)
 			return true;
 	}
@@ -575,7 +583,7 @@ bool hypr_view_in_use(struct kvm *kvm, u32 view)
  * @view: the view; its memslots stay
  *
  * Return: 0, also if it was not prepared; -ENOENT no such view; -EBUSY it is the
- * active one, or a vCPU is in it.
+ * active one, or a vCPU is in it; -EINTR a fatal signal.
  */
 int hypr_view_discard(struct kvm *kvm, u32 view)
 {
@@ -585,8 +593,9 @@ int hypr_view_discard(struct kvm *kvm, u32 view)
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
 
-	mutex_lock(&h->build_lock);
-	r = hypr_view_drop(kvm, view, 0);
+	if (mutex_lock_killable(&h->build_lock))
+		return -EINTR;
+	r = hypr_view_drop(kvm, view, false, HYPR_NO_TIMEOUT);
 	mutex_unlock(&h->build_lock);
 
 	trace_kvm_hypr_discard(kvm, view, r);
@@ -657,28 +666,40 @@ static int hypr_eptp_to_view(struct kvm *kvm, u64 eptp, u32 *view)
  * The value is never loaded.  It selects a view, whose root KVM then loads.
  *
  * Return: 0; -EINVAL if VM-entry would refuse the EPTP or if it is not the root
- * of a prepared view of this VM; -EBUSY in SMM or in a nested guest.
+ * of a prepared view of this VM; -EBUSY in SMM, in a nested guest, or with an
+ * instruction half done; -EINTR a fatal signal.
  */
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	int r;
+	int r, idx;
 
 	r = hypr_root_check(arg->eptp);
 	if (r)
 		return r;
-	if (is_smm(vcpu) || is_guest_mode(vcpu))
+	if (is_smm(vcpu) || is_guest_mode(vcpu) || hypr_vcpu_has_io(vcpu))
 		return -EBUSY;
 
-	mutex_lock(&h->lock);
+	r = hypr_vcpu_lock(vcpu);
+	if (r)
+		return r;
 	r = hypr_eptp_to_view(vcpu->kvm, arg->eptp, &arg->view);
 	if (!r) {
 		WRITE_ONCE(vcpu->arch.hypr.next, arg->view);
 		hypr_cache_touch(h, arg->view);
-		hypr_vcpu_take_view(vcpu);
 		arg->generation = h->generation;
 	}
 	mutex_unlock(&h->lock);
+
+	/*
+	 * Without the lock: taking a view may fault in pages of guest memory, and
+	 * these may be long in coming.  A swap waits for the end of this ioctl.
+	 */
+	if (!r) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		hypr_vcpu_take_view(vcpu);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	}
 
 	hypr_dbg("vcpu %d: set EPTP %llx: %d\n", vcpu->vcpu_id, arg->eptp, r);
 	return r;

@@ -32,7 +32,7 @@ static int view_init(struct kunit *test)
 		return r;
 	}
 	mutex_init(&fake->hypr.lock);
-	xa_init(&fake->kvm.vcpu_array);
+	INIT_LIST_HEAD(&fake->hypr.vcpus);
 	refcount_set(&fake->kvm.users_count, 1);
 	fake->kvm.arch.hypr.vm = &fake->hypr;
 	fake->kvm.arch.hypr.nr_as_ids = KVM_HYPR_MAX_VIEWS;
@@ -49,7 +49,6 @@ static void view_exit(struct kunit *test)
 
 	if (!fake)
 		return;
-	xa_destroy(&fake->kvm.vcpu_array);
 	cleanup_srcu_struct(&fake->kvm.srcu);
 	kvfree(fake);
 }
@@ -156,9 +155,7 @@ static void view_in_use(struct kunit *test)
 				view == A);
 
 	/* KVM_SET_EPTP has taken one vCPU elsewhere. */
-	KUNIT_EXPECT_EQ(test, xa_insert(&fake->kvm.vcpu_array, 0, &fake->vcpu,
-					GFP_KERNEL), 0);
-	atomic_set(&fake->kvm.online_vcpus, 1);
+	list_add_tail(&fake->vcpu.arch.hypr.node, &fake->hypr.vcpus);
 	fake->vcpu.arch.hypr.next = LAST;
 	for (view = 0; view < KVM_HYPR_MAX_VIEWS; view++)
 		KUNIT_EXPECT_EQ(test, hypr_view_in_use(&fake->kvm, view),

@@ -3,11 +3,13 @@
  * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
  * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
  * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c),
- * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding).
+ * ept_vm.c (which VMs may have views, and what they may then ask for),
+ * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding);
+ * ept_lock.c waits for locks.
  * Start reading at hypr_swap().
  *
  * Lock order, outermost first (docs/spec/locking.md):
- *	vcpu->mutex, kvm_hypr.build_lock, kvm_hypr.lock, kvm->slots_lock,
+ *	vcpu->mutex, kvm_hypr.build_lock, kvm->slots_lock, kvm_hypr.lock,
  *	kvm->srcu, kvm->mmu_lock
  */
 #ifndef __KVM_X86_VMX_EPT_SWAP_H
@@ -54,16 +56,20 @@ enum hypr_flush_reason {
  * @control_page: the registered page, pinned; NULL if there is none
  * @control: @control_page in the kernel's address space
  * @control_hva: @control_page in user space
+ * @asked: vCPUs, by vcpu_id, that the last pause has asked to park; under @lock
  * @faults: page faults that all vCPUs had taken when they were last held
  * @faults_before: the same at the last swap that was counted
  * @lru: which views keep their tables; under @lock
  * @evictions: views that lost their tables to the cache; under @lock
- * @vcpus: the VM's vCPUs in order, as far as swaps have met them; under @lock
+ * @vcpus: the VM's vCPUs in order, as far as hypr_vcpus_update() has met them: all
+ *	that can run or do anything else are there; under @lock
  * @nr_vcpus: how many
  * @build_lock: serialises users of @builder, and all that drops tables: while
  *	it is held, no view is evicted
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
  *	context in which tables are built off the vCPUs' path
+ * @patience_ns: how long the present user of @builder may wait for other locks;
+ *	under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
  * @rebuilds: evicted views that a swap had built anew; under @build_lock
  */
@@ -76,6 +82,7 @@ struct kvm_hypr {
 	struct page *control_page;
 	struct hypr_control_page *control;
 	unsigned long control_hva;
+	DECLARE_BITMAP(asked, HYPR_CONTROL_MAX_VCPUS);
 	u64 faults;
 	u64 faults_before;
 	struct hypr_lru lru;
@@ -85,14 +92,15 @@ struct kvm_hypr {
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
+	u64 patience_ns;
 	struct hypr_use budget;
 	u64 rebuilds;
 };
 
 /*
- * As kvm_for_each_vcpu(), in a swap, with kvm_hypr.lock held: a swap goes through
- * the vCPUs half a dozen times, and a step in KVM's XArray takes longer than what
- * is done there.
+ * As kvm_for_each_vcpu(), with kvm_hypr.lock held, and over the same vCPUs as long
+ * as it is held.  A swap goes through them half a dozen times, and a step in KVM's
+ * XArray takes longer than what is done there.
  */
 #define hypr_for_each_vcpu(vcpu, h)					\
 	list_for_each_entry(vcpu, &(h)->vcpus, arch.hypr.node)
@@ -105,14 +113,38 @@ static inline bool hypr_view_is_valid(u32 view)
 	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
 }
 
+/*
+ * Did the vCPU's last exit leave an instruction half done?  KVM_RUN completes it,
+ * with immediate_exit too.  The answer lasts while no KVM_RUN is under way.
+ */
+static inline bool hypr_vcpu_has_io(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->arch.complete_userspace_io);
+}
+
 /* ept_barrier.c */
+int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 void hypr_vcpus_update(struct kvm *kvm);
 bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 
+/* ../ept_swap_ioctl.c */
+int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+
+/* ept_lock.c */
+#define HYPR_NO_TIMEOUT	U64_MAX
+
+int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
+int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
+
+/* ept_vm.c */
+int hypr_vm_claim(struct kvm *kvm);
+bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
+
 /* ept_swap.c */
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
 int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
@@ -125,7 +157,11 @@ bool hypr_view_in_use(struct kvm *kvm, u32 view);
 /* ept_stats.c */
 void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
 void hypr_stat_prepare(struct kvm *kvm, int r);
-void hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
+void hypr_stat_lock_timeout(struct kvm *kvm);
+int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
+
+/* ept_shadow.h, in mmu/mmu.c */
+void hypr_shadows_drop(struct kvm *kvm, u32 view);
 
 /* ept_edit.c */
 bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
@@ -137,7 +173,9 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
 void hypr_control_release(struct kvm_hypr *h);
 bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva);
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu);
+int hypr_pause_check(struct kvm *kvm);
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
+void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
 
 /* ept_mmu.c */
@@ -149,10 +187,6 @@ u64 hypr_tables_total(struct kvm *kvm);
 u32 hypr_tables_resident(struct kvm *kvm);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush);
-
-/* hypr_view_drop() */
-#define HYPR_DROP_EVICT	BIT(0)
-#define HYPR_DROP_TRY	BIT(1)
 
 /**
  * struct hypr_victim - a view to evict
@@ -169,12 +203,13 @@ struct hypr_victim {
 /* ept_cache.c */
 int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg);
 int hypr_view_pin(struct kvm *kvm, u32 view, bool pin);
-int hypr_view_drop(struct kvm *kvm, u32 view, unsigned int how);
+int hypr_view_drop(struct kvm *kvm, u32 view, bool evict, u64 timeout_ns);
 void hypr_cache_touch(struct kvm_hypr *h, u32 view);
+void hypr_cache_lost(struct kvm_hypr *h, u32 view);
 u32 hypr_cache_candidates(struct kvm *kvm);
 void hypr_cache_make_room(struct kvm *kvm, u32 keep);
-void hypr_host_make_room(struct kvm *self, u32 keep);
-int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view);
+void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns);
+int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns);
 void hypr_cache_rebuild_end(struct kvm *kvm, u32 view);
 bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 		      u64 above);
@@ -211,7 +246,7 @@ void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
 int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit);
 
 /* ept_pv.c */
-void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu);
+void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu, bool left);
 
 /* ept_root.c */
 bool hypr_root_tags_tlb(void);

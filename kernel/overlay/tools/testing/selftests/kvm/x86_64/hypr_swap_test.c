@@ -37,6 +37,8 @@ static uint64_t run_to_sync(struct kvm_vcpu *vcpu)
 
 	vcpu_run(vcpu);
 	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
+	/* A swap is refused as long as the I/O of the ucall is half done. */
+	vcpu_run_complete_io(vcpu);
 	return uc.args[1];
 }
 

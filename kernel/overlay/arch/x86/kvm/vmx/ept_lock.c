@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPR views: waits for locks that end.  A swap has a deadline, and whoever waits
+ * behind a swap can be killed.
+ */
+#include <linux/delay.h>
+#include <linux/sched/signal.h>
+
+#include "vmx_ept_swap.h"
+
+/* Poll this often before sleeping between polls. */
+#define HYPR_LOCK_SPINS	4000
+
+/**
+ * hypr_lock_within() - take a mutex, if it can be had in time
+ * @lock: the mutex
+ * @timeout_ns: how long to wait; 0 to try only, HYPR_NO_TIMEOUT for ever
+ *
+ * Context: process context; with 0 nothing is waited for.
+ * Return: 0 with @lock held; -EAGAIN it was too long; -EINTR a fatal signal.
+ */
+int hypr_lock_within(struct mutex *lock, u64 timeout_ns)
+{
+	unsigned int spins = 0;
+	ktime_t deadline;
+
+	if (timeout_ns == HYPR_NO_TIMEOUT)
+		return mutex_lock_killable(lock);
+	if (mutex_trylock(lock))
+		return 0;
+	if (!timeout_ns)
+		return -EAGAIN;
+
+	deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	while (!mutex_trylock(lock)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (ktime_after(ktime_get(), deadline))
+			return -EAGAIN;
+		if (spins++ < HYPR_LOCK_SPINS && !need_resched())
+			cpu_relax();
+		else
+			usleep_range(10, 20);
+	}
+	return 0;
+}
+
+/**
+ * hypr_lock_to_drop() - take what dropping tables needs
+ * @kvm: the VM
+ * @timeout_ns: as in hypr_lock_within(), for each lock
+ *
+ * kvm->slots_lock may be long in coming: its owner waits for every reader of
+ * memslots, and a reader may wait for a page from a slow disk.  Swaps go on
+ * meanwhile, so kvm_hypr.lock is not held while slots_lock is waited for, nor the
+ * other way round.
+ *
+ * Context: kvm_hypr.build_lock held.
+ * Return: 0 with kvm->slots_lock and kvm_hypr.lock held; -EAGAIN, -EINTR.
+ */
+int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r;
+
+	lockdep_assert_held(&h->build_lock);
+
+	for (;;) {
+		r = hypr_lock_within(&kvm->slots_lock, timeout_ns);
+		if (r)
+			return r;
+		if (mutex_trylock(&h->lock))
+			return 0;
+		mutex_unlock(&kvm->slots_lock);
+
+		/* The swap that has it comes to an end: sleep until then. */
+		r = hypr_lock_within(&h->lock, timeout_ns);
+		if (r)
+			return r;
+		mutex_unlock(&h->lock);
+	}
+}
