@@ -116,7 +116,9 @@ static int goes_on(void *arg, uint64_t done, uint64_t total)
 		return 0;
 	if (has_hung_up(client, POLLRDHUP | POLLHUP))
 		return 1;
-	if (!client->request.progress || hypr_now_ns() - work->told_ns < PROGRESS_NS)
+	/* Before the first part is done nothing is to be said of it. */
+	if (!client->request.progress || !total ||
+	    hypr_now_ns() - work->told_ns < PROGRESS_NS)
 		return 0;
 	work->told_ns = hypr_now_ns();
 	snprintf(line, sizeof(line), HYPR_PROGRESS_LINE "\n", (unsigned long long)done,
