@@ -79,11 +79,15 @@ static int printed(const struct cli_args *args, int code, const json_t *answer)
 int cli_call(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	     json_t **answer)
 {
-	return printed(args, cli_ask(args, verb, vm, request, false, 0, answer), *answer);
+	int code = cli_ask(args, verb, vm, request, false, 0, answer);
+
+	return printed(args, code, *answer);
 }
 
 int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 		  json_t *request, json_t **answer)
 {
-	return printed(args, cli_ask(args, verb, vm, request, true, 0, answer), *answer);
+	int code = cli_ask(args, verb, vm, request, true, 0, answer);
+
+	return printed(args, code, *answer);
 }

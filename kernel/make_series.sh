@@ -298,6 +298,7 @@ maintainers_write()
 step_write()
 {
 	local step=$1 file owner name hunk
+	local -A begun=()
 
 	while read -r owner file; do
 		[[ $owner == "$step" ]] || continue
@@ -307,7 +308,9 @@ step_write()
 	for name in "${hook_names[@]}"; do
 		! hook_is_skipped "$name" || continue
 		file=$(hook_target "$name")
-		cp "$pristine/$file" "$repo/$file"
+		# A file may have two hooks, one of them optional.
+		if [ -z "${begun[$file]:-}" ]; then cp "$pristine/$file" "$repo/$file"; fi
+		begun[$file]=1
 		if grep -qxF -- "$name" "$work/objects"; then
 			cat "$hooks/$name" >"$work/diff"
 		else

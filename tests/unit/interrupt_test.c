@@ -569,5 +569,8 @@ int main(void)
 		cmocka_unit_test(test_progress_of_a_snapshot),
 	};
 
+	/* A shell that runs this in the background has it ignore Ctrl-C. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	return cmocka_run_group_tests_name("interrupt", tests, group_setup, group_teardown) ? 1 : 0;
 }
