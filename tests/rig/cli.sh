@@ -174,5 +174,5 @@ expect_line 0 "vm4 ($engine): runs" "a guest whose initrd is missing" \
 	hypr run --engine "$engine" --name vm4 --kernel /demo/vmlinuz --cmdline "console=ttyS0 panic=-1 reboot=k" \
 	--pin 1 --detach
 check "it panics and resets, and its VM ends by itself" wait_for 60 nothing_left
-check "its log says so" grep -q "ended: guest panicked: VFS" "$HYPR_RUNTIME_DIR/vm4.log"
+check "its log says so" grep -q "ended: guest panicked: No working init" "$HYPR_RUNTIME_DIR/vm4.log"
 finish
