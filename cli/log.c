@@ -21,12 +21,30 @@
 #include "cli.h"
 
 #define END_TIMEOUT_S	5	/* for a disk, or who reads a FIFO */
+#define LOCK_TIMEOUT_S	5	/* for a process that is ending */
 
 static char path[PATH_MAX];
 static uint64_t max_bytes, bytes, lost;
 static int log_fd = -1, console[2] = { -1, -1 };
 static bool made, regular;
 static pthread_t thread;
+
+/*
+ * A VM that was stopped has given its name back before its process is gone, and with
+ * it the lock.  Return: false when another VM has it.
+ */
+static bool lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int looks = LOCK_TIMEOUT_S * 20;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		if (!looks--)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
 
 /* Return: 0, or -1 with the reason. */
 static int check(int fd, char *error)
@@ -46,7 +64,7 @@ static int check(int fd, char *error)
 			 path, (unsigned int)st.st_uid);
 		return -1;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+	if (!lock(fd)) {
 		snprintf(error, CLI_ERROR_MAX,
 			 "log %.300s is that of another VM that runs; choose another with --log",
 			 path);
