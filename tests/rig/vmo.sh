@@ -188,7 +188,7 @@ expect_line 8 "/bin/busybox" "no VMO" hypr resurrect /bin/busybox --engine "$eng
 expect_line 2 "freeze or continue" "wrong --time" \
 	hypr resurrect $dir/a.vmo --engine "$engine" --name vm3 --time back
 rm $dir/a.vmo
-expect_line 1 "a.vmo" "a layer without the file it stands on" \
+expect_line 8 "a.vmo" "a layer without the file it stands on" \
 	hypr resurrect $dir/b.vmo --engine "$engine" --name vm3 --detach
 check "nothing is left" wait_for 10 nothing_left
 check "no litter beside the files" \
