@@ -19,7 +19,8 @@
  *	epoch.port=1		0: report by epoch.verbose alone, not by the port
  *	epoch.corrupt=WHAT	for tests: break page, table, chain, counter,
  *				register or clock of worker 0 ...
- *	epoch.corrupt_step=1	... before it checks this step
+ *	epoch.corrupt_step=1	... before it checks this step; call: what the
+ *				caller takes for its process number, in that round
  *
  * As an ordinary process it needs --selftest, and then writes its reports to
  * standard output and exits with 1 when a check failed.
@@ -51,6 +52,7 @@ struct options {
 	uint64_t verbose;
 	uint64_t port;
 	uint64_t sleep;
+	uint64_t calls;
 	uint64_t corrupt_step;
 	char corrupt[16];
 	int selftest;
@@ -115,15 +117,19 @@ static void put_end(struct line *line)
 	sys3(__NR_write, 1, line->text, line->len);
 }
 
-static void die(const char *what, long err)
+/* @value: -errno, or what came in place of the result that is known; 0 for none. */
+static void die(const char *what, long value)
 {
 	struct line line = { .len = 0 };
 
-	put(&line, "epoch: ");
+	put(&line, "epoch: FAILED: ");
 	put(&line, what);
-	if (err) {
+	if (value < 0 && value > -4096) {
 		put(&line, ": error ");
-		put_dec(&line, (uint64_t)-err);
+		put_dec(&line, (uint64_t)-value);
+	} else if (value) {
+		put(&line, ": 0x");
+		put_base(&line, (uint64_t)value, 16, 1);
 	}
 	put_end(&line);
 	sys1(__NR_exit_group, 2);
@@ -171,6 +177,7 @@ static void option_take(const char *word)
 		{ "verbose=", &options.verbose },
 		{ "port=", &options.port },
 		{ "sleep=", &options.sleep },
+		{ "calls=", &options.calls },
 		{ "corrupt_step=", &options.corrupt_step },
 	};
 	const char *key = after(word, "epoch."), *value;
@@ -433,7 +440,7 @@ static uint64_t corrupt(struct epoch_worker *worker, uint64_t token)
 		token++;
 	else if (same(what, "clock"))
 		worker->last_ns = ~0ull;
-	else
+	else if (!same(what, "call"))
 		die("epoch.corrupt: not known", 0);
 	return token;
 }
@@ -516,10 +523,61 @@ static void sleeper_run(void *arg)
 	}
 }
 
+/* ---- the caller ---------------------------------------------------------- */
+
+/* A process that lives for one system call: vfork(), its exit(), wait4(). */
+static void child_run(void)
+{
+	uint64_t status = 0;
+	long pid = sys0(__NR_vfork), got;
+
+	if (!pid)
+		sys1(__NR_exit, 7);
+	if (pid < 0)
+		die("vfork", pid);
+	got = sys4(__NR_wait4, pid, &status, 0, 0);
+	if (got != pid)
+		die("wait4", got);
+	if ((uint32_t)status != 7 << 8)
+		die("status of a child", (long)status);
+}
+
+static void caller_run(void *arg)
+{
+	const uint64_t bytes = 4 * EPOCH_PAGE_BYTES;
+	long pid = sys0(__NR_getpid), ret;
+	uint64_t *p, round, i;
+
+	(void)arg;
+	for (round = 0;; round++) {
+		if (same(options.corrupt, "call") && round == options.corrupt_step)
+			pid++;
+		cpu_pin(cpu_of[round % nr_cpus]);
+		p = pages_get(bytes);
+		for (i = 0; i < bytes / sizeof(*p); i += EPOCH_PAGE_WORDS)
+			p[i] = round;
+		ret = sys0(__NR_getpid);
+		if (ret != pid)
+			die("getpid", ret);
+		ret = sys1(__NR_close, -1);
+		if (ret != -9)	/* EBADF */
+			die("close", ret);
+		for (i = 0; i < bytes / sizeof(*p); i += EPOCH_PAGE_WORDS)
+			if (p[i] != round)
+				die("a page", (long)p[i]);
+		ret = sys2(__NR_munmap, p, bytes);
+		if (ret)
+			die("munmap", ret);
+		child_run();
+	}
+}
+
 static void thread_start(void (*fn)(void *arg), void *arg)
 {
 	long err = sys_thread(fn, arg, (char *)pages_get(STACK_BYTES) + STACK_BYTES);
 
+	if (err == -11)	/* EAGAIN: a kernel in 16 MiB has room for few */
+		die("clone: no room for a further thread, give it more memory", err);
 	if (err < 0)
 		die("clone", err);
 }
@@ -581,6 +639,8 @@ __attribute__((used)) void start_main(int argc, char **argv)
 	workers_init();
 	if (options.sleep)
 		thread_start(sleeper_run, 0);
+	if (options.calls)
+		thread_start(caller_run, 0);
 	for (i = 1; i < state.nr_workers; i++)
 		thread_start(worker_run, &state.worker[i]);
 	worker_run(&state.worker[0]);

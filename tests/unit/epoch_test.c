@@ -248,6 +248,21 @@ static void test_program_runs_clean(void **ctx)
 	if (access(PROGRAM, X_OK))
 		skip();
 	assert_int_equal(program_run("epoch.steps=100"), 0);
+	assert_int_equal(program_run("epoch.steps=100 epoch.calls=1"), 0);
+}
+
+/* It ends by itself, long before so many steps, and says why. */
+static void test_caller_finds_a_wrong_result(void **ctx)
+{
+	int status;
+
+	(void)ctx;
+	if (access(PROGRAM, X_OK))
+		skip();
+	status = program_run("epoch.steps=1000000 epoch.calls=1 epoch.corrupt=call "
+			     "epoch.corrupt_step=20");
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 2);
 }
 
 static void test_program_finds_what_is_broken(void **ctx)
@@ -286,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_stream_gathers_records),
 		cmocka_unit_test(test_program_runs_clean),
 		cmocka_unit_test(test_program_finds_what_is_broken),
+		cmocka_unit_test(test_caller_finds_a_wrong_result),
 	};
 
 	return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);
