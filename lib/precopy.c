@@ -15,20 +15,47 @@ static int copy_pages(void *arg, uint64_t gpa, uint64_t pages)
 	return hypr_copy_pages(arg, gpa, pages);
 }
 
-/* @pages: out: how many.  A VM that ends meanwhile is not copied to the end. */
-static int copy_all(struct hypr_copy *copy, uint64_t *pages)
+struct all {
+	struct hypr_copy *copy;
+	uint64_t *pages;
+};
+
+/* A VM that ends meanwhile is not copied to the end. */
+static int copy_stretch(void *arg, uint64_t gpa, uint64_t pages)
 {
-	uint64_t part, all = copy->vm->mem_bytes / HYPR_PAGE_BYTES;
+	const struct all *all = arg;
+	uint64_t part;
 	int ret = 0;
 
-	for (*pages = 0; !ret && *pages < all; *pages += part) {
-		part = all - *pages < CHUNK_PAGES ? all - *pages : CHUNK_PAGES;
-		ret = hypr_vm_check_alive(copy->vm);
+	for (; pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
+		part = pages < CHUNK_PAGES ? pages : CHUNK_PAGES;
+		ret = hypr_vm_check_alive(all->copy->vm);
 		if (!ret)
-			ret = hypr_copy_pages(copy, *pages * HYPR_PAGE_BYTES, part);
+			ret = hypr_copy_pages(all->copy, gpa, part);
 		if (ret)
 			break;
+		*all->pages += part;
 	}
+	return ret;
+}
+
+/*
+ * @pages: out: how many were copied.  In memory of its own (not on a moment) a view has
+ * the pages that were touched; to look at the others would give them to it.
+ */
+static int copy_all(struct hypr_copy *copy, uint64_t *pages)
+{
+	struct all all = { .copy = copy, .pages = pages };
+	uint64_t bytes = copy->vm->mem_bytes, found;
+	int ret = -ENOTTY;
+
+	*pages = 0;
+	if (!copy->view->moment)
+		ret = hypr_pagemap_scan(copy->view->mem, bytes, HYPR_PAGES_PRESENT,
+					copy_stretch, &all, &found);
+	/* All of it, where the kernel cannot say. */
+	if (ret == -ENOTTY || ret == -ENOENT)
+		ret = copy_stretch(&all, 0, bytes / HYPR_PAGE_BYTES);
 	return ret;
 }
 

@@ -4,22 +4,78 @@
  * file is written; nothing is under its name before all of it is on the disk.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "internal.h"
 
-/* What is in a file is read piece by piece, what is in memory is written as it is. */
-static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *perm,
-		      uint8_t *buf, struct hypr_vmo_writer *writer)
+/*
+ * A hole of so many pages is told to the writer and not read: reading one in memory
+ * that is kept in a memfd fills it.  To a shorter one the writer goes without a stop.
+ */
+#define HOLE_PAGES	256
+
+/*
+ * hole_find() - the first long hole in [gpa, end) of memory that is kept here
+ * @hole_end: out: its end
+ * Return: its start; @end: there is none.
+ */
+static uint64_t hole_find(const struct hypr_moment *moment, uint64_t gpa, uint64_t end,
+			  uint64_t *hole_end)
 {
-	uint64_t gpa = perm->gpa, pages = perm->bytes / HYPR_PAGE_BYTES, part;
+	off_t hole, data;
+
+	*hole_end = end;
+	if (moment->vmo)
+		return end;
+	while (gpa < end) {
+		hole = lseek(moment->fd, (off_t)gpa, SEEK_HOLE);
+		if (hole < 0 || (uint64_t)hole >= end)
+			break;
+		/* -ENXIO: no data behind it. */
+		data = lseek(moment->fd, hole, SEEK_DATA);
+		if (data < 0 && errno != ENXIO)
+			break;
+		gpa = data < 0 || (uint64_t)data > end ? end : (uint64_t)data;
+		if (gpa - (uint64_t)hole >= HOLE_PAGES * HYPR_PAGE_BYTES) {
+			*hole_end = gpa;
+			return (uint64_t)hole;
+		}
+	}
+	return end;
+}
+
+/* What is in a file is read piece by piece, what is in memory is written as it is. */
+static int write_pages(const struct hypr_moment *moment, uint64_t gpa, uint64_t pages,
+		       uint32_t flags, uint8_t *buf, struct hypr_vmo_writer *writer)
+{
 	const uint8_t *mem;
+	uint64_t part;
 	int ret = 0;
 
 	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
 		part = moment->vmo && pages > HYPR_PEEK_PAGES ? HYPR_PEEK_PAGES : pages;
 		ret = hypr_moment_read(moment, gpa, part, buf, &mem);
 		if (!ret)
-			ret = hypr_vmo_writer_pages(writer, gpa, mem, part, perm->flags);
+			ret = hypr_vmo_writer_pages(writer, gpa, mem, part, flags);
+	}
+	return ret;
+}
+
+static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *perm,
+		      uint8_t *buf, struct hypr_vmo_writer *writer)
+{
+	uint64_t gpa = perm->gpa, end = gpa + perm->bytes, hole, hole_end;
+	int ret = 0;
+
+	while (!ret && gpa < end) {
+		hole = hole_find(moment, gpa, end, &hole_end);
+		ret = write_pages(moment, gpa, (hole - gpa) / HYPR_PAGE_BYTES, perm->flags, buf,
+				  writer);
+		if (!ret && hole < end)
+			ret = hypr_vmo_writer_pages(writer, hole, NULL,
+						    (hole_end - hole) / HYPR_PAGE_BYTES,
+						    perm->flags);
+		gpa = hole < end ? hole_end : end;
 	}
 	return ret;
 }

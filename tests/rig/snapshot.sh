@@ -41,7 +41,7 @@ for mib in 16 64 256; do
 	expect_line 0 "runs" "$mib MiB: run" \
 		hypr run --name $vm --kernel /demo/vmlinuz --initrd /demo/initrd --mem ${mib}M \
 		--vcpus 2 --pin 1,2 --detach \
-		--cmdline "console=ttyS0 epoch.port=0 epoch.verbose=5"
+		--cmdline "console=ttyS0 epoch.port=0 epoch.verbose=5 epoch.rest=5"
 	check "$mib MiB: the guest comes up" wait_for 120 guest_is_up $vm 2
 	check "$mib MiB: and works" wait_for 60 goes_on $vm 2
 	if measure $vm; then
