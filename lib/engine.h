@@ -23,6 +23,7 @@ struct hypr_engine_swap {
  * @name: as a user gives it and sees it
  * @swaps_in_guest: @swap may find parked vCPUs in the guest; else they all have
  *	to be held
+ * @keeps_vcpus: all views have the same vCPUs, so that what KVM has of one stays
  * @enable: on a VM without slots and vCPUs; sets vm->views_max; -EOPNOTSUPP
  *	when this host cannot
  * @control: tell it the control page, whose slot stands in the boot view
@@ -40,6 +41,7 @@ struct hypr_engine_swap {
 struct hypr_engine {
 	const char *name;
 	bool swaps_in_guest;
+	bool keeps_vcpus;
 	int (*enable)(struct hypr_vm *vm);
 	int (*control)(struct hypr_vm *vm);
 	int (*open)(struct hypr_vm *vm, struct hypr_view *view);

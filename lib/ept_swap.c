@@ -117,6 +117,7 @@ static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 const struct hypr_engine hypr_engine_ept_swap = {
 	.name = HYPR_ENGINE_EPT_SWAP,
 	.swaps_in_guest = true,
+	.keeps_vcpus = true,
 	.enable = ept_swap_enable,
 	.control = ept_swap_control,
 	.open = ept_swap_open,

@@ -65,6 +65,7 @@ struct hypr_vcpu {
 	int (*job)(struct hypr_vcpu *vcpu, void *arg);
 	void *job_arg;
 	int job_result;
+	struct kvm_msrs *msrs_set;	/* room for those that a load sets */
 };
 
 /**
@@ -471,7 +472,8 @@ void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hyp
 int hypr_state_tsc_init(struct hypr_vm *vm);
 int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc);
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state);
-int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state);
+int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+		    const struct hypr_state *known);
 int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state);
 void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state);
 

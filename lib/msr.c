@@ -107,6 +107,20 @@ static void list_fill(struct hypr_vm *vm, const struct kvm_msr_list *list)
 	}
 }
 
+/* Room for all of them, for each vCPU's loads. */
+static int alloc_sets(struct hypr_vm *vm)
+{
+	size_t bytes = sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		vm->vcpu[i].msrs_set = malloc(bytes);
+		if (!vm->vcpu[i].msrs_set)
+			return hypr_fail(-ENOMEM, "no memory for the list of MSRs");
+	}
+	return 0;
+}
+
 /* Needs the vCPUs' CPUID set: what an MSR may hold depends on it. */
 int hypr_msr_list_init(struct hypr_vm *vm)
 {
@@ -130,6 +144,7 @@ int hypr_msr_list_init(struct hypr_vm *vm)
 		goto free_list;
 	}
 	list_fill(vm, list);
+	ret = alloc_sets(vm);
 free_list:
 	free(list);
 	return ret;

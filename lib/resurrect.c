@@ -49,7 +49,7 @@ int hypr_vm_resurrect_go(struct hypr_vm *vm)
 
 	ret = hypr_vcpus_hold_first(vm);
 	if (!ret)
-		ret = hypr_state_load(vm, vm->active->state);
+		ret = hypr_state_load(vm, vm->active->state, NULL);
 	if (!ret)
 		hypr_vm_release(vm, vm->active->state);
 	return ret;

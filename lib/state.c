@@ -215,9 +215,21 @@ static int msrs_get(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
 	return ioctl(vcpu->fd, KVM_GET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
 }
 
-static int msrs_set(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
+/* Those that differ from what the vCPU has; @known NULL: all. */
+static int msrs_set(struct hypr_vcpu *vcpu, const struct kvm_msrs *msrs,
+		    const struct kvm_msrs *known)
 {
-	return ioctl(vcpu->fd, KVM_SET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
+	struct kvm_msrs *set = vcpu->msrs_set;
+	unsigned int i;
+
+	set->nmsrs = 0;
+	for (i = 0; i < msrs->nmsrs; i++) {
+		if (!known || msrs->entries[i].data != known->entries[i].data)
+			set->entries[set->nmsrs++] = msrs->entries[i];
+	}
+	if (!set->nmsrs)
+		return 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, set) == (int)set->nmsrs ? 0 : -EIO;
 }
 
 static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
@@ -229,6 +241,9 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 
 	/* First: it takes pending INIT and SIPI, and so alters the rest. */
 	ret = vcpu_ioctl(vcpu, KVM_GET_MP_STATE, &state->mp_state);
+	/* Then: an exception that waits gives its address to CR2, or its bits to DR6. */
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &state->events);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_GET_REGS, &state->regs);
 	if (!ret)
@@ -244,8 +259,6 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	if (!ret)
 		ret = msrs_get(vcpu, state->msrs);
 	if (!ret)
-		ret = vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &state->events);
-	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debugregs);
 	if (!ret)
 		ret = tsc_offset_get(vcpu, &state->tsc_offset);
@@ -254,8 +267,12 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
+/*
+ * @known: what the vCPUs have, saved in this pause.  NULL: not known.
+ */
 struct load {
 	const struct hypr_state *state;
+	const struct hypr_state *known;
 	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
 };
 
@@ -271,9 +288,23 @@ static int vcpu_load_time(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
+/* A register file of KVM's, unless the vCPU has it. */
+static int vcpu_set(struct hypr_vcpu *vcpu, unsigned long request, void *to,
+		    const void *known, size_t bytes)
+{
+	if (known && !memcmp(to, known, bytes))
+		return 0;
+	return vcpu_ioctl(vcpu, request, to);
+}
+
+/*
+ * What two views have alike is left in the vCPU: most MSRs, often the FPU.  Not so the
+ * LAPIC and pending events, which may have changed since they were saved.
+ */
 static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
 {
 	const struct load *load = arg;
+	const struct hypr_vcpu_state *known = load->known ? &load->known->vcpu[vcpu->index] : NULL;
 	/* KVM only reads them; its ioctls' arguments are not const. */
 	struct hypr_vcpu_state *state =
 		(struct hypr_vcpu_state *)&load->state->vcpu[vcpu->index];
@@ -282,21 +313,25 @@ static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
 	/* The deadline of the state that is being left must not fire in this one. */
 	ret = deadline_set(vcpu, 0);
 	if (!ret)
-		ret = vcpu_ioctl(vcpu, KVM_SET_SREGS, &state->sregs);
+		ret = vcpu_set(vcpu, KVM_SET_SREGS, &state->sregs,
+			       known ? &known->sregs : NULL, sizeof(state->sregs));
 	if (!ret)
-		ret = vcpu_ioctl(vcpu, KVM_SET_XCRS, &state->xcrs);
+		ret = vcpu_set(vcpu, KVM_SET_XCRS, &state->xcrs,
+			       known ? &known->xcrs : NULL, sizeof(state->xcrs));
 	if (!ret)
-		ret = vcpu_ioctl(vcpu, KVM_SET_XSAVE, state->xsave);
+		ret = vcpu_set(vcpu, KVM_SET_XSAVE, state->xsave,
+			       known ? known->xsave : NULL, vcpu->vm->xsave_bytes);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	if (!ret)
-		ret = msrs_set(vcpu, state->msrs);
+		ret = msrs_set(vcpu, state->msrs, known ? known->msrs : NULL);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
 	if (!ret)
-		ret = vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &state->debugregs);
+		ret = vcpu_set(vcpu, KVM_SET_DEBUGREGS, &state->debugregs,
+			       known ? &known->debugregs : NULL, sizeof(state->debugregs));
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
 	if (!ret)
@@ -416,9 +451,15 @@ static int load_now(struct hypr_vm *vm, const struct hypr_state *state, struct l
 	return ret;
 }
 
-int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state)
+/**
+ * hypr_state_load() - the vCPUs and devices go on from @state
+ * @known: what the vCPUs have, as hypr_state_save() found it in this pause, which is
+ *	then not loaded again; NULL: not known
+ */
+int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+		    const struct hypr_state *known)
 {
-	struct load load;
+	struct load load = { .known = known };
 	int ret;
 
 	hypr_console_freeze(&vm->console);

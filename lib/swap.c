@@ -113,10 +113,12 @@ undo:
 
 static int load(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
 {
+	/* Of a paused VM they were saved long ago. */
+	bool is_known = vm->engine->keeps_vcpus && !vm->paused && to != vm->active;
 	uint64_t start = hypr_tsc();
 	int ret;
 
-	ret = hypr_state_load(vm, to->state);
+	ret = hypr_state_load(vm, to->state, is_known ? vm->active->state : NULL);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
 }
@@ -126,7 +128,7 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 {
 	struct hypr_engine_swap swap;
 
-	if (commit(vm, from, &swap) || hypr_state_load(vm, from->state))
+	if (commit(vm, from, &swap) || hypr_state_load(vm, from->state, NULL))
 		hypr_vm_end(vm, true, "view %s: lost, its state cannot be loaded again",
 			    from->name);
 }

@@ -37,6 +37,8 @@ void hypr_vcpu_fini(struct hypr_vcpu *vcpu)
 	struct hypr_machine_vcpu made = { .fd = vcpu->fd, .run = vcpu->run };
 
 	hypr_machine_vcpu_close(&made, vcpu->vm->run_bytes);
+	free(vcpu->msrs_set);
+	vcpu->msrs_set = NULL;
 	vcpu->fd = -1;
 	vcpu->run = NULL;
 }

@@ -248,6 +248,51 @@ static void test_hold_lets_go_of_the_owner_of_a_lock(void **ctx)
 	assert_true(runs());
 }
 
+/* KVM puts the address into CR2 when it is asked for events, and not before. */
+static void test_a_fault_on_its_way_keeps_its_address(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	played(1)->fault = 0x12345000;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(played(1)->cr2, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(played(1)->cr2, 0x12345000);
+}
+
+#define MTRR_DEF_TYPE	0x2ff
+
+/* With ept-swap, where all views have the same vCPUs. */
+static void test_only_what_differs_is_loaded(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int i;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	for (i = 0; i < FAKE_VCPUS; i++)
+		played(i)->sets = 0;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(played(0)->sets + played(1)->sets, 0);
+	/* One vCPU's MSR becomes another one in boot. */
+	played(1)->msr[MTRR_DEF_TYPE] = 0xc06;
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_int_equal(played(1)->msr[MTRR_DEF_TYPE], 0);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
+	assert_int_equal(played(1)->msr[MTRR_DEF_TYPE], 0xc06);
+	assert_int_equal(played(0)->sets, 0);
+	assert_int_equal(played(1)->sets, 2);
+	/* What a paused VM has may have been changed: all of it. */
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_true(played(0)->sets > 2);
+	assert_int_equal(played(1)->msr[MTRR_DEF_TYPE], 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+}
+
 static void test_swap_mixes_forced_and_cooperative(void **ctx)
 {
 	struct hypr_swap_result r;
@@ -680,6 +725,8 @@ int main(void)
 		T(test_swap_goes_on_where_left_forced),
 		T(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
 		T(test_hold_lets_go_of_the_owner_of_a_lock),
+		T(test_a_fault_on_its_way_keeps_its_address),
+		T(test_only_what_differs_is_loaded),
 		T(test_swap_mixes_forced_and_cooperative),
 		T(test_swap_prepares_a_view_that_lost_its_tables),
 		T(test_clock_stands_still_while_paused),

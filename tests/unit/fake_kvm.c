@@ -779,6 +779,7 @@ static int msrs(struct fake_vcpu *vcpu, bool set, struct kvm_msrs *list)
 
 		if (!value)
 			break;
+		vcpu->sets += set && msr->index != MSR_DEADLINE;
 		if (set)
 			*value = msr->data;
 		else if (msr->index == MSR_TSC)
@@ -837,12 +838,20 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 	case KVM_GET_SREGS:
 		memset(arg, 0, sizeof(struct kvm_sregs));
 		((struct kvm_sregs *)arg)->cr3 = vcpu->cr3;
+		((struct kvm_sregs *)arg)->cr2 = vcpu->cr2;
 		return 0;
 	case KVM_SET_SREGS:
 		/* KVM flushes what the guest's TLB has when this changes. */
 		if (((struct kvm_sregs *)arg)->cr3 != vcpu->cr3)
 			__atomic_add_fetch(&fake_kvm.cr3_flushes, 1, __ATOMIC_SEQ_CST);
 		vcpu->cr3 = ((struct kvm_sregs *)arg)->cr3;
+		vcpu->cr2 = ((struct kvm_sregs *)arg)->cr2;
+		return 0;
+	case KVM_GET_VCPU_EVENTS:
+		/* As KVM: an exception is told without its payload, which takes effect. */
+		if (vcpu->fault)
+			vcpu->cr2 = vcpu->fault;
+		vcpu->fault = 0;
 		return 0;
 	case PRE_FAULT:
 		((struct pre_fault *)arg)->gpa += ((struct pre_fault *)arg)->size;

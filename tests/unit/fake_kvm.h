@@ -25,6 +25,9 @@ struct fake_vcpu {
 	uint64_t tsc_offset;
 	uint64_t deadline;
 	uint64_t cr3;
+	uint64_t cr2;
+	uint64_t fault;		/* address of a page fault that waits to be delivered */
+	unsigned int sets;	/* MSRs set, one counts each time; not the deadline */
 	struct kvm_lapic_state lapic;
 	bool up;		/* has said so in the control page */
 	bool offset_fresh;	/* set since the registers were */
