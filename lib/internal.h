@@ -25,10 +25,10 @@
 #include "hypr/abi/vmo_state.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "console.h"
-#include "error.h"
-#include "kick.h"
-#include "rtc.h"
+#include "base/error.h"
+#include "base/kick.h"
+#include "pc/console.h"
+#include "pc/rtc.h"
 
 #define HYPR_PAGE_BYTES		4096ull
 #define HYPR_PAUSE_TIMEOUT_MS	2000

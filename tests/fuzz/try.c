@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "lib/cpu.h"
+#include "lib/pc/cpu.h"
 #include "lib/internal.h"
 #include "tests/unit/fake_vm.h"
 

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include "fake_vm.h"
-#include "lib/engine.h"
+#include "lib/engine/engine.h"
 
 struct hypr_vm *fake_vm_create(unsigned int vcpus)
 {

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #include "fake_vm.h"
-#include "lib/protocol.h"
+#include "lib/serve/protocol.h"
 
 /* ---- requests ------------------------------------------------------------ */
 

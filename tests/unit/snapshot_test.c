@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
-#include "lib/protocol.h"
+#include "lib/serve/protocol.h"
 
 #define PAGE		4096u
 #define ALL_PAGES	(HYPR_MEM_MIN_BYTES / PAGE)
