@@ -2,7 +2,7 @@
 /* Deadlines on the monotonic clock, which nobody sets back, and the time of day. */
 #include <time.h>
 
-#include "internal.h"
+#include "base/time.h"
 
 uint64_t hypr_now_ns(void)
 {

@@ -5,8 +5,10 @@
  */
 #include <sys/ioctl.h>
 
+#include "base/error.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "model/view.h"
+#include "model/vm.h"
 
 static int ept_swap_enable(struct hypr_vm *vm)
 {

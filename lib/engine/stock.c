@@ -11,8 +11,15 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "base/error.h"
+#include "base/page.h"
+#include "base/time.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/machine.h"
 
 /* From <linux/kvm.h> of Linux 6.11; the headers of Debian 12 are older. */
 #define STOCK_CAP_PRE_FAULT	236

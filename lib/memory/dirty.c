@@ -13,7 +13,13 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "memory/dirty.h"
+#include "memory/mem.h"
+#include "memory/pages.h"
+#include "model/view.h"
+#include "model/vm.h"
 
 static bool is_logged(const struct hypr_slot *slot)
 {

@@ -9,7 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "memory/mem.h"
+#include "model/view.h"
+#include "model/vm.h"
 
 /* KVM takes more; each costs at every lookup. */
 #define SLOTS_MAX	500

@@ -3,12 +3,15 @@
  * Which pages of a mapping are there: the ioctl PAGEMAP_SCAN (Linux 6.7), which
  * goes past the rest quickly.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/types.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/page.h"
+#include "memory/pagemap.h"
+#include "memory/pages.h"
 
 /* From <linux/fs.h>; the headers of Debian 12 are older than the ioctl. */
 #define SCAN_PAGE_IS_FILE	(1ull << 2)

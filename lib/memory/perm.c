@@ -5,7 +5,11 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "memory/perm.h"
+#include "model/view.h"
 
 static int append(struct hypr_moment *moment, size_t *max, const struct hypr_vmo_segment *segment)
 {

@@ -14,7 +14,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "memory/pagemap.h"
+#include "memory/privmem.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "view/moment.h"
+#include "view/peek.h"
+#include "view/restore.h"
 #include "vmo/vmo.h"
 
 struct putting_back {

@@ -19,8 +19,11 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
 #include "pc/cpu.h"
+#include "pc/cpuid.h"
 
 #define ENTRIES_MAX		256
 #define HYPERVISOR_LEAF		0x40000000u

@@ -10,8 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
 #include "pc/boot.h"
+#include "pc/kernel.h"
 #include "pc/mptable.h"
 
 #define CR0_PE		(1ull << 0)

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/msr.h"
 
 struct range {
 	uint32_t first;

@@ -8,10 +8,16 @@
  * A thread looks twice a second whether the vCPU threads used any CPU time; only
  * when they did not, it takes them out of KVM_RUN to ask where they are.
  */
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "run/halt.h"
+#include "run/hold.h"
 
 #define LOOK_MS		500
 #define BUSY_NS		(LOOK_MS * 10000ull)	/* in that time: one in a hundred */

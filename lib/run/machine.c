@@ -8,7 +8,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/cpuid.h"
+#include "pc/msr.h"
+#include "run/machine.h"
 
 /* KVM's own pages, below 4 GiB and above all memory that a VM may have. */
 #define IDENTITY_MAP_GPA	0xfffbc000ull

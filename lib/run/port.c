@@ -4,7 +4,15 @@
  * that it panicked, and the three ways in which a PC is reset, each of which ends
  * the VM.  Ports that nobody answers on read as all ones.
  */
-#include "internal.h"
+#include <string.h>
+
+#include "base/time.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "pc/rtc.h"
+#include "run/hold.h"
+#include "run/port.h"
 
 #define PORT_KEYBOARD		0x64	/* command 0xfe pulses the reset line */
 #define PORT_SYSTEM_A		0x92	/* bit 0: fast reset */

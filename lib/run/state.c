@@ -25,7 +25,16 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "pc/rtc.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "run/timers.h"
 
 #define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0

@@ -6,7 +6,9 @@
  * timer that counts down has to be taken down, or what waits for it would wait for
  * the time in between once more.  The PIT cannot be: KVM starts its counts anew.
  */
-#include "internal.h"
+#include <string.h>
+
+#include "run/timers.h"
 
 #define LVT_TIMER	0x320
 #define TIMER_INITIAL	0x380

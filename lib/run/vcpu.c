@@ -11,13 +11,24 @@
  * thread looks whether it is to be held.
  */
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/kick.h"
+#include "base/time.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "run/hold.h"
+#include "run/machine.h"
+#include "run/port.h"
+#include "run/vcpu.h"
 #include "vmo/vmo.h"
 
 int hypr_vcpu_init(struct hypr_vm *vm, unsigned int index)

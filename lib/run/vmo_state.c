@@ -5,8 +5,18 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "pc/msr.h"
+#include "run/machine.h"
 #include "run/state_check.h"
+#include "run/timers.h"
+#include "run/vmo_state.h"
 
 #define NS_PER_S	1000000000ull
 #define MSRS_MAX	4096	/* of a vCPU in a file; no CPU has as many to save */

@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
 #include "serve/protocol.h"
+#include "vm/info.h"
 
 #define INFO_WAIT_MS	100	/* for an operation to end, before the VM is called busy */
 

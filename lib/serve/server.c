@@ -19,7 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "model/vm.h"
+#include "run/hold.h"
 #include "serve/protocol.h"
 #include "serve/runtime.h"
 

@@ -15,7 +15,15 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "swap/pause.h"
 
 #define MSI_ADDRESS		0xfee00000u
 #define POLLS_PER_CLOCK		64

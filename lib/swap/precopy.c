@@ -4,7 +4,16 @@
  * once, then what was written meanwhile, in rounds, until that is little; the
  * vCPUs stand only for the last round and for their own state.
  */
-#include "internal.h"
+#include <errno.h>
+
+#include "base/page.h"
+#include "base/time.h"
+#include "memory/dirty.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "swap/pause.h"
+#include "swap/precopy.h"
+#include "view/copy.h"
 
 #define FEW_PAGES	64	/* they are copied while the vCPUs stand */
 #define ROUNDS_MAX	4

@@ -6,7 +6,17 @@
  * Among these bytes are page tables of the guest, so the next swap to the view
  * has to flush what the TLBs know of it.
  */
-#include "internal.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "memory/privmem.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "swap/swap.h"
+#include "view/record.h"
+#include "view/restore.h"
+#include "view/view.h"
 
 static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 		    struct hypr_reset_result *result, bool *dropped)

@@ -3,7 +3,17 @@
  * A VM that begins in a file: its size and its CPU are the file's, its boot view
  * is a view on the file, and its vCPUs begin where the file has them.
  */
-#include "internal.h"
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "model/state.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "run/vmo_state.h"
+#include "swap/pause.h"
+#include "swap/resurrect.h"
+#include "view/prefault.h"
 
 /** hypr_vm_resurrect_open() - open the file, and take from it what the VM is to be */
 int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *config)

@@ -5,7 +5,17 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "base/time.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/vmo_state.h"
+#include "view/moment.h"
+#include "view/peek.h"
+#include "view/view.h"
 
 /* What is in a file is read piece by piece, what is in memory is written as it is. */
 static int write_perm(const struct hypr_moment *moment, const struct hypr_perm *perm,

@@ -18,8 +18,19 @@
  * where they are.  When the state cannot be moved after the commit, the view
  * that was left is made active again.
  */
+#include "base/error.h"
+#include "base/time.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "swap/pause.h"
+#include "swap/swap.h"
+#include "view/restore.h"
+#include "view/view.h"
 #include "vmo/vmo.h"
 
 /* Was this state saved in the park loop of the guest that is running now? */

@@ -6,8 +6,19 @@
  */
 #include <stdlib.h>
 
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
 #include "base/progress.h"
-#include "internal.h"
+#include "base/time.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "swap/pause.h"
+#include "view/moment.h"
+#include "view/peek.h"
+#include "view/record.h"
+#include "view/view.h"
 
 static void note_mismatch(struct hypr_verify_result *result, uint64_t gpa)
 {

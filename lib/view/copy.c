@@ -8,8 +8,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/page.h"
 #include "base/progress.h"
-#include "internal.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "view/copy.h"
+#include "view/peek.h"
 #include "vmo/vmo.h"
 
 static uint64_t *stored_word(const struct hypr_copy *copy, uint64_t gpa)

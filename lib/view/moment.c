@@ -9,8 +9,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "memory/mem.h"
+#include "memory/perm.h"
+#include "model/view.h"
+#include "model/vm.h"
 #include "pc/cpu.h"
+#include "run/state.h"
+#include "run/vmo_state.h"
+#include "swap/precopy.h"
+#include "view/copy.h"
+#include "view/moment.h"
+#include "view/record.h"
 #include "vmo/vmo.h"
 
 static struct hypr_moment *moment_alloc(struct hypr_vm *vm)

@@ -8,7 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "model/view.h"
+#include "view/peek.h"
 #include "vmo/vmo.h"
 
 #define BUF_BYTES	(HYPR_PEEK_PAGES * HYPR_PAGE_BYTES)
@@ -59,11 +62,6 @@ uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint
 		done += (uint64_t)n;
 	}
 	return done / HYPR_PAGE_BYTES;
-}
-
-bool hypr_view_is_on_file(const struct hypr_view *view)
-{
-	return view->moment && view->moment->vmo;
 }
 
 /**

@@ -8,8 +8,20 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/error.h"
+#include "base/page.h"
+#include "base/time.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "memory/mem.h"
+#include "memory/privmem.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "view/moment.h"
+#include "view/prefault.h"
+#include "view/record.h"
+#include "view/view.h"
 #include "vmo/vmo.h"
 
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name)

@@ -17,8 +17,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "memory/pagemap.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "view/prefault.h"
+#include "view/record.h"
+#include "view/view.h"
 
 /* From <linux/userfaultfd.h>; the headers of Debian 12 are older. */
 #define FEATURE_WP_ASYNC	(1ull << 15)

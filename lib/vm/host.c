@@ -3,14 +3,20 @@
  * What a host has of what HYPR needs, found by asking the processor's flags,
  * the module's parameters and KVM itself, and what to do about what is missing.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/kvm.h>
+#include <linux/kvm_hypr.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "hypr/hypr.h"
+#include "vm/host.h"
 
 #define CPUINFO_LINE_MAX	8192
 

@@ -13,11 +13,38 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "hypr/vmo.h"
+#include "base/error.h"
+#include "base/page.h"
+#include "base/time.h"
 #include "engine/engine.h"
-#include "internal.h"
+#include "memory/mem.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "pc/cpuid.h"
+#include "pc/kernel.h"
+#include "pc/msr.h"
+#include "pc/rtc.h"
+#include "run/halt.h"
+#include "run/hold.h"
+#include "run/machine.h"
+#include "run/state.h"
+#include "run/vcpu.h"
+#include "run/vmo_state.h"
+#include "swap/resurrect.h"
+#include "view/moment.h"
+#include "view/prefault.h"
+#include "view/view.h"
+#include "vm/host.h"
+#include "vm/info.h"
 
 /* The first version of struct hypr_vm_config ends with its reserved field. */
 #define CONFIG_SIZE_MIN	offsetof(struct hypr_vm_config, vmo)
+
+#define HYPR_PAUSE_TIMEOUT_MS	2000
 
 /* ---- the configuration --------------------------------------------------- */
 

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moments and what a view adds to one: real memory, real kernel, no guest. */
+#include "lib/memory/privmem.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/view/moment.h"
 #include "unit.h"
 
 #include <fcntl.h>

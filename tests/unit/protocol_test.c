@@ -3,6 +3,7 @@
  * The control socket: requests that are understood, requests that are not, and
  * a server and client in a folder of their own, stale sockets included.
  */
+#include "lib/model/vm.h"
 #include "unit.h"
 
 #include <fcntl.h>

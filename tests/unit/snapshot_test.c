@@ -4,6 +4,10 @@
  * moment has every page as it was when the vCPUs stopped, nothing logs afterwards,
  * and an answer tells how the copy was made.
  */
+#include "lib/model/vcpu.h"
+#include "lib/model/state.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
 #include "played_vm.h"
 
 #include <jansson.h>
