@@ -11,17 +11,16 @@
 struct hypr_vcpu;
 struct hypr_vm;
 
-#define HYPR_HOLD_TIMEOUT_MS	10000
-#define HYPR_HOLD_ROUND_MS	250
-#define HYPR_HOLD_BREAK_MS	2
-
 bool hypr_vm_has_ended(struct hypr_vm *vm);
 void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
+int hypr_vm_op_begin(struct hypr_vm *vm);
+void hypr_vm_op_end(struct hypr_vm *vm);
 
+bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu);
 int hypr_vcpus_hold(struct hypr_vm *vm);
 int hypr_vcpus_hold_first(struct hypr_vm *vm);
 void hypr_vcpus_release(struct hypr_vm *vm);

@@ -217,9 +217,10 @@ int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result)
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret && vm->paused)
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	if (vm->paused)
 		ret = hypr_fail(-EALREADY, "%s is paused already", vm->name);
 	if (!ret)
 		ret = hypr_vm_halt(vm, 0, result);
@@ -227,7 +228,7 @@ int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result)
 		vm->paused = true;
 		vm->paused_how = result->pause;
 	}
-	pthread_mutex_unlock(&vm->op_lock);
+	hypr_vm_op_end(vm);
 	return ret;
 }
 
@@ -235,14 +236,15 @@ int hypr_vm_resume(struct hypr_vm *vm)
 {
 	int ret;
 
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret && !vm->paused)
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	if (!vm->paused)
 		ret = hypr_fail(-EALREADY, "%s is not paused", vm->name);
 	if (!ret) {
 		ret = hypr_vm_go(vm);
 		vm->paused = false;
 	}
-	pthread_mutex_unlock(&vm->op_lock);
+	hypr_vm_op_end(vm);
 	return ret;
 }

@@ -100,10 +100,9 @@ int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_resu
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
+	ret = hypr_vm_op_begin(vm);
 	if (ret)
-		goto unlock;
+		return ret;
 	view = hypr_view_lookup(vm, name);
 	if (!view)
 		ret = -ENOENT;
@@ -111,7 +110,6 @@ int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_resu
 		ret = reset_active(vm, view, result);
 	else
 		ret = hypr_view_restore(vm, view, result);
-unlock:
-	pthread_mutex_unlock(&vm->op_lock);
+	hypr_vm_op_end(vm);
 	return ret;
 }

@@ -153,10 +153,10 @@ int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_
 	if (params->size < sizeof(*params) || !params->path ||
 	    (params->flags & ~(HYPR_SAVE_REPLACE | HYPR_SAVE_COMPRESS)))
 		return hypr_fail(-EINVAL, "save: unknown flags 0x%x, or no file", params->flags);
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret)
-		ret = save_locked(vm, view, params, result);
-	pthread_mutex_unlock(&vm->op_lock);
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	ret = save_locked(vm, view, params, result);
+	hypr_vm_op_end(vm);
 	return ret;
 }

@@ -254,10 +254,9 @@ int hypr_view_swap(struct hypr_vm *vm, const char *name, unsigned int flags,
 	    ((flags & HYPR_SWAP_FORCE) && (flags & HYPR_SWAP_COOPERATIVE)))
 		return hypr_fail(-EINVAL, "swap: unknown or contradictory flags 0x%x", flags);
 
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
+	ret = hypr_vm_op_begin(vm);
 	if (ret)
-		goto unlock;
+		return ret;
 	to = hypr_view_lookup(vm, name);
 	if (!to) {
 		ret = -ENOENT;
@@ -269,6 +268,6 @@ int hypr_view_swap(struct hypr_vm *vm, const char *name, unsigned int flags,
 	memcpy(result->new_name, to->name, sizeof(result->new_name));
 	ret = reset_and_swap(vm, to, flags, result);
 unlock:
-	pthread_mutex_unlock(&vm->op_lock);
+	hypr_vm_op_end(vm);
 	return ret;
 }

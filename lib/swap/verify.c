@@ -152,14 +152,12 @@ int hypr_view_verify(struct hypr_vm *vm, const char *name, struct hypr_verify_re
 	int ret;
 
 	memset(result, 0, sizeof(*result));
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
+	ret = hypr_vm_op_begin(vm);
 	if (ret)
-		goto unlock;
+		return ret;
 	view = hypr_view_lookup(vm, name);
 	ret = view ? verify_locked(vm, view, result) : -ENOENT;
-unlock:
-	pthread_mutex_unlock(&vm->op_lock);
+	hypr_vm_op_end(vm);
 	return ret;
 }
 
@@ -195,10 +193,10 @@ int hypr_view_compare(struct hypr_vm *vm, const char *name, const char *path,
 	int ret;
 
 	memset(result, 0, sizeof(*result));
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret)
-		ret = compare_locked(vm, name, path, result);
-	pthread_mutex_unlock(&vm->op_lock);
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	ret = compare_locked(vm, name, path, result);
+	hypr_vm_op_end(vm);
 	return ret;
 }

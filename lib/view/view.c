@@ -254,11 +254,11 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *name,
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret)
+	ret = hypr_vm_op_begin(vm);
+	if (!ret) {
 		ret = snapshot_locked(vm, name, result);
-	pthread_mutex_unlock(&vm->op_lock);
+		hypr_vm_op_end(vm);
+	}
 	result->total_cycles = hypr_tsc() - start;
 	return ret;
 }
@@ -303,11 +303,11 @@ int hypr_view_load(struct hypr_vm *vm, const char *name, const char *path, unsig
 	ret = hypr_load_flags_check(flags);
 	if (ret)
 		return ret;
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret)
+	ret = hypr_vm_op_begin(vm);
+	if (!ret) {
 		ret = load_locked(vm, name, path, flags, result);
-	pthread_mutex_unlock(&vm->op_lock);
+		hypr_vm_op_end(vm);
+	}
 	result->total_cycles = hypr_tsc() - start;
 	return ret;
 }

@@ -163,11 +163,11 @@ int hypr_view_working_set(struct hypr_vm *vm, const char *name, const char *path
 	memset(result, 0, sizeof(*result));
 	if (flags & ~HYPR_SAVE_REPLACE)
 		return hypr_fail(-EINVAL, "working set: unknown flags 0x%x", flags);
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (!ret)
-		ret = working_set_locked(vm, name, path, flags, result);
-	pthread_mutex_unlock(&vm->op_lock);
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	ret = working_set_locked(vm, name, path, flags, result);
+	hypr_vm_op_end(vm);
 	return ret;
 }
 

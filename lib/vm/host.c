@@ -263,3 +263,29 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 		close(kvm_fd);
 	return (int)probe.nr;
 }
+
+/** hypr_vm_lacks() - the first capability that a VM needs and KVM lacks, or NULL */
+const char *hypr_vm_lacks(int vm_fd)
+{
+	static const struct {
+		unsigned long capability;
+		const char *name;
+	} needed[] = {
+		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+		{ KVM_CAP_PIT2, "KVM_CAP_PIT2" },
+		{ KVM_CAP_PIT_STATE2, "KVM_CAP_PIT_STATE2" },
+		{ KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+		{ KVM_CAP_XSAVE, "KVM_CAP_XSAVE" },
+		{ KVM_CAP_XCRS, "KVM_CAP_XCRS" },
+		{ KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS" },
+		{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (ioctl(vm_fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
+			return needed[i].name;
+	}
+	return NULL;
+}
