@@ -13,6 +13,7 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "run/vmo_state.h"
+#include "swap/snapshot.h"
 #include "view/moment.h"
 #include "view/peek.h"
 #include "view/view.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A moment: memory as it was, and the vCPU and device state of that instant.  One
- * that was taken here (precopy.c, copy.c) is in a sealed memfd that nobody can
+ * that was taken here (snapshot.c, copy.c) is in a sealed memfd that nobody can
  * write any more, with holes where pages were zero; one from a file is mapped
  * from there.
  */
@@ -18,13 +18,11 @@
 #include "pc/cpu.h"
 #include "run/state.h"
 #include "run/vmo_state.h"
-#include "swap/precopy.h"
-#include "view/copy.h"
 #include "view/moment.h"
-#include "view/record.h"
 #include "vmo/vmo.h"
 
-static struct hypr_moment *moment_alloc(struct hypr_vm *vm)
+/** hypr_moment_alloc() - one without memory; NULL with hypr_error() set */
+struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm)
 {
 	struct hypr_moment *moment = calloc(1, sizeof(*moment));
 
@@ -38,67 +36,6 @@ static struct hypr_moment *moment_alloc(struct hypr_vm *vm)
 		return moment;
 	free(moment);
 	return NULL;
-}
-
-/* The active view, whose vCPUs stand, or are brought to a stop for its sake. */
-static int take(struct hypr_vm *vm, const struct hypr_view *view,
-		struct hypr_snapshot_result *result, struct hypr_moment *moment)
-{
-	struct hypr_copy copy;
-	int ret;
-
-	ret = hypr_copy_open(&copy, vm, view);
-	if (!ret && result)
-		ret = hypr_precopy(&copy, result);
-	else if (!ret)
-		ret = hypr_copy_pages(&copy, 0, vm->mem_bytes / HYPR_PAGE_BYTES);
-	if (!ret)
-		ret = hypr_perm_copy(moment, view->moment);
-	if (!ret)
-		ret = hypr_copy_finish(&copy, moment);
-	hypr_copy_close(&copy);
-	if (!ret)
-		hypr_state_copy(vm, moment->state, view->state);
-	return ret;
-}
-
-/**
- * hypr_moment_create() - freeze the memory and state of a halted view
- * Return: NULL with hypr_error() set: not enough memory, nearly always.
- */
-struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view)
-{
-	struct hypr_moment *moment = moment_alloc(vm);
-
-	if (moment && take(vm, view, NULL, moment)) {
-		hypr_moment_destroy(vm, moment);
-		moment = NULL;
-	}
-	return moment;
-}
-
-/**
- * hypr_moment_take() - keep this moment of the active view
- * @result: out: the pause and the copy
- * @momentp: out: to be given back with hypr_moment_destroy()
- *
- * The VM goes on, unless it was paused before.
- */
-int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
-		     struct hypr_moment **momentp)
-{
-	struct hypr_moment *moment = moment_alloc(vm);
-	int ret;
-
-	if (!moment)
-		return -ENOMEM;
-	hypr_record_spoil(vm->active, "was copied for a snapshot");
-	ret = take(vm, vm->active, result, moment);
-	if (ret)
-		hypr_moment_destroy(vm, moment);
-	else
-		*momentp = moment;
-	return ret;
 }
 
 /**
@@ -218,7 +155,7 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp)
 {
-	struct hypr_moment *moment = moment_alloc(vm);
+	struct hypr_moment *moment = hypr_moment_alloc(vm);
 	int ret;
 
 	if (!moment) {

@@ -6,14 +6,10 @@
 #include <stdint.h>
 
 struct hypr_moment;
-struct hypr_snapshot_result;
-struct hypr_view;
 struct hypr_vm;
 struct hypr_vmo;
 
-struct hypr_moment *hypr_moment_create(struct hypr_vm *vm, const struct hypr_view *view);
-int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
-		     struct hypr_moment **momentp);
+struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm);
 int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp);
 int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_t **memp);

@@ -3,15 +3,10 @@
 #ifndef LIB_VIEW_RESTORE_H
 #define LIB_VIEW_RESTORE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 struct hypr_reset_result;
 struct hypr_view;
 struct hypr_vm;
 
-int hypr_privmem_restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
-			      bool *torn);
 int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		      struct hypr_reset_result *result);
 

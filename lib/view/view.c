@@ -9,17 +9,13 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
-#include "base/page.h"
-#include "base/time.h"
 #include "engine/engine.h"
 #include "memory/mem.h"
 #include "memory/privmem.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
 #include "run/state.h"
 #include "view/moment.h"
-#include "view/prefault.h"
 #include "view/record.h"
 #include "view/view.h"
 #include "vmo/vmo.h"
@@ -159,39 +155,36 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 	return 0;
 }
 
-/* Takes over @moment, also after an error.  @flags: HYPR_LOAD_*, of a file. */
-static struct hypr_view *view_create(struct hypr_vm *vm, const char *name,
-				     struct hypr_moment *moment, unsigned int flags,
-				     uint64_t *pages_mapped, int *err)
+/**
+ * hypr_view_create() - a view of a moment; nothing maps its memory yet
+ * @moment: is taken over, also after an error
+ */
+int hypr_view_create(struct hypr_vm *vm, const char *name, struct hypr_moment *moment,
+		     struct hypr_view **viewp)
 {
 	struct hypr_view *view;
 	unsigned int number = KVM_HYPR_VIEW_FIRST;
+	int ret;
 
 	while (number < KVM_HYPR_MAX_VIEWS && vm->view[number])
 		number++;
 	view = view_alloc(vm, number, name);
 	if (!view) {
 		hypr_moment_destroy(vm, moment);
-		*err = -ENOMEM;
-		return NULL;
+		return -ENOMEM;
 	}
 	view->moment = moment;
 	hypr_state_copy(vm, view->state, moment->state);
-	*err = view_map(vm, view);
-	if (*err)
-		goto free_view;
-	*err = view_open(vm, view);
-	if (*err)
-		goto free_view;
-	*err = hypr_view_prefault(vm, view, flags, pages_mapped);
-	if (*err)
-		goto free_view;
+	ret = view_map(vm, view);
+	if (!ret)
+		ret = view_open(vm, view);
+	if (ret) {
+		view_free(vm, view);
+		return ret;
+	}
 	vm->view[number] = view;
-	return view;
-
-free_view:
-	view_free(vm, view);
-	return NULL;
+	*viewp = view;
+	return 0;
 }
 
 void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view)
@@ -202,7 +195,8 @@ void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view)
 	view_free(vm, view);
 }
 
-static int new_view_check(struct hypr_vm *vm, const char *name)
+/** hypr_view_check_new() - may there be one more, of this name? */
+int hypr_view_check_new(struct hypr_vm *vm, const char *name)
 {
 	unsigned int i, used = 0;
 	int ret;
@@ -217,99 +211,6 @@ static int new_view_check(struct hypr_vm *vm, const char *name)
 	if (used >= vm->views_max)
 		return hypr_fail(-ENOSPC, "all %u views are in use", vm->views_max);
 	return 0;
-}
-
-static int snapshot_locked(struct hypr_vm *vm, const char *name,
-			   struct hypr_snapshot_result *result)
-{
-	struct hypr_moment *moment;
-	struct hypr_view *view;
-	uint64_t start;
-	int ret;
-
-	ret = new_view_check(vm, name);
-	if (ret)
-		return ret;
-	ret = hypr_moment_take(vm, result, &moment);
-	if (ret)
-		return ret;
-	start = hypr_tsc();
-	view = view_create(vm, name, moment, 0, &result->pages_mapped, &ret);
-	result->prepare_cycles = hypr_tsc() - start;
-	if (!view)
-		return ret;
-	result->view = view->number;
-	result->pages_total = vm->mem_bytes / HYPR_PAGE_BYTES;
-	result->pages_stored = moment->pages_stored;
-	return 0;
-}
-
-int hypr_view_snapshot(struct hypr_vm *vm, const char *name,
-		       struct hypr_snapshot_result *result)
-{
-	struct hypr_snapshot_result unused;
-	uint64_t start = hypr_tsc();
-	int ret;
-
-	if (!result)
-		result = &unused;
-	memset(result, 0, sizeof(*result));
-	ret = hypr_vm_op_begin(vm);
-	if (!ret) {
-		ret = snapshot_locked(vm, name, result);
-		hypr_vm_op_end(vm);
-	}
-	result->total_cycles = hypr_tsc() - start;
-	return ret;
-}
-
-static int load_locked(struct hypr_vm *vm, const char *name, const char *path,
-		       unsigned int flags, struct hypr_snapshot_result *result)
-{
-	struct hypr_moment *moment;
-	struct hypr_view *view;
-	struct hypr_vmo *vmo;
-	uint64_t start;
-	int ret;
-
-	ret = new_view_check(vm, name);
-	if (!ret)
-		ret = hypr_vmo_open(path, &vmo);
-	if (!ret)
-		ret = hypr_moment_load(vm, vmo, path, flags, &moment);
-	if (ret)
-		return ret;
-	start = hypr_tsc();
-	view = view_create(vm, name, moment, flags, &result->pages_mapped, &ret);
-	result->prepare_cycles = hypr_tsc() - start;
-	if (!view)
-		return ret;
-	result->view = view->number;
-	result->pages_total = vm->mem_bytes / HYPR_PAGE_BYTES;
-	result->pages_stored = moment->pages_stored;
-	return 0;
-}
-
-int hypr_view_load(struct hypr_vm *vm, const char *name, const char *path, unsigned int flags,
-		   struct hypr_snapshot_result *result)
-{
-	struct hypr_snapshot_result unused;
-	uint64_t start = hypr_tsc();
-	int ret;
-
-	if (!result)
-		result = &unused;
-	memset(result, 0, sizeof(*result));
-	ret = hypr_load_flags_check(flags);
-	if (ret)
-		return ret;
-	ret = hypr_vm_op_begin(vm);
-	if (!ret) {
-		ret = load_locked(vm, name, path, flags, result);
-		hypr_vm_op_end(vm);
-	}
-	result->total_cycles = hypr_tsc() - start;
-	return ret;
 }
 
 static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
