@@ -4,9 +4,9 @@
 # lib/libhypr.map does not name is local to the shared one.
 
 LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/hypr.h)
-LIB_SRC := $(wildcard lib/*.c)
+LIB_SRC := $(wildcard lib/*/*.c)
 LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
-LIB_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -fPIC -pthread
+LIB_CFLAGS := $(CFLAGS) -Ilib -D_GNU_SOURCE -fPIC -pthread
 # Libraries that Debian has as static ones too.
 LIB_LIBS := -ljansson -lsodium -lxxhash -lzstd -pthread
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/vmo.h"
+#include "lib/vmo/vmo.h"
 
 /*
  * An input: a byte of FUZZ_*, a byte with the number of pages of DATA (its low 4

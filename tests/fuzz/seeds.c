@@ -13,8 +13,9 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "hypr/vmo.h"
 #include "fuzz.h"
-#include "lib/internal.h"
+#include "lib/run/vmo_state.h"
 
 #define PAGE	HYPR_VMO_PAGE_BYTES
 #define RWX	HYPR_VMO_RUN_RWX

@@ -11,8 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hypr/vmo.h"
 #include "fuzz.h"
-#include "lib/internal.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/pc/console.h"
+#include "lib/pc/rtc.h"
+#include "lib/run/vcpu.h"
+#include "lib/run/vmo_state.h"
 
 #define NR_SECTIONS	8
 #define RUN_BYTES	8192

@@ -12,9 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hypr/vmo.h"
 #include "fuzz.h"
-#include "lib/cpu.h"
-#include "lib/internal.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/pc/cpu.h"
+#include "lib/pc/msr.h"
+#include "lib/pc/rtc.h"
+#include "lib/run/state.h"
+#include "lib/run/vmo_state.h"
 #include "tests/unit/fake_vm.h"
 
 #define PAGE		HYPR_VMO_PAGE_BYTES

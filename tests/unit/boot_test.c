@@ -10,7 +10,7 @@
 #include <linux/kvm_hypr.h>
 
 #include "hypr/hypr.h"
-#include "lib/boot.h"
+#include "lib/pc/boot.h"
 
 #define RAM_BYTES	(16ull << 20)
 #define SETUP_SECTS	4

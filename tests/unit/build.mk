@@ -8,7 +8,7 @@ UNIT_NAMES := boot cpu state_check mptable console rtc pause moment protocol cli
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
-UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Iinclude \
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude \
 	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
@@ -73,7 +73,7 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
--include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*.d $(UNIT_OBJ)/cli/*.d)
+-include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
 UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt cpuid)
@@ -125,7 +125,7 @@ UNIT_TESTS += $(UNIT_ENGINE_TSAN)
 UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
-$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
+$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*.h lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
 		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl \

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <termios.h>
 
-#include "lib/console.h"
+#include "lib/pc/console.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "hypr/hypr.h"
-#include "lib/cpu.h"
+#include "lib/pc/cpu.h"
 
 #define ENTRIES	7
 

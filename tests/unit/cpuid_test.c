@@ -3,12 +3,14 @@
  * The CPU that a guest of an AMD host sees, on a KVM that is played: cores, threads and
  * caches are the guest's own, and nothing is shown that does not go through a swap.
  */
+
 #include "unit.h"
 
+#include "hypr/hypr.h"
 #include "fake_kernel.h"
 #include "fake_kvm.h"
-#include "hypr/hypr.h"
-#include "lib/internal.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/vm.h"
 
 static char kernel[64];
 static struct hypr_vm *vm;

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A VM without KVM; see fake_vm.h. */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fake_vm.h"
-#include "lib/engine.h"
+#include "lib/base/time.h"
+#include "lib/engine/engine.h"
+#include "lib/memory/mem.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/run/state.h"
 
 struct hypr_vm *fake_vm_create(unsigned int vcpus)
 {

@@ -6,7 +6,7 @@
 #ifndef TESTS_UNIT_FAKE_VM_H
 #define TESTS_UNIT_FAKE_VM_H
 
-#include "lib/internal.h"
+#include "lib/model/vm.h"
 
 #define FAKE_MEM_BYTES	HYPR_MEM_MIN_BYTES
 

@@ -4,6 +4,10 @@
  * reads such memory gets an error that names file and address, no signal; the VM
  * runs on.  (Private copies of the pages go with the file: that is what Linux does.)
  */
+#include "hypr/vmo.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/view/view.h"
 #include "played_vm.h"
 
 #include <fcntl.h>

@@ -14,11 +14,13 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "fake_kernel.h"
-#include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/internal.h"
+#include "fake_kernel.h"
+#include "fake_kvm.h"
+#include "lib/base/time.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
 
 #define BIG_BYTES	(64ull << 20)
 #define ROUNDS		30

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moments and what a view adds to one: real memory, real kernel, no guest. */
+#include "lib/memory/privmem.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/swap/snapshot.h"
+#include "lib/view/moment.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -33,6 +40,18 @@ static int teardown(void **ctx)
 	return 0;
 }
 
+/* No vCPU runs: as of a VM that is paused. */
+static struct hypr_moment *freeze(struct hypr_vm *vm)
+{
+	struct hypr_snapshot_result result = { 0 };
+	struct hypr_moment *moment = NULL;
+
+	vm->paused = true;
+	assert_int_equal(hypr_moment_take(vm, &result, &moment), 0);
+	vm->paused = false;
+	return moment;
+}
+
 static uint8_t *map_view(const struct hypr_moment *moment)
 {
 	uint8_t *mem = mmap(NULL, FAKE_MEM_BYTES, PROT_READ | PROT_WRITE,
@@ -53,7 +72,7 @@ static void test_moment_keeps_memory_and_state(void **ctx)
 	f->boot[HYPR_CONTROL_GPA] = 4;	/* not guest memory */
 	f->vm->active->state->vcpu[1].regs.rip = 0x1234;
 	f->vm->active->state->host_tsc = 99;
-	moment = hypr_moment_create(f->vm, f->vm->active);
+	moment = freeze(f->vm);
 	assert_non_null(moment);
 	f->boot[0] = 0x55;
 	f->vm->active->state->vcpu[1].regs.rip = 0;
@@ -73,7 +92,7 @@ static void test_moment_is_sealed(void **ctx)
 	struct fixture *f = *ctx;
 	struct hypr_moment *moment;
 
-	moment = hypr_moment_create(f->vm, f->vm->active);
+	moment = freeze(f->vm);
 	assert_non_null(moment);
 	assert_int_equal(write(moment->fd, "x", 1), -1);
 	assert_int_equal(ftruncate(moment->fd, 0), -1);
@@ -92,7 +111,7 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	size_t i;
 
 	memset(f->boot, 0x11, 8 * PAGE);
-	moment = hypr_moment_create(f->vm, f->vm->active);
+	moment = freeze(f->vm);
 	assert_non_null(moment);
 	view = map_view(moment);
 	/* Reading makes nothing private. */
@@ -125,7 +144,7 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 	bool dropped;
 	size_t i;
 
-	moment = hypr_moment_create(f->vm, f->vm->active);
+	moment = freeze(f->vm);
 	assert_non_null(moment);
 	view = map_view(moment);
 	for (i = 0; i < FAKE_MEM_BYTES; i += 2 * PAGE)
@@ -145,7 +164,7 @@ static void add_view(struct fixture *f, const char *name)
 
 	strcpy(view->name, name);
 	view->number = 2;
-	view->moment = hypr_moment_create(f->vm, f->vm->active);
+	view->moment = freeze(f->vm);
 	assert_non_null(view->moment);
 	view->mem = map_view(view->moment);
 	f->vm->view[2] = view;

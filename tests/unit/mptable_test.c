@@ -2,7 +2,7 @@
 /* The MP table, read as a guest reads it: checksums, counts, identities. */
 #include "unit.h"
 
-#include "lib/mptable.h"
+#include "lib/pc/mptable.h"
 
 #define RAM_BYTES	0x100000
 

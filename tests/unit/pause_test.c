@@ -4,6 +4,13 @@
  * guest that does not answer leads to, and that nothing it writes matters more
  * than that.  Threads play the guest's vCPUs.
  */
+
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/vm.h"
+#include "lib/run/hold.h"
+#include "lib/run/state.h"
+#include "lib/swap/pause.h"
 #include "unit.h"
 
 #include "fake_vm.h"

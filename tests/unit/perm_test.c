@@ -3,6 +3,8 @@
  * Memory that a file's guest may not write: it is a read-only slot, a write ends
  * the VM by name, and a file that is written of such a VM says the same.
  */
+#include "hypr/hypr.h"
+#include "hypr/vmo.h"
 #include "played_vm.h"
 
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A VM on the KVM that is played; see played_vm.h. */
+
+#include "hypr/hypr.h"
 #include "played_vm.h"
 
 #include "fake_kernel.h"

@@ -5,10 +5,10 @@
 
 #include "unit.h"
 
-#include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/internal.h"
+#include "fake_kvm.h"
+#include "lib/model/vm.h"
 
 struct played {
 	char dir[32];

@@ -3,6 +3,7 @@
  * The control socket: requests that are understood, requests that are not, and
  * a server and client in a folder of their own, stale sockets included.
  */
+#include "lib/model/vm.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 
 #include "fake_vm.h"
-#include "lib/protocol.h"
+#include "lib/serve/protocol.h"
 
 /* ---- requests ------------------------------------------------------------ */
 

@@ -4,17 +4,25 @@
  * file in the middle of its work, in a new VM and as a view of the same one; what
  * does not fit is refused with the file's name, and nothing is left behind.
  */
+#include "hypr/abi/vmo_state.h"
 #include "unit.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "fake_kernel.h"
-#include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/internal.h"
+#include "fake_kernel.h"
+#include "fake_kvm.h"
+#include "lib/base/time.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/pc/console.h"
+#include "lib/pc/rtc.h"
+#include "lib/view/view.h"
 
 #define TSC_KHZ	2400000ull
 

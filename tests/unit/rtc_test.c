@@ -2,7 +2,7 @@
 /* The clock chip: the time it tells, and that a guest never waits for it. */
 #include "unit.h"
 
-#include "lib/rtc.h"
+#include "lib/pc/rtc.h"
 
 static int64_t fixed_now(void)
 {

@@ -4,12 +4,17 @@
  * moment has every page as it was when the vCPUs stopped, nothing logs afterwards,
  * and an answer tells how the copy was made.
  */
+#include "lib/model/vcpu.h"
+#include "lib/model/state.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
 #include "played_vm.h"
 
 #include <jansson.h>
 #include <sys/stat.h>
 
-#include "lib/protocol.h"
+#include "lib/serve/protocol.h"
+#include "memory/pagemap.h"
 
 #define PAGE		4096u
 #define ALL_PAGES	(HYPR_MEM_MIN_BYTES / PAGE)

@@ -9,9 +9,9 @@
 #include "hypr/abi/vmo_state.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/console.h"
-#include "lib/rtc.h"
-#include "lib/state_check.h"
+#include "lib/pc/console.h"
+#include "lib/pc/rtc.h"
+#include "lib/run/state_check.h"
 
 #define GOLDEN	"tests/golden/intel-guest.vmo"
 

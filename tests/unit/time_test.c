@@ -6,13 +6,21 @@
  * Frozen, all goes on from where it was.  Going on, the TSC and what counts down
  * have moved by exactly the time in between, and nothing ever moves back.
  */
+
 #include "unit.h"
 
-#include "fake_kernel.h"
-#include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/internal.h"
+#include "fake_kernel.h"
+#include "fake_kvm.h"
+#include "lib/base/time.h"
+#include "lib/model/state.h"
+#include "lib/model/vcpu.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/pc/rtc.h"
+#include "lib/run/timers.h"
+#include "lib/view/view.h"
 
 #define S		1000000000ull
 #define TSC_HZ		2400000000ull	/* of the fake */

@@ -8,7 +8,7 @@
 
 #include "unit.h"
 
-#include "lib/vmo.h"
+#include "lib/vmo/vmo.h"
 
 #define PAGE		4096u
 #define KIT_PAGES	32

@@ -7,11 +7,14 @@
 
 #include <sys/stat.h>
 
-#include "fake_kernel.h"
-#include "fake_kvm.h"
 #include "hypr/hypr.h"
 #include "hypr/vmo.h"
-#include "lib/internal.h"
+#include "fake_kernel.h"
+#include "fake_kvm.h"
+#include "lib/base/time.h"
+#include "lib/model/view.h"
+#include "lib/model/vm.h"
+#include "lib/view/view.h"
 
 #define PAGES		(HYPR_MEM_MIN_BYTES / 4096)
 #define CONTROL_PAGE	(HYPR_CONTROL_GPA / 4096)

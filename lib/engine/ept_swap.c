@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Engine "ept-swap": views are address spaces of the HYPR host kernel, and a
+ * swap changes the EPT root of every vCPU inside the kernel.
+ */
+#include <sys/ioctl.h>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "model/view.h"
+#include "model/vm.h"
+
+static int ept_swap_enable(struct hypr_vm *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPR_EPT_SWAP };
+	int views;
+
+	views = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPR_EPT_SWAP);
+	if (views <= 0)
+		return hypr_fail(-EOPNOTSUPP,
+				 "engine ept-swap: this host's KVM has no HYPR capability (hypr doctor says more)");
+	if (ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "engine ept-swap: KVM_ENABLE_CAP");
+	vm->views_max = (unsigned int)views + 1;
+	return 0;
+}
+
+static int ept_swap_control(struct hypr_vm *vm)
+{
+	struct kvm_hypr_control control = {
+		.gpa = HYPR_CONTROL_GPA,
+		.userspace_addr = (uintptr_t)vm->control,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_SET_CONTROL_PAGE, &control) < 0)
+		return hypr_fail_sys(-errno, "KVM_HYPR_SET_CONTROL_PAGE");
+	return 0;
+}
+
+static int ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
+{
+	view->vm_fd = vm->vm_fd;
+	view->slot_base = view->number << 16;
+	return 0;
+}
+
+/* Nothing can be done about an error; the slots go in any case. */
+static void ept_swap_close(struct hypr_vm *vm, struct hypr_view *view)
+{
+	struct kvm_hypr_discard discard = { .view = view->number };
+
+	if (view->number != KVM_HYPR_VIEW_BOOT)
+		ioctl(vm->vm_fd, KVM_HYPR_DISCARD_VIEW, &discard);
+}
+
+static int ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped)
+{
+	struct kvm_hypr_prepare prepare;
+	int ret;
+
+	do {
+		prepare = (struct kvm_hypr_prepare){ .view = view->number };
+		ret = ioctl(vm->vm_fd, KVM_PREPARE_EPT_SWAP, &prepare);
+	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	if (ret < 0)
+		return hypr_fail_sys(-errno, "view %u: KVM_PREPARE_EPT_SWAP", view->number);
+	if (pages_mapped)
+		*pages_mapped = prepare.pages_mapped;
+	return 0;
+}
+
+static int ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
+				 uint64_t bytes, uint64_t *pages_mapped)
+{
+	uint64_t end = gpa + bytes;
+	int ret = 0;
+
+	while (!ret && gpa < end) {
+		struct kvm_hypr_prepare prepare = {
+			.view = view->number,
+			.flags = KVM_HYPR_PREPARE_RANGE,
+			.gpa = gpa,
+			.size = end - gpa,
+		};
+
+		ret = ioctl(vm->vm_fd, KVM_PREPARE_EPT_SWAP, &prepare) < 0 ? -errno : 0;
+		*pages_mapped += prepare.pages_mapped;
+		/* A signal: what was built stays. */
+		if (ret == -EINTR)
+			ret = 0;
+		if (prepare.next_gpa > gpa)
+			gpa = prepare.next_gpa;
+	}
+	return ret ? hypr_fail_sys(ret, "view %u: KVM_PREPARE_EPT_SWAP", view->number) : 0;
+}
+
+static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
+			 struct hypr_engine_swap *swap)
+{
+	struct kvm_hypr_swap arg = {
+		.view = view->number,
+		.flags = flush ? KVM_EPT_SWAP_FLUSH : 0,
+		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+	};
+	int ret;
+
+	/* A signal can end the build of a view that the kernel had evicted. */
+	do
+		ret = ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view->number);
+	swap->old_view = arg.old_view;
+	swap->generation = arg.generation;
+	swap->commit_cycles = arg.commit_cycles;
+	return 0;
+}
+
+const struct hypr_engine hypr_engine_ept_swap = {
+	.name = HYPR_ENGINE_EPT_SWAP,
+	.swaps_in_guest = true,
+	.keeps_vcpus = true,
+	.enable = ept_swap_enable,
+	.control = ept_swap_control,
+	.open = ept_swap_open,
+	.close = ept_swap_close,
+	.prepare = ept_swap_prepare,
+	.prepare_part = ept_swap_prepare_part,
+	.swap = ept_swap_swap,
+};

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The private pages of a mapping: those that were written since, and so are no
+ * longer the file's.  Where the kernel does not tell them (pagemap.c), all pages
+ * are dropped, which comes to the same and takes longer.
+ *
+ * Putting them back copies the file's bytes into them.  They stay private, and
+ * mapped where the guest's tables map them: the guest writes most of them again
+ * soon, and then neither breaks copy-on-write nor faults.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/page.h"
+#include "memory/pagemap.h"
+#include "memory/privmem.h"
+
+struct putting_back {
+	uint8_t *mem;
+	const uint8_t *from;
+};
+
+/* Most private pages are as they were: compare, and write those that are not. */
+static int put_back(void *arg, uint64_t at, uint64_t pages)
+{
+	const struct putting_back *p = arg;
+
+	for (; pages; pages--, at += HYPR_PAGE_BYTES) {
+		if (memcmp(p->mem + at, p->from + at, HYPR_PAGE_BYTES))
+			memcpy(p->mem + at, p->from + at, HYPR_PAGE_BYTES);
+	}
+	return 0;
+}
+
+/** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
+int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
+{
+	return hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, NULL, NULL, pages);
+}
+
+/**
+ * hypr_privmem_restore() - make a private mapping equal its file again
+ * @mem: the mapping, which nobody writes meanwhile
+ * @from: the file, mapped as a whole
+ * @pages: out: private pages put back; all pages when the kernel does not tell
+ * @dropped: out: they were dropped, not copied: nothing is mapped any more
+ *
+ * Return: 0; -errno of madvise().
+ */
+int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
+			 uint64_t *pages, bool *dropped)
+{
+	struct putting_back p = { mem, from };
+
+	*dropped = hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, put_back, &p, pages) != 0;
+	if (!*dropped)
+		return 0;
+	*pages = bytes / HYPR_PAGE_BYTES;
+	return madvise(mem, bytes, MADV_DONTNEED) ? -errno : 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Views and moments: the data only; what is done with them is in view/. */
+#ifndef LIB_MODEL_VIEW_H
+#define LIB_MODEL_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hypr/hypr.h"
+
+struct hypr_machine;
+struct hypr_state;
+struct hypr_vmo;
+
+/* Memory that the guest may use alike. */
+struct hypr_perm {
+	uint64_t gpa;
+	uint64_t bytes;
+	uint32_t flags;			/* HYPR_VMO_RUN_R, W, X */
+};
+
+/* A memory slot of a view; its number is its place in the table. */
+struct hypr_slot {
+	uint64_t gpa;
+	uint64_t bytes;
+	bool readonly;
+	bool control;			/* the control page, which is no view's own */
+};
+
+/*
+ * Frozen memory, and the state that belongs to it: of this process (@fd), or from
+ * a file (@vmo).  @mem of a file is not to be read: pages of it go away with a
+ * file that is truncated, and that is a signal.  hypr_moment_read() is safe.
+ */
+struct hypr_moment {
+	int fd;				/* sealed memfd, holes for zero pages; or -1 */
+	struct hypr_vmo *vmo;		/* or NULL */
+	char *path;			/* of @vmo */
+	const uint8_t *mem;		/* mapped read-only */
+	uint64_t pages_stored;
+	struct hypr_perm *perm;		/* all memory, ascending; NULL: all RWX */
+	size_t nr_perms;
+	struct hypr_state *state;
+};
+
+/**
+ * struct hypr_record - which pages of a view are touched
+ * @fd: userfaultfd, while @on
+ * @spoilt: what touched them all; NULL: nothing
+ */
+struct hypr_record {
+	bool on;
+	int fd;
+	const char *spoilt;
+};
+
+/* Guarded by op_lock, but for what a running vCPU does to the memory. */
+struct hypr_view {
+	char name[HYPR_NAME_MAX];
+	unsigned int number;		/* with ept-swap KVM's address space id */
+	bool open;			/* it has a place for slots: the next three */
+	int vm_fd;			/* the KVM VM that has its slots, or -1 */
+	uint32_t slot_base;		/* what their numbers begin with */
+	struct hypr_machine *machine;	/* engine stock: that VM, all of it */
+	uint8_t *mem;
+	struct hypr_slot *slot;
+	unsigned int nr_slots;
+	struct hypr_moment *moment;	/* NULL for the boot view */
+	struct hypr_state *state;	/* where it was left, unless it is running */
+	bool prepared;
+	bool edited;			/* its bytes changed while no vCPU was in it */
+	struct hypr_record record;
+	uint64_t swaps;
+	uint64_t resets;
+};
+
+/* hypr_view_is_on_file() - is its memory that of a file, which may be truncated? */
+static inline bool hypr_view_is_on_file(const struct hypr_view *view)
+{
+	return view->moment && view->moment->vmo;
+}
+
+#endif /* LIB_MODEL_VIEW_H */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM: the data only.  The file to read first is swap/swap.c; swap/pause.c and
+ * run/state.c are its two halves.
+ *
+ * Locks, outermost first:
+ *	hypr_vm.gone_lock	vCPU threads that find no memory, one at a time
+ *	hypr_vm.op_lock		operations on the VM, one at a time
+ *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
+ *	hypr_console.lock, hypr_rtc.lock
+ *				device registers
+ * Report callbacks run with none of them held.
+ */
+#ifndef LIB_MODEL_VM_H
+#define LIB_MODEL_VM_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_hypr.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hypr/hypr.h"
+#include "pc/console.h"
+#include "pc/rtc.h"
+
+struct hypr_engine;
+struct hypr_vcpu;
+struct hypr_view;
+struct hypr_vmo;
+
+struct hypr_vm {
+	/* Set by hypr_vm_create(), then constant. */
+	char name[HYPR_NAME_MAX];
+	const struct hypr_engine *engine;
+	uint64_t mem_bytes;
+	unsigned int nr_vcpus;
+	unsigned int flags;
+	unsigned int pause_timeout_ms;
+	unsigned int views_max;		/* the boot view included */
+	int *pin;
+	unsigned int nr_pin;
+	hypr_report_fn report;
+	void *report_arg;
+	int console_in;
+	int console_out;
+	int kvm_fd;
+	int vm_fd;			/* of the active view; changed with the vCPUs
+					 * held, under console.lock */
+	size_t run_bytes;
+	size_t xsave_bytes;
+	bool has_xsave2;
+	bool has_deadline;
+	bool has_pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	bool has_tsc_control;		/* this host can scale a TSC */
+	bool tsc_scaled;		/* and does so for this guest */
+	uint64_t tsc_khz;		/* of the guest */
+	struct kvm_cpuid2 *cpuid;	/* of vCPU 0 */
+	unsigned int mce_banks;		/* of the guest's CPU; see HYPR_MCE_BANKS */
+	unsigned int nr_msrs;
+	uint32_t *msr_index;
+	uint64_t *msr_reset;		/* their values when a vCPU is created */
+	struct hypr_control_page *control;
+	struct hypr_vcpu *vcpu;
+	struct hypr_console console;
+	struct hypr_rtc rtc;
+
+	pthread_mutex_t gone_lock;
+	pthread_mutex_t op_lock;
+	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by number */
+	struct hypr_view *active;			/* op_lock */
+	bool started;					/* op_lock */
+	bool paused;					/* op_lock */
+	int paused_how;					/* op_lock, HYPR_PAUSE_* */
+	uint64_t swaps;					/* op_lock */
+	uint64_t generation;				/* op_lock */
+	struct hypr_vmo *vmo;		/* it begins in; until it is loaded */
+	pthread_t halt_thread;
+	bool has_halt_thread;
+
+	pthread_mutex_t run_lock;
+	pthread_cond_t go_cond;		/* to the vCPU threads: hold, job or ended changed */
+	pthread_cond_t held_cond;	/* from them: held, job or ended changed */
+	bool ended;					/* run_lock */
+	int end;					/* run_lock, HYPR_END_* */
+	char end_reason[96];				/* run_lock */
+};
+
+#endif /* LIB_MODEL_VM_H */

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The MP table (Intel MultiProcessor Specification 1.4): processors, one ISA
+ * bus, one I/O APIC, its sixteen ISA interrupts, and the local interrupts.
+ * Interrupt n is pin n of the I/O APIC, as KVM routes them by default.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "pc/mptable.h"
+
+#define LAPIC_GPA	0xfee00000u
+#define IOAPIC_GPA	0xfec00000u
+#define LAPIC_VERSION	0x14
+#define IOAPIC_VERSION	0x11
+
+enum {
+	ENTRY_PROCESSOR,
+	ENTRY_BUS,
+	ENTRY_IOAPIC,
+	ENTRY_IO_INT,
+	ENTRY_LOCAL_INT,
+};
+
+enum {
+	INT_INT,
+	INT_NMI,
+	INT_SMI,
+	INT_EXTINT,
+};
+
+struct mp_pointer {
+	char signature[4];
+	uint32_t table;
+	uint8_t paragraphs;
+	uint8_t revision;
+	uint8_t checksum;
+	uint8_t feature[5];
+} __attribute__((packed));
+
+struct mp_header {
+	char signature[4];
+	uint16_t bytes;
+	uint8_t revision;
+	uint8_t checksum;
+	char oem[8];
+	char product[12];
+	uint32_t oem_table;
+	uint16_t oem_bytes;
+	uint16_t entries;
+	uint32_t lapic;
+	uint16_t extended_bytes;
+	uint8_t extended_checksum;
+	uint8_t reserved;
+} __attribute__((packed));
+
+struct mp_processor {
+	uint8_t type;
+	uint8_t apic_id;
+	uint8_t apic_version;
+	uint8_t flags;			/* bit 0 enabled, bit 1 boot processor */
+	uint32_t signature;
+	uint32_t features;
+	uint32_t reserved[2];
+} __attribute__((packed));
+
+struct mp_bus {
+	uint8_t type;
+	uint8_t id;
+	char name[6];
+} __attribute__((packed));
+
+struct mp_ioapic {
+	uint8_t type;
+	uint8_t id;
+	uint8_t version;
+	uint8_t flags;
+	uint32_t address;
+} __attribute__((packed));
+
+struct mp_interrupt {
+	uint8_t type;
+	uint8_t kind;
+	uint16_t flags;			/* 0: polarity and trigger as the bus has them */
+	uint8_t source_bus;
+	uint8_t source_irq;
+	uint8_t apic;
+	uint8_t pin;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct mp_pointer) == 16, "MP floating pointer");
+_Static_assert(sizeof(struct mp_header) == 44, "MP configuration header");
+_Static_assert(sizeof(struct mp_processor) == 20, "MP processor entry");
+_Static_assert(sizeof(struct mp_bus) == 8, "MP bus entry");
+_Static_assert(sizeof(struct mp_ioapic) == 8, "MP I/O APIC entry");
+_Static_assert(sizeof(struct mp_interrupt) == 8, "MP interrupt entry");
+
+/* The byte that makes the sum of all bytes zero. */
+static uint8_t checksum(const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+	uint8_t sum = 0;
+
+	while (bytes--)
+		sum += *p++;
+	return (uint8_t)-sum;
+}
+
+static void append(uint8_t *ram, struct mp_header *header, const void *entry, size_t bytes)
+{
+	memcpy(ram + HYPR_MP_TABLE_GPA + header->bytes, entry, bytes);
+	header->bytes += bytes;
+	header->entries++;
+}
+
+static void append_processors(uint8_t *ram, struct mp_header *header, unsigned int vcpus)
+{
+	unsigned int i;
+
+	for (i = 0; i < vcpus; i++) {
+		struct mp_processor cpu = {
+			.type = ENTRY_PROCESSOR,
+			.apic_id = (uint8_t)i,
+			.apic_version = LAPIC_VERSION,
+			.flags = i == 0 ? 3 : 1,
+			.signature = 0x600,
+			.features = 0x201,	/* FPU, APIC */
+		};
+
+		append(ram, header, &cpu, sizeof(cpu));
+	}
+}
+
+static void append_interrupts(uint8_t *ram, struct mp_header *header, uint8_t ioapic)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++) {
+		struct mp_interrupt isa = {
+			.type = ENTRY_IO_INT,
+			.kind = INT_INT,
+			.source_irq = (uint8_t)i,
+			.apic = ioapic,
+			.pin = (uint8_t)i,
+		};
+
+		append(ram, header, &isa, sizeof(isa));
+	}
+	for (i = 0; i < 2; i++) {
+		struct mp_interrupt local = {
+			.type = ENTRY_LOCAL_INT,
+			.kind = i == 0 ? INT_EXTINT : INT_NMI,
+			.apic = 0xff,		/* every local APIC */
+			.pin = (uint8_t)i,
+		};
+
+		append(ram, header, &local, sizeof(local));
+	}
+}
+
+void hypr_mptable_write(uint8_t *ram, unsigned int vcpus)
+{
+	/* Processors have 0 to vcpus - 1; an I/O APIC's own register has 4 bits. */
+	uint8_t ioapic_id = vcpus < 15 ? (uint8_t)vcpus : 15;
+	struct mp_header header = {
+		.signature = { 'P', 'C', 'M', 'P' },
+		.bytes = sizeof(header),
+		.revision = 4,
+		.oem = { 'H', 'Y', 'P', 'R', ' ', ' ', ' ', ' ' },
+		.product = { 'M', 'I', 'C', 'R', 'O', 'V', 'M', ' ', ' ', ' ', ' ', ' ' },
+		.lapic = LAPIC_GPA,
+	};
+	struct mp_bus bus = {
+		.type = ENTRY_BUS,
+		.name = { 'I', 'S', 'A', ' ', ' ', ' ' },
+	};
+	struct mp_ioapic ioapic = {
+		.type = ENTRY_IOAPIC,
+		.id = ioapic_id,
+		.version = IOAPIC_VERSION,
+		.flags = 1,
+		.address = IOAPIC_GPA,
+	};
+	struct mp_pointer pointer = {
+		.signature = { '_', 'M', 'P', '_' },
+		.table = HYPR_MP_TABLE_GPA,
+		.paragraphs = 1,
+		.revision = 4,
+	};
+
+	append_processors(ram, &header, vcpus);
+	append(ram, &header, &bus, sizeof(bus));
+	append(ram, &header, &ioapic, sizeof(ioapic));
+	append_interrupts(ram, &header, ioapic_id);
+
+	memcpy(ram + HYPR_MP_TABLE_GPA, &header, sizeof(header));
+	header.checksum = checksum(ram + HYPR_MP_TABLE_GPA, header.bytes);
+	memcpy(ram + HYPR_MP_TABLE_GPA, &header, sizeof(header));
+
+	pointer.checksum = checksum(&pointer, sizeof(pointer));
+	memcpy(ram + HYPR_MP_POINTER_GPA, &pointer, sizeof(pointer));
+}

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Saving and loading all of a VM that is not memory: vCPUs (each on its own
+ * thread), interrupt controllers, timer, serial line, clock chip, and the
+ * guest's clock.
+ *
+ * The clock: a guest's TSC is the host's plus an offset, or, where KVM scales it,
+ * the host's times a ratio plus an offset.  "The host's TSC as KVM counts it" below is
+ * the one or the other before the offset.  Saving notes the offset and that count;
+ * loading sets the offset so that the guest's TSC goes on from there.  One reading
+ * serves all vCPUs, so they stay in step.  The offset is set as a device attribute, since KVM takes
+ * a write to MSR_IA32_TSC that is near another vCPU's for an attempt to
+ * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
+ * the guest's TSC.
+ *
+ * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Loading goes
+ * from the LAPICs to the chips to the lines, since what a chip is given it may hand
+ * on at once, and a LAPIC that is loaded after that forgets it.  Saving goes the
+ * other way round: what is handed on meanwhile is found in the LAPIC.  The console's
+ * other end is kept away from the first save or load on until the vCPUs go on.
+ *
+ * Only ever called with every vCPU held.
+ */
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "pc/rtc.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "run/timers.h"
+
+#define MSR_TSC			0x10
+#define MSR_TSC_DEADLINE	0x6e0
+
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+/* ---- allocation ---------------------------------------------------------- */
+
+static size_t msrs_bytes(const struct hypr_vm *vm)
+{
+	return sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
+}
+
+struct hypr_state *hypr_state_alloc(struct hypr_vm *vm)
+{
+	struct hypr_state *state;
+	unsigned int i;
+
+	state = calloc(1, sizeof(*state) + vm->nr_vcpus * sizeof(state->vcpu[0]));
+	if (!state)
+		goto no_memory;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		state->vcpu[i].msrs = calloc(1, msrs_bytes(vm));
+		state->vcpu[i].xsave = calloc(1, vm->xsave_bytes);
+		if (!state->vcpu[i].msrs || !state->vcpu[i].xsave)
+			goto free_state;
+	}
+	return state;
+
+free_state:
+	hypr_state_free(vm, state);
+no_memory:
+	hypr_fail(-ENOMEM, "no memory for the state of %u vCPUs", vm->nr_vcpus);
+	return NULL;
+}
+
+void hypr_state_free(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	if (!state)
+		return;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		free(state->vcpu[i].msrs);
+		free(state->vcpu[i].xsave);
+	}
+	free(state);
+}
+
+void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hypr_state *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		struct kvm_msrs *msrs = to->vcpu[i].msrs;
+		struct kvm_xsave *xsave = to->vcpu[i].xsave;
+
+		memcpy(msrs, from->vcpu[i].msrs, msrs_bytes(vm));
+		memcpy(xsave, from->vcpu[i].xsave, vm->xsave_bytes);
+		to->vcpu[i] = from->vcpu[i];
+		to->vcpu[i].msrs = msrs;
+		to->vcpu[i].xsave = xsave;
+	}
+	to->valid = from->valid;
+	to->host_tsc = from->host_tsc;
+	to->stopped_ns = from->stopped_ns;
+	memcpy(to->boot_id, from->boot_id, sizeof(to->boot_id));
+	memcpy(to->chip, from->chip, sizeof(to->chip));
+	to->pit = from->pit;
+	to->console = from->console;
+	to->rtc = from->rtc;
+}
+
+/* ---- one vCPU ------------------------------------------------------------ */
+
+static int vcpu_ioctl(struct hypr_vcpu *vcpu, unsigned long request, void *arg)
+{
+	return ioctl(vcpu->fd, request, arg) < 0 ? -errno : 0;
+}
+
+static int tsc_offset_get(struct hypr_vcpu *vcpu, uint64_t *offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)offset,
+	};
+
+	return vcpu_ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attr);
+}
+
+static int tsc_offset_set(struct hypr_vcpu *vcpu, uint64_t offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	return vcpu_ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+/* A guest's TSC without its offset.  KVM alone knows the ratio to its last bit. */
+static int tsc_without_offset(struct hypr_vcpu *vcpu, uint64_t *tsc)
+{
+	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	uint64_t offset;
+	int ret;
+
+	ret = tsc_offset_get(vcpu, &offset);
+	if (ret)
+		return ret;
+	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msr) != 1)
+		return -EIO;
+	*tsc = msr.entry.data - offset;
+	return 0;
+}
+
+/**
+ * hypr_state_tsc_init() - does KVM scale the TSC of this VM?
+ *
+ * Needs vCPU 0 with its frequency set.  What is not scaled lies between two readings
+ * of the host's own.
+ */
+int hypr_state_tsc_init(struct hypr_vm *vm)
+{
+	uint64_t before = hypr_tsc(), tsc;
+	int ret = tsc_without_offset(&vm->vcpu[0], &tsc);
+
+	if (ret)
+		return hypr_fail_sys(ret, "vCPU 0: reading its TSC");
+	vm->tsc_scaled = tsc < before || tsc > hypr_tsc();
+	return 0;
+}
+
+/**
+ * hypr_state_tsc_now() - the host's TSC as KVM counts it for this guest
+ *
+ * With the vCPUs held, or before their threads are there.
+ */
+int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc)
+{
+	int ret;
+
+	*tsc = hypr_tsc();
+	if (!vm->tsc_scaled)
+		return 0;
+	ret = tsc_without_offset(&vm->vcpu[0], tsc);
+	return ret ? hypr_fail_sys(ret, "vCPU 0: reading its TSC") : 0;
+}
+
+static int deadline_get(struct hypr_vcpu *vcpu, uint64_t *deadline)
+{
+	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
+
+	*deadline = 0;
+	if (!vcpu->vm->has_deadline)
+		return 0;
+	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msr) != 1)
+		return -EIO;
+	*deadline = msr.entry.data;
+	return 0;
+}
+
+static int deadline_set(struct hypr_vcpu *vcpu, uint64_t deadline)
+{
+	struct one_msr msr = {
+		.head.nmsrs = 1,
+		.entry = { .index = MSR_TSC_DEADLINE, .data = deadline },
+	};
+
+	if (!vcpu->vm->has_deadline)
+		return 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, &msr) == 1 ? 0 : -EIO;
+}
+
+static int msrs_get(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
+{
+	unsigned int i;
+
+	msrs->nmsrs = vcpu->vm->nr_msrs;
+	for (i = 0; i < msrs->nmsrs; i++)
+		msrs->entries[i] = (struct kvm_msr_entry){ .index = vcpu->vm->msr_index[i] };
+	return ioctl(vcpu->fd, KVM_GET_MSRS, msrs) == (int)msrs->nmsrs ? 0 : -EIO;
+}
+
+/* Those that differ from what the vCPU has; @known NULL: all. */
+static int msrs_set(struct hypr_vcpu *vcpu, const struct kvm_msrs *msrs,
+		    const struct kvm_msrs *known)
+{
+	struct kvm_msrs *set = vcpu->msrs_set;
+	unsigned int i;
+
+	set->nmsrs = 0;
+	for (i = 0; i < msrs->nmsrs; i++) {
+		if (!known || msrs->entries[i].data != known->entries[i].data)
+			set->entries[set->nmsrs++] = msrs->entries[i];
+	}
+	if (!set->nmsrs)
+		return 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, set) == (int)set->nmsrs ? 0 : -EIO;
+}
+
+static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
+{
+	struct hypr_state *all = arg;
+	struct hypr_vcpu_state *state = &all->vcpu[vcpu->index];
+	unsigned long get_xsave = vcpu->vm->has_xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+	int ret;
+
+	/* First: it takes pending INIT and SIPI, and so alters the rest. */
+	ret = vcpu_ioctl(vcpu, KVM_GET_MP_STATE, &state->mp_state);
+	/* Then: an exception that waits gives its address to CR2, or its bits to DR6. */
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &state->events);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_REGS, &state->regs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_SREGS, &state->sregs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_XCRS, &state->xcrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, get_xsave, state->xsave);
+	if (!ret)
+		ret = deadline_get(vcpu, &state->tsc_deadline);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_LAPIC, &state->lapic);
+	if (!ret)
+		ret = msrs_get(vcpu, state->msrs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debugregs);
+	if (!ret)
+		ret = tsc_offset_get(vcpu, &state->tsc_offset);
+	if (!ret)
+		hypr_lapic_note_expired(&state->lapic);
+	return ret;
+}
+
+/*
+ * @known: what the vCPUs have, saved in this pause.  NULL: not known.
+ */
+struct load {
+	const struct hypr_state *state;
+	const struct hypr_state *known;
+	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
+};
+
+static int vcpu_load_time(struct hypr_vcpu *vcpu, void *arg)
+{
+	const struct load *load = arg;
+	const struct hypr_vcpu_state *state = &load->state->vcpu[vcpu->index];
+	int ret;
+
+	ret = tsc_offset_set(vcpu, state->tsc_offset + load->tsc_shift);
+	if (!ret)
+		ret = deadline_set(vcpu, state->tsc_deadline);
+	return ret;
+}
+
+/* A register file of KVM's, unless the vCPU has it. */
+static int vcpu_set(struct hypr_vcpu *vcpu, unsigned long request, void *to,
+		    const void *known, size_t bytes)
+{
+	if (known && !memcmp(to, known, bytes))
+		return 0;
+	return vcpu_ioctl(vcpu, request, to);
+}
+
+/*
+ * What two views have alike is left in the vCPU: most MSRs, often the FPU.  Not so the
+ * LAPIC and pending events, which may have changed since they were saved.
+ */
+static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
+{
+	const struct load *load = arg;
+	const struct hypr_vcpu_state *known = load->known ? &load->known->vcpu[vcpu->index] : NULL;
+	/* KVM only reads them; its ioctls' arguments are not const. */
+	struct hypr_vcpu_state *state =
+		(struct hypr_vcpu_state *)&load->state->vcpu[vcpu->index];
+	int ret;
+
+	/* The deadline of the state that is being left must not fire in this one. */
+	ret = deadline_set(vcpu, 0);
+	if (!ret)
+		ret = vcpu_set(vcpu, KVM_SET_SREGS, &state->sregs,
+			       known ? &known->sregs : NULL, sizeof(state->sregs));
+	if (!ret)
+		ret = vcpu_set(vcpu, KVM_SET_XCRS, &state->xcrs,
+			       known ? &known->xcrs : NULL, sizeof(state->xcrs));
+	if (!ret)
+		ret = vcpu_set(vcpu, KVM_SET_XSAVE, state->xsave,
+			       known ? known->xsave : NULL, vcpu->vm->xsave_bytes);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
+	if (!ret)
+		ret = msrs_set(vcpu, state->msrs, known ? known->msrs : NULL);
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
+	if (!ret)
+		ret = vcpu_set(vcpu, KVM_SET_DEBUGREGS, &state->debugregs,
+			       known ? &known->debugregs : NULL, sizeof(state->debugregs));
+	if (!ret)
+		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
+	if (!ret)
+		ret = vcpu_load_time(vcpu, arg);
+	return ret;
+}
+
+/* ---- devices ------------------------------------------------------------- */
+
+static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	hypr_console_save(&vm->console, &state->console);
+	hypr_rtc_save(&vm->rtc, &state->rtc);
+	for (i = 0; i < 3; i++) {
+		state->chip[i].chip_id = i;
+		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (ioctl(vm->vm_fd, KVM_GET_PIT2, &state->pit) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The vCPUs' LAPICs are loaded: what a chip hands on stays there. */
+static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
+		return -errno;
+	hypr_console_load(&vm->console, &state->console);
+	hypr_rtc_load(&vm->rtc, &state->rtc);
+	return 0;
+}
+
+/* ---- the control page ---------------------------------------------------- */
+
+static void control_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		uint32_t control = __atomic_load_n(&vm->control->vcpu[i].state,
+						   __ATOMIC_ACQUIRE);
+
+		state->vcpu[i].parked = control == HYPR_VCPU_PAUSED;
+		state->vcpu[i].control = control == HYPR_VCPU_OFFLINE ?
+					 HYPR_VCPU_OFFLINE : HYPR_VCPU_RUNNING;
+	}
+	memcpy(state->boot_id, vm->control->boot_id, sizeof(state->boot_id));
+}
+
+/* Releases the vCPUs of @state that are parked, once their threads go on. */
+void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		__atomic_store_n(&vm->control->vcpu[i].state, state->vcpu[i].control,
+				 __ATOMIC_RELEASE);
+}
+
+/*
+ * The vCPUs go on where they, or others with the same memory, may have been before:
+ * tell the guest by a word that never was (@jump), so that no two random pools go on
+ * alike.  A guest that does not know that word looks at the generation, which counts
+ * in each VM from 1; so that one is made random too, and never one that is counted.
+ */
+static int control_jump(struct hypr_vm *vm)
+{
+	uint64_t id[2];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return hypr_fail_sys(-EIO, "random numbers for the guest");
+	vm->control->jump[0] = id[0];
+	vm->control->jump[1] = id[1];
+	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	int ret;
+
+	state->valid = false;
+	ret = hypr_state_tsc_now(vm, &state->host_tsc);
+	if (ret)
+		return ret;
+	state->stopped_ns = hypr_unix_ns();
+	hypr_console_freeze(&vm->console);
+	ret = devices_save(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the devices' state");
+	ret = hypr_vcpus_do(vm, vcpu_save, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the vCPUs' state");
+	control_save(vm, state);
+	state->valid = true;
+	return 0;
+}
+
+static int load_now(struct hypr_vm *vm, const struct hypr_state *state, struct load *load)
+{
+	uint64_t now = 0;
+	int ret = hypr_state_tsc_now(vm, &now);
+
+	load->state = state;
+	load->tsc_shift = state->host_tsc - now;
+	return ret;
+}
+
+/**
+ * hypr_state_load() - the vCPUs and devices go on from @state
+ * @known: what the vCPUs have, as hypr_state_save() found it in this pause, which is
+ *	then not loaded again; NULL: not known
+ */
+int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+		    const struct hypr_state *known)
+{
+	struct load load = { .known = known };
+	int ret;
+
+	hypr_console_freeze(&vm->console);
+	ret = load_now(vm, state, &load);
+	if (ret)
+		return ret;
+	ret = hypr_vcpus_do(vm, vcpu_load, &load);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the vCPUs' state");
+	ret = devices_load(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the devices' state");
+	/* A guest from a file is of another boot than the one that ran here. */
+	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
+	return control_jump(vm);
+}
+
+/* Only the clock: the guest goes on as if no time had passed since it was saved. */
+int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	struct load load;
+	int ret;
+
+	ret = load_now(vm, state, &load);
+	if (ret)
+		return ret;
+	ret = hypr_vcpus_do(vm, vcpu_load_time, &load);
+	if (ret)
+		return hypr_fail_sys(ret, "loading the guest's clock");
+	return 0;
+}

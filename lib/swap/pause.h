@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Bringing the vCPUs to a stop, and letting them go on.  op_lock held. */
+#ifndef LIB_SWAP_PAUSE_H
+#define LIB_SWAP_PAUSE_H
+
+struct hypr_pause_result;
+struct hypr_state;
+struct hypr_vm;
+
+int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
+void hypr_vm_unpark(struct hypr_vm *vm);
+int hypr_vm_halt(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
+int hypr_vm_go(struct hypr_vm *vm);
+void hypr_vm_release(struct hypr_vm *vm, const struct hypr_state *state);
+
+#endif /* LIB_SWAP_PAUSE_H */

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copying the active view while the guest runs.  op_lock held. */
+#ifndef LIB_SWAP_PRECOPY_H
+#define LIB_SWAP_PRECOPY_H
+
+struct hypr_copy;
+struct hypr_snapshot_result;
+
+int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result);
+
+#endif /* LIB_SWAP_PRECOPY_H */

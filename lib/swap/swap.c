@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The swap, in the order in which it happens:
+ *
+ *	park	the guest's vCPUs wait at a fixed point		pause.c
+ *	commit	the kernel changes every vCPU's EPT root	engine
+ *	hold	the vCPU threads come to user space		vcpu.c
+ *	save	vCPUs and devices, into the view that was left	state.c
+ *	load	those of the view that was entered		state.c
+ *	go	the threads enter the guest			vcpu.c
+ *
+ * That order needs a guest that parked in both views, in the same boot: only
+ * then may its vCPUs spin on while the memory under them is exchanged.  In all
+ * other cases the threads are held, and the state saved, before the commit; so it is
+ * always with an engine that does not exchange memory under running vCPUs.
+ *
+ * All or none: up to and including the commit, an error lets the vCPUs go on
+ * where they are.  When the state cannot be moved after the commit, the view
+ * that was left is made active again.
+ */
+#include "base/error.h"
+#include "base/time.h"
+#include "engine/engine.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "swap/pause.h"
+#include "swap/swap.h"
+#include "view/restore.h"
+#include "view/view.h"
+#include "vmo/vmo.h"
+
+/* Was this state saved in the park loop of the guest that is running now? */
+static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	if (memcmp(state->boot_id, vm->control->boot_id, sizeof(state->boot_id)))
+		return false;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
+			return false;
+	}
+	return true;
+}
+
+/* The engine's swap; a view that lost its tables (host memory pressure) gets new ones. */
+static int commit(struct hypr_vm *vm, struct hypr_view *to, struct hypr_engine_swap *swap)
+{
+	int ret;
+
+	ret = vm->engine->swap(vm, to, to->edited, swap);
+	if (ret == -ENODATA) {
+		ret = hypr_view_prepare(vm, to, NULL);
+		if (!ret)
+			ret = vm->engine->swap(vm, to, to->edited, swap);
+	}
+	if (!ret)
+		to->edited = false;
+	return ret;
+}
+
+static int timed_commit(struct hypr_vm *vm, struct hypr_view *to,
+			struct hypr_engine_swap *swap, struct hypr_swap_result *result)
+{
+	uint64_t start = hypr_tsc();
+	int ret;
+
+	ret = commit(vm, to, swap);
+	result->ioctl_cycles = hypr_tsc() - start;
+	result->commit_cycles = swap->commit_cycles;
+	result->generation = swap->generation;
+	return ret;
+}
+
+/*
+ * Bring the vCPUs to user space, their state into the view that is left, and
+ * the VM into @to, in whichever order is allowed.  @reset is not NULL when @to
+ * is the active view and is to be put back to its moment.
+ */
+static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_guest,
+			   struct hypr_swap_result *result, struct hypr_reset_result *reset)
+{
+	struct hypr_view *from = vm->active;
+	struct hypr_engine_swap swap = { 0 };
+	bool committed = false;
+	uint64_t start;
+	int ret = 0;
+
+	if (in_guest) {
+		ret = timed_commit(vm, to, &swap, result);
+		/* -EBUSY: a vCPU came up meanwhile and has not parked.  Hold them all. */
+		if (ret && ret != -EBUSY)
+			return ret;
+		committed = !ret;
+	}
+	if (!vm->paused) {
+		ret = hypr_vcpus_hold(vm);
+		if (ret)
+			goto undo;
+		start = hypr_tsc();
+		/* A guest that did not park has stopped only now. */
+		if (result->pause == HYPR_PAUSE_FORCED)
+			result->pause_cycles = start - result->request_tsc;
+		ret = hypr_state_save(vm, from->state);
+		result->state_cycles += hypr_tsc() - start;
+		if (ret)
+			goto undo;
+	}
+	if (reset)
+		ret = hypr_view_restore(vm, to, reset);
+	if (!ret && !committed)
+		ret = timed_commit(vm, to, &swap, result);
+	return ret;
+
+undo:
+	if (committed)
+		commit(vm, from, &swap);
+	return ret;
+}
+
+static int load(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
+{
+	/* Of a paused VM they were saved long ago. */
+	bool is_known = vm->engine->keeps_vcpus && !vm->paused && to != vm->active;
+	uint64_t start = hypr_tsc();
+	int ret;
+
+	ret = hypr_state_load(vm, to->state, is_known ? vm->active->state : NULL);
+	result->state_cycles += hypr_tsc() - start;
+	return ret;
+}
+
+/* The state of the other view cannot be loaded: back to where the VM was. */
+static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
+{
+	struct hypr_engine_swap swap;
+
+	if (commit(vm, from, &swap) || hypr_state_load(vm, from->state, NULL))
+		hypr_vm_end(vm, true, "view %s: lost, its state cannot be loaded again",
+			    from->name);
+}
+
+static uint32_t count_forced(const struct hypr_vm *vm, const struct hypr_state *left)
+{
+	uint32_t forced = 0;
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		forced += !left->vcpu[i].parked && left->vcpu[i].control != HYPR_VCPU_OFFLINE;
+	return forced;
+}
+
+static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
+{
+	/* A guest without HYPR's patch leaves all its vCPUs "offline". */
+	result->forced_vcpus = result->pause == HYPR_PAUSE_FORCED ?
+			       vm->nr_vcpus : count_forced(vm, vm->active->state);
+	vm->active = to;
+	vm->swaps++;
+	vm->generation = result->generation;
+	to->swaps++;
+}
+
+/**
+ * hypr_swap_locked() - the whole of a swap
+ * @flags: HYPR_SWAP_FORCE, HYPR_SWAP_COOPERATIVE
+ * @result: out; names and numbers are the caller's to fill
+ * @reset: not NULL to put back @to, which is the active view, in the pause; out
+ */
+int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
+		     struct hypr_swap_result *result, struct hypr_reset_result *reset)
+{
+	struct hypr_view *from = vm->active;
+	struct hypr_pause_result pause = { .pause = vm->paused_how };
+	bool in_guest;
+	int ret;
+
+	result->request_tsc = hypr_tsc();
+	/* Rather here than where memory is missing. */
+	if (hypr_view_is_on_file(to)) {
+		ret = hypr_vmo_check_length(to->moment->vmo);
+		if (ret)
+			return ret;
+	}
+	if (!vm->paused) {
+		ret = hypr_vm_park(vm, flags, &pause);
+		if (ret)
+			return ret;
+	}
+	result->pause = pause.pause;
+	result->pause_cycles = pause.pause_cycles;
+	in_guest = vm->engine->swaps_in_guest && !vm->paused && pause.pause == HYPR_PAUSE_COOPERATIVE &&
+		   to != from && parked_in_this_boot(vm, to->state);
+
+	ret = save_and_commit(vm, to, in_guest, result, reset);
+	if (ret)
+		goto go_on;
+	ret = load(vm, to, result);
+	if (ret) {
+		swap_back(vm, from);
+		goto go_on;
+	}
+	account(vm, to, result);
+	if (!vm->paused) {
+		hypr_vm_release(vm, to->state);
+		result->resume_tsc = hypr_tsc();
+	}
+	result->total_cycles = hypr_tsc() - result->request_tsc;
+	return 0;
+
+go_on:
+	if (!vm->paused) {
+		hypr_vm_unpark(vm);
+		hypr_vcpus_release(vm);
+	}
+	return ret;
+}
+
+/* A view that is not active is put back first, while the VM runs on. */
+static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
+			  struct hypr_swap_result *result)
+{
+	struct hypr_reset_result reset = { 0 };
+	int ret;
+
+	if (!(flags & HYPR_SWAP_RESET))
+		return hypr_swap_locked(vm, to, flags, result, NULL);
+
+	if (to == vm->active) {
+		ret = hypr_swap_locked(vm, to, flags, result, &reset);
+	} else {
+		ret = hypr_view_restore(vm, to, &reset);
+		if (!ret)
+			ret = hypr_swap_locked(vm, to, flags, result, NULL);
+	}
+	result->reset_cycles = reset.total_cycles;
+	result->pages_restored = reset.pages_restored;
+	return ret;
+}
+
+int hypr_view_swap(struct hypr_vm *vm, const char *name, unsigned int flags,
+		   struct hypr_swap_result *result)
+{
+	struct hypr_swap_result unused;
+	struct hypr_view *to;
+	int ret;
+
+	if (!result)
+		result = &unused;
+	memset(result, 0, sizeof(*result));
+	if ((flags & ~(HYPR_SWAP_RESET | HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE)) ||
+	    ((flags & HYPR_SWAP_FORCE) && (flags & HYPR_SWAP_COOPERATIVE)))
+		return hypr_fail(-EINVAL, "swap: unknown or contradictory flags 0x%x", flags);
+
+	ret = hypr_vm_op_begin(vm);
+	if (ret)
+		return ret;
+	to = hypr_view_lookup(vm, name);
+	if (!to) {
+		ret = -ENOENT;
+		goto unlock;
+	}
+	result->old_view = vm->active->number;
+	result->new_view = to->number;
+	memcpy(result->old_name, vm->active->name, sizeof(result->old_name));
+	memcpy(result->new_name, to->name, sizeof(result->new_name));
+	ret = reset_and_swap(vm, to, flags, result);
+unlock:
+	hypr_vm_op_end(vm);
+	return ret;
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Signatures of VMO files, and the files with their keys. */
+#include <fcntl.h>
+#include <sodium.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmo/vmo.h"
+
+#define SECRET_WORD	"hypr-ed25519-secret "
+#define PUBLIC_WORD	"hypr-ed25519-public "
+#define HEX_BYTES	(2 * HYPR_VMO_KEY_BYTES)
+
+#define PREFIX_BYTES	(sizeof(HYPR_VMO_SIGN_PREFIX) - 1)
+
+struct message {
+	uint8_t prefix[PREFIX_BYTES];
+	uint8_t root[HYPR_VMO_DIGEST_BYTES];
+};
+
+static void fill_message(struct message *message, const struct hypr_vmo_header *header)
+{
+	memcpy(message->prefix, HYPR_VMO_SIGN_PREFIX, PREFIX_BYTES);
+	memcpy(message->root, header->root, sizeof(message->root));
+}
+
+int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_key)
+{
+	const struct hypr_vmo_signature *signature = &vmo->header.signature;
+	const char *name = vmo->file.name;
+	struct message message;
+	char text[17];
+
+	if (!signature->algorithm)
+		return hypr_fail(-ENOKEY, "%s: not signed", name);
+	if (public_key && memcmp(public_key, signature->public_key, HYPR_VMO_KEY_BYTES))
+		return hypr_fail(-EKEYREJECTED, "%s: signed by another key, %s", name,
+				 hypr_digest_text(text, signature->public_key));
+	if (sodium_init() < 0)
+		return hypr_fail(-EIO, "%s: libsodium does not start", name);
+	fill_message(&message, &vmo->header);
+	if (crypto_sign_verify_detached(signature->signature, (const uint8_t *)&message,
+					sizeof(message), signature->public_key))
+		return hypr_fail(-EBADMSG, "%s: header: the signature does not fit the root", name);
+	return 0;
+}
+
+/* ---- keys ------------------------------------------------------------------ */
+
+/* Neither key is ever there in part, and none that is there is replaced. */
+static int write_key(const char *path, bool secret, const char *word, const uint8_t *key)
+{
+	char text[sizeof(SECRET_WORD) + HEX_BYTES + 1], hex[HEX_BYTES + 1];
+	struct hypr_vmo_temp temp;
+	int ret, len;
+
+	sodium_bin2hex(hex, sizeof(hex), key, HYPR_VMO_KEY_BYTES);
+	len = snprintf(text, sizeof(text), "%s%s\n", word, hex);
+	ret = secret ? hypr_vmo_temp_create(&temp, path, 0, NULL) :
+		       hypr_vmo_temp_create_shared(&temp, path, 0, NULL);
+	if (ret)
+		goto wipe;
+	ret = hypr_vmo_write(temp.fd, 0, text, (uint64_t)len);
+	if (ret)
+		hypr_fail_sys(ret, "%.80s: writing", path);
+	else
+		ret = hypr_vmo_temp_commit(&temp);
+	hypr_vmo_temp_destroy(&temp);
+wipe:
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(hex, sizeof(hex));
+	return ret;
+}
+
+static int read_key(const char *path, const char *word, bool secret, uint8_t *key)
+{
+	char text[sizeof(SECRET_WORD) + HEX_BYTES + 2];
+	size_t len = strlen(word), got;
+	struct stat st;
+	ssize_t n;
+	int fd, ret = 0;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return hypr_fail_sys(-errno, "%.80s", path);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	if (n < 0 || fstat(fd, &st) < 0) {
+		ret = hypr_fail_sys(-errno, "%.80s", path);
+		goto close_fd;
+	}
+	text[n] = '\0';
+	if (secret && (st.st_mode & 077))
+		ret = hypr_fail(-EACCES, "%.80s: others can read it; chmod 600, and think of a new key",
+				path);
+	else if (strncmp(text, word, len) ||
+		 sodium_hex2bin(key, HYPR_VMO_KEY_BYTES, text + len, strcspn(text + len, "\n"),
+				NULL, &got, NULL) || got != HYPR_VMO_KEY_BYTES)
+		ret = hypr_fail(-EINVAL, "%.80s: no %s key", path, secret ? "secret" : "public");
+close_fd:
+	close(fd);
+	sodium_memzero(text, sizeof(text));
+	return ret;
+}
+
+int hypr_vmo_public_key(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
+{
+	return read_key(path, PUBLIC_WORD, false, public_key);
+}
+
+int hypr_vmo_keygen(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
+{
+	uint8_t seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
+	char *public_path;
+	int ret;
+
+	if (sodium_init() < 0)
+		return hypr_fail(-EIO, "libsodium does not start");
+	if (asprintf(&public_path, "%s.pub", path) < 0)
+		return hypr_fail(-ENOMEM, "no memory for a key");
+	randombytes_buf(seed, sizeof(seed));
+	crypto_sign_seed_keypair(public_key, secret, seed);
+	ret = write_key(public_path, false, PUBLIC_WORD, public_key);
+	if (ret)
+		goto wipe;
+	ret = write_key(path, true, SECRET_WORD, seed);
+	if (ret)
+		unlink(public_path);
+wipe:
+	sodium_memzero(seed, sizeof(seed));
+	sodium_memzero(secret, sizeof(secret));
+	free(public_path);
+	return ret;
+}
+
+/* ---- signing --------------------------------------------------------------- */
+
+static int sign_root(const struct hypr_vmo *vmo, const char *key,
+		     struct hypr_vmo_signature *signature)
+{
+	uint8_t seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
+	struct message message;
+	int ret;
+
+	ret = read_key(key, SECRET_WORD, true, seed);
+	if (ret)
+		return ret;
+	fill_message(&message, &vmo->header);
+	memset(signature, 0, sizeof(*signature));
+	signature->algorithm = HYPR_VMO_SIGNED_ED25519;
+	crypto_sign_seed_keypair(signature->public_key, secret, seed);
+	crypto_sign_detached(signature->signature, NULL, (const uint8_t *)&message,
+			     sizeof(message), secret);
+	sodium_memzero(seed, sizeof(seed));
+	sodium_memzero(secret, sizeof(secret));
+	return 0;
+}
+
+static int write_signature(const struct hypr_vmo *vmo, const struct hypr_vmo_signature *signature)
+{
+	const char *name = vmo->file.name;
+	struct stat st;
+	int fd, ret;
+
+	fd = open(vmo->path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return hypr_fail_sys(-errno, "%s", name);
+	if (fstat(fd, &st) < 0 || st.st_dev != vmo->file.dev || st.st_ino != vmo->file.ino) {
+		ret = hypr_fail(-ESTALE, "%s: it was replaced while it was signed", name);
+		goto close_fd;
+	}
+	ret = hypr_vmo_write(fd, offsetof(struct hypr_vmo_header, signature), signature,
+			     sizeof(*signature));
+	if (!ret && fsync(fd) < 0)
+		ret = -errno;
+	if (ret)
+		hypr_fail_sys(ret, "%s: writing the signature", name);
+close_fd:
+	close(fd);
+	return ret;
+}
+
+/* A signature is a promise: of this file nothing is signed that was not looked at. */
+static int verify_layer(struct hypr_vmo *vmo)
+{
+	struct hypr_vmo_verify_result result;
+	struct hypr_vmo *parent = vmo->parent;
+	uint32_t algorithm = vmo->header.signature.algorithm;
+	int ret;
+
+	/* One that is to be replaced need not fit. */
+	vmo->header.signature.algorithm = HYPR_VMO_SIGNED_NOT;
+	vmo->parent = NULL;
+	ret = hypr_vmo_verify(vmo, &result);
+	vmo->parent = parent;
+	vmo->header.signature.algorithm = algorithm;
+	return ret;
+}
+
+int hypr_vmo_sign(const char *path, const char *key)
+{
+	struct hypr_vmo_signature signature;
+	struct hypr_vmo *vmo;
+	int ret;
+
+	if (sodium_init() < 0)
+		return hypr_fail(-EIO, "libsodium does not start");
+	ret = hypr_vmo_open(path, &vmo);
+	if (ret)
+		return ret;
+	if (vmo->file.chunk)
+		ret = hypr_fail(-EOPNOTSUPP, "%s: packed; it can be signed after hypr vmo unpack",
+				vmo->file.name);
+	if (!ret)
+		ret = verify_layer(vmo);
+	if (!ret)
+		ret = sign_root(vmo, key, &signature);
+	if (!ret)
+		ret = write_signature(vmo, &signature);
+	hypr_vmo_close(vmo);
+	return ret;
+}
