@@ -134,4 +134,22 @@ void hypr_console_save(struct hypr_console *con, struct hypr_console_state *stat
  */
 void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
 
+/* Between console.c and the thread.  Under @lock, but for hypr_console_wake(). */
+
+static inline uint32_t hypr_console_rx_used(const struct hypr_console *con)
+{
+	return con->s.rx_tail - con->s.rx_head;
+}
+
+static inline uint32_t hypr_console_tx_used(const struct hypr_console *con)
+{
+	return con->tx_tail - con->tx_head;
+}
+
+/** hypr_console_sent_locked() - bytes have left the ring */
+void hypr_console_sent_locked(struct hypr_console *con, uint32_t bytes);
+
+/** hypr_console_wake() - the thread looks once more at what there is to do */
+void hypr_console_wake(struct hypr_console *con);
+
 #endif /* LIB_CONSOLE_H */
