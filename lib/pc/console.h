@@ -3,8 +3,8 @@
  * The serial line: an 8250 with FIFO at 0x3f8, IRQ 4.  The registers know
  * nothing of KVM; a thread moves bytes between the line and two fds.
  */
-#ifndef LIB_CONSOLE_H
-#define LIB_CONSOLE_H
+#ifndef LIB_PC_CONSOLE_H
+#define LIB_PC_CONSOLE_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -152,4 +152,4 @@ void hypr_console_sent_locked(struct hypr_console *con, uint32_t bytes);
 /** hypr_console_wake() - the thread looks once more at what there is to do */
 void hypr_console_wake(struct hypr_console *con);
 
-#endif /* LIB_CONSOLE_H */
+#endif /* LIB_PC_CONSOLE_H */

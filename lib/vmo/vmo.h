@@ -9,8 +9,8 @@
  *	vmo_runs.c	runs, and which layer has a page
  *	vmo_temp.c	a file that is complete once it has its name
  */
-#ifndef LIB_VMO_H
-#define LIB_VMO_H
+#ifndef LIB_VMO_VMO_H
+#define LIB_VMO_VMO_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -253,4 +253,4 @@ static inline uint64_t hypr_vmo_align(uint64_t at)
 	return (at + HYPR_VMO_ALIGN - 1) & ~(uint64_t)(HYPR_VMO_ALIGN - 1);
 }
 
-#endif /* LIB_VMO_H */
+#endif /* LIB_VMO_VMO_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A file that comes to be: vmo_writer.c adds pages, vmo_commit.c the rest. */
-#ifndef LIB_VMO_WRITER_H
-#define LIB_VMO_WRITER_H
+#ifndef LIB_VMO_VMO_WRITER_H
+#define LIB_VMO_VMO_WRITER_H
 
 #include "vmo/vmo.h"
 #include "vmo/vmo_ahead.h"
@@ -48,4 +48,4 @@ int hypr_vmo_writer_no_memory(const struct hypr_vmo_writer *writer);
 /** hypr_vmo_writer_fill() - what nobody added up to @gpa is as in the parent, or zero */
 int hypr_vmo_writer_fill(struct hypr_vmo_writer *writer, uint64_t gpa);
 
-#endif /* LIB_VMO_WRITER_H */
+#endif /* LIB_VMO_VMO_WRITER_H */
