@@ -3,8 +3,8 @@
  * The text that goes with a failure, one for each thread, and the rules for
  * names.
  */
-#ifndef LIB_ERROR_H
-#define LIB_ERROR_H
+#ifndef LIB_BASE_ERROR_H
+#define LIB_BASE_ERROR_H
 
 #include <errno.h>
 #include <string.h>
@@ -36,4 +36,4 @@ int hypr_fail_sys(int err, const char *fmt, ...)
  */
 int hypr_fail_thread(int err, const char *what);
 
-#endif /* LIB_ERROR_H */
+#endif /* LIB_BASE_ERROR_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The signal that brings a thread of the library back from a system call. */
-#ifndef LIB_KICK_H
-#define LIB_KICK_H
+#ifndef LIB_BASE_KICK_H
+#define LIB_BASE_KICK_H
 
 #include <signal.h>
 
@@ -10,4 +10,4 @@
 /** hypr_kick_install() - a handler that does nothing: the call returns EINTR */
 void hypr_kick_install(void);
 
-#endif /* LIB_KICK_H */
+#endif /* LIB_BASE_KICK_H */

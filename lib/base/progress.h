@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What long operations call now and then: see hypr_progress_set(). */
-#ifndef LIB_PROGRESS_H
-#define LIB_PROGRESS_H
+#ifndef LIB_BASE_PROGRESS_H
+#define LIB_BASE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,4 +15,4 @@ int hypr_progress_check(void);
 /** hypr_progress_halves() - what is told from now on is the second half of it */
 void hypr_progress_halves(bool second);
 
-#endif /* LIB_PROGRESS_H */
+#endif /* LIB_BASE_PROGRESS_H */

@@ -3,8 +3,8 @@
  * An engine: how the memory under a guest is exchanged.  Chosen by name, never
  * silently; the rest of the library calls it through this table only.
  */
-#ifndef LIB_ENGINE_H
-#define LIB_ENGINE_H
+#ifndef LIB_ENGINE_ENGINE_H
+#define LIB_ENGINE_ENGINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,4 +59,4 @@ extern const struct hypr_engine hypr_engine_stock;
 /** hypr_engine_find() - by name, NULL for the default.  NULL when there is none. */
 const struct hypr_engine *hypr_engine_find(const char *name);
 
-#endif /* LIB_ENGINE_H */
+#endif /* LIB_ENGINE_ENGINE_H */

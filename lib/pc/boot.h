@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Putting a Linux kernel into guest memory; knows nothing of KVM. */
-#ifndef LIB_BOOT_H
-#define LIB_BOOT_H
+#ifndef LIB_PC_BOOT_H
+#define LIB_PC_BOOT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -50,4 +50,4 @@ struct hypr_boot_entry {
 int hypr_boot_load(uint8_t *ram, uint64_t ram_bytes,
 		   const struct hypr_boot_image *image, struct hypr_boot_entry *entry);
 
-#endif /* LIB_BOOT_H */
+#endif /* LIB_PC_BOOT_H */

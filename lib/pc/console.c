@@ -2,18 +2,12 @@
 /*
  * The serial line of a VM: an 8250 with FIFO, complete enough for the Linux
  * driver's probe and its interrupt-driven transmitter.  Sending never blocks a
- * vCPU: bytes go into a ring that a thread writes out, and the transmitter
+ * vCPU: bytes go into a ring that a thread (console_thread.c) writes out, and the transmitter
  * says "not empty" (THRE clear) while the ring is full.
  */
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/kick.h"
 #include "pc/console.h"
 
 /* Registers, by offset; DLL and DLM take the place of 0 and 1 under DLAB. */
@@ -54,30 +48,15 @@
 #define MSR_RI		0x40
 #define MSR_DCD		0x80
 
-#define STOP_GRACE_MS	1000	/* at the end, with nobody taking anything */
-#define STOP_MAX_MS	10000	/* at the end, with somebody taking it slowly */
-#define KICK_MS		20
-#define WRITE_BYTES	4096	/* a pipe that is ready to be written takes as much at once */
-
-static uint32_t rx_used(const struct hypr_console *con)
-{
-	return con->s.rx_tail - con->s.rx_head;
-}
-
-static uint32_t tx_used(const struct hypr_console *con)
-{
-	return con->tx_tail - con->tx_head;
-}
-
 static bool tx_has_room(const struct hypr_console *con)
 {
-	return tx_used(con) < HYPR_CONSOLE_TX_BYTES;
+	return hypr_console_tx_used(con) < HYPR_CONSOLE_TX_BYTES;
 }
 
 /* The interrupt that IIR shows: received data goes before an empty transmitter. */
 static uint8_t pending_iir(const struct hypr_console *con)
 {
-	if ((con->s.ier & IER_RDI) && rx_used(con))
+	if ((con->s.ier & IER_RDI) && hypr_console_rx_used(con))
 		return IIR_RDI;
 	if ((con->s.ier & IER_THRI) && con->s.thre_pending)
 		return IIR_THRI;
@@ -95,7 +74,7 @@ static void update_irq(struct hypr_console *con)
 		con->set_irq(con->arg, level);
 }
 
-static void wake_thread(struct hypr_console *con)
+void hypr_console_wake(struct hypr_console *con)
 {
 	uint64_t one = 1;
 
@@ -122,7 +101,7 @@ static uint32_t receive_locked(struct hypr_console *con, const uint8_t *buf, uin
 {
 	uint32_t done = 0;
 
-	while (done < len && rx_used(con) < HYPR_CONSOLE_RX_BYTES)
+	while (done < len && hypr_console_rx_used(con) < HYPR_CONSOLE_RX_BYTES)
 		con->s.rx[con->s.rx_tail++ % HYPR_CONSOLE_RX_BYTES] = buf[done++];
 	update_irq(con);
 	return done;
@@ -156,7 +135,7 @@ void hypr_console_thaw(struct hypr_console *con)
 	}
 	pthread_mutex_unlock(&con->lock);
 	/* There may be input that waits. */
-	wake_thread(con);
+	hypr_console_wake(con);
 }
 
 /* Linux's words; the first letter is in them once, so that a miss begins anew. */
@@ -193,7 +172,7 @@ static void write_data(struct hypr_console *con, uint8_t value)
 	} else if (tx_has_room(con)) {
 		con->tx[con->tx_tail++ % HYPR_CONSOLE_TX_BYTES] = value;
 		watch_panic(&con->panic, value);
-		wake_thread(con);
+		hypr_console_wake(con);
 	}
 	/* Sent at once: the transmitter is empty again while the ring has room. */
 	con->s.thre_pending = tx_has_room(con);
@@ -254,10 +233,10 @@ static uint8_t read_data(struct hypr_console *con)
 {
 	uint8_t value = 0;
 
-	if (rx_used(con)) {
+	if (hypr_console_rx_used(con)) {
 		value = con->s.rx[con->s.rx_head++ % HYPR_CONSOLE_RX_BYTES];
 		/* There is room again: let the thread look at its fd. */
-		wake_thread(con);
+		hypr_console_wake(con);
 	}
 	return value;
 }
@@ -273,7 +252,7 @@ static uint8_t read_iir(struct hypr_console *con)
 
 static uint8_t read_lsr(const struct hypr_console *con)
 {
-	return (rx_used(con) ? LSR_DR : 0) |
+	return (hypr_console_rx_used(con) ? LSR_DR : 0) |
 	       (tx_has_room(con) ? LSR_THRE | LSR_TEMT : 0);
 }
 
@@ -340,7 +319,7 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 	con->s.fcr &= HYPR_CONSOLE_FCR_BITS;
 	con->s.mcr &= HYPR_CONSOLE_MCR_BITS;
 	/* Indices wrap by themselves; more bytes than fit are none that arrived. */
-	if (rx_used(con) > HYPR_CONSOLE_RX_BYTES)
+	if (hypr_console_rx_used(con) > HYPR_CONSOLE_RX_BYTES)
 		con->s.rx_head = con->s.rx_tail;
 	/*
 	 * The ring of sent bytes is no part of a state.  A guest that was left while
@@ -357,13 +336,11 @@ void hypr_console_load(struct hypr_console *con, const struct hypr_console_state
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
 	/* How much room there is may have changed. */
-	wake_thread(con);
+	hypr_console_wake(con);
 }
 
-/* ---- the thread ---------------------------------------------------------- */
-
 /* Bytes have left the ring: a guest that found it full may go on. */
-static void sent_locked(struct hypr_console *con, uint32_t bytes)
+void hypr_console_sent_locked(struct hypr_console *con, uint32_t bytes)
 {
 	bool room_came = !tx_has_room(con) && bytes;
 
@@ -374,199 +351,4 @@ static void sent_locked(struct hypr_console *con, uint32_t bytes)
 	}
 	con->s.thre_pending |= room_came;
 	update_irq(con);
-}
-
-/*
- * Write out one stretch of the ring.  The descriptor is the caller's and may be one
- * that blocks, which is no matter for this thread alone, but hypr_console_stop() has
- * to bring it back.  Return: false when there is no use in going on.
- */
-static bool drain(struct hypr_console *con)
-{
-	uint32_t head, len;
-	ssize_t done;
-
-	pthread_mutex_lock(&con->lock);
-	head = con->tx_head % HYPR_CONSOLE_TX_BYTES;
-	len = tx_used(con);
-	pthread_mutex_unlock(&con->lock);
-	if (len > HYPR_CONSOLE_TX_BYTES - head)
-		len = HYPR_CONSOLE_TX_BYTES - head;
-	if (!len)
-		return true;
-	if (len > WRITE_BYTES)
-		len = WRITE_BYTES;
-
-	/* Unlocked: vCPUs only append, and never past tx_head. */
-	done = write(con->out_fd, con->tx + head, len);
-	if (done < 0 && (errno == EINTR || errno == EAGAIN))
-		return true;
-	if (done < 0 && (errno == EPIPE || errno == EBADF || errno == EINVAL))
-		return false;
-	/* A full disk may have room again: what has none now is lost, not what follows. */
-	pthread_mutex_lock(&con->lock);
-	sent_locked(con, done < 0 ? len : (uint32_t)done);
-	pthread_mutex_unlock(&con->lock);
-	return true;
-}
-
-/* Read what the line takes next; it may be full or frozen by then.  Return: false at the end. */
-static bool fill(struct hypr_console *con)
-{
-	ssize_t len;
-
-	len = read(con->in_fd, con->in, sizeof(con->in));
-	if (len < 0)
-		return errno == EINTR || errno == EAGAIN;
-	con->in_at = 0;
-	con->in_len = (uint32_t)len;
-	return len > 0;
-}
-
-static void deliver(struct hypr_console *con)
-{
-	con->in_at += hypr_console_receive(con, con->in + con->in_at, con->in_len - con->in_at);
-}
-
-static void discard(struct hypr_console *con)
-{
-	pthread_mutex_lock(&con->lock);
-	sent_locked(con, tx_used(con));
-	pthread_mutex_unlock(&con->lock);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static bool is_over(struct hypr_console *con)
-{
-	bool over;
-
-	pthread_mutex_lock(&con->lock);
-	over = con->stop && now_ms() >= con->stop_ms;
-	pthread_mutex_unlock(&con->lock);
-	return over;
-}
-
-static void *console_thread(void *arg)
-{
-	struct hypr_console *con = arg;
-	bool in_open = con->in_fd >= 0;
-	bool out_open = con->out_fd >= 0;
-
-	for (;;) {
-		struct pollfd pfd[3];
-		bool stop, sending, room;
-		uint64_t count;
-
-		deliver(con);
-		pthread_mutex_lock(&con->lock);
-		stop = con->stop;
-		sending = tx_used(con) > 0;
-		room = rx_used(con) < HYPR_CONSOLE_RX_BYTES && !con->frozen &&
-		       con->in_at == con->in_len;
-		pthread_mutex_unlock(&con->lock);
-
-		if (sending && !out_open) {
-			discard(con);
-			sending = false;
-		}
-		if (stop && !sending)
-			return NULL;
-
-		pfd[0] = (struct pollfd){ .fd = con->wake_fd, .events = POLLIN };
-		pfd[1] = (struct pollfd){ .fd = in_open && room && !stop ? con->in_fd : -1,
-					  .events = POLLIN };
-		pfd[2] = (struct pollfd){ .fd = sending ? con->out_fd : -1, .events = POLLOUT };
-		/* A reader that does not read must not hold up the end for ever. */
-		if (poll(pfd, 3, stop ? STOP_GRACE_MS : -1) == 0 || is_over(con))
-			return NULL;
-
-		if (pfd[0].revents && read(con->wake_fd, &count, sizeof(count)) < 0)
-			count = 0;
-		if (pfd[1].revents)
-			in_open = fill(con);
-		if (pfd[2].revents)
-			out_open = drain(con);
-	}
-}
-
-int hypr_console_start(struct hypr_console *con, int in_fd, int out_fd)
-{
-	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	sigset_t all, old;
-	int ret;
-
-	if (wake_fd < 0)
-		return -errno;
-	/* vCPUs may use the line already. */
-	pthread_mutex_lock(&con->lock);
-	con->in_fd = in_fd;
-	con->out_fd = out_fd;
-	con->wake_fd = wake_fd;
-	pthread_mutex_unlock(&con->lock);
-	hypr_kick_install();
-	/* Signals are the business of the program's own threads; but for the kick. */
-	sigfillset(&all);
-	sigdelset(&all, HYPR_KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&con->thread, NULL, console_thread, con);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret) {
-		pthread_mutex_lock(&con->lock);
-		con->wake_fd = -1;
-		pthread_mutex_unlock(&con->lock);
-		close(wake_fd);
-		return -ret;
-	}
-	con->started = true;
-	return 0;
-}
-
-/* Until it ends; out of a write that nobody takes, when the time is up. */
-static void join_thread(struct hypr_console *con)
-{
-	uint64_t grace_ms = now_ms() + STOP_GRACE_MS;
-	uint32_t head, before = UINT32_MAX;
-	struct timespec until;
-
-	for (;;) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += KICK_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
-		if (pthread_timedjoin_np(con->thread, NULL, &until) != ETIMEDOUT)
-			return;
-		pthread_mutex_lock(&con->lock);
-		head = con->tx_head;
-		if (head != before)
-			grace_ms = now_ms() + STOP_GRACE_MS;
-		else if (now_ms() >= grace_ms)
-			con->stop_ms = 0;
-		before = head;
-		pthread_mutex_unlock(&con->lock);
-		/* Not once: it may be on its way into the call. */
-		if (is_over(con))
-			pthread_kill(con->thread, HYPR_KICK_SIGNAL);
-	}
-}
-
-void hypr_console_stop(struct hypr_console *con)
-{
-	if (!con->started)
-		return;
-	pthread_mutex_lock(&con->lock);
-	con->stop = true;
-	con->stop_ms = now_ms() + STOP_MAX_MS;
-	pthread_mutex_unlock(&con->lock);
-	wake_thread(con);
-	join_thread(con);
-	con->started = false;
-	close(con->wake_fd);
-	con->wake_fd = -1;
 }

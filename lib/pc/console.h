@@ -3,8 +3,8 @@
  * The serial line: an 8250 with FIFO at 0x3f8, IRQ 4.  The registers know
  * nothing of KVM; a thread moves bytes between the line and two fds.
  */
-#ifndef LIB_CONSOLE_H
-#define LIB_CONSOLE_H
+#ifndef LIB_PC_CONSOLE_H
+#define LIB_PC_CONSOLE_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -134,4 +134,22 @@ void hypr_console_save(struct hypr_console *con, struct hypr_console_state *stat
  */
 void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
 
-#endif /* LIB_CONSOLE_H */
+/* Between console.c and the thread.  Under @lock, but for hypr_console_wake(). */
+
+static inline uint32_t hypr_console_rx_used(const struct hypr_console *con)
+{
+	return con->s.rx_tail - con->s.rx_head;
+}
+
+static inline uint32_t hypr_console_tx_used(const struct hypr_console *con)
+{
+	return con->tx_tail - con->tx_head;
+}
+
+/** hypr_console_sent_locked() - bytes have left the ring */
+void hypr_console_sent_locked(struct hypr_console *con, uint32_t bytes);
+
+/** hypr_console_wake() - the thread looks once more at what there is to do */
+void hypr_console_wake(struct hypr_console *con);
+
+#endif /* LIB_PC_CONSOLE_H */

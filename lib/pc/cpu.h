@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the CPU of a guest has, and whether another CPU has all of it. */
-#ifndef LIB_CPU_H
-#define LIB_CPU_H
+#ifndef LIB_PC_CPU_H
+#define LIB_PC_CPU_H
 
 #include <linux/kvm.h>
 #include <stddef.h>
@@ -18,4 +18,4 @@
 int hypr_cpu_check(const struct kvm_cpuid_entry2 *guest, size_t nr_guest,
 		   const struct kvm_cpuid_entry2 *host, size_t nr_host, const char *what);
 
-#endif /* LIB_CPU_H */
+#endif /* LIB_PC_CPU_H */

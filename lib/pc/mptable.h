@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table that tells a guest without ACPI its processors and interrupts. */
-#ifndef LIB_MPTABLE_H
-#define LIB_MPTABLE_H
+#ifndef LIB_PC_MPTABLE_H
+#define LIB_PC_MPTABLE_H
 
 #include <stdint.h>
 
@@ -15,4 +15,4 @@
  */
 void hypr_mptable_write(uint8_t *ram, unsigned int vcpus);
 
-#endif /* LIB_MPTABLE_H */
+#endif /* LIB_PC_MPTABLE_H */

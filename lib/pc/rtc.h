@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The clock chip behind ports 0x70 and 0x71 (MC146818), as far as a guest reads it. */
-#ifndef LIB_RTC_H
-#define LIB_RTC_H
+#ifndef LIB_PC_RTC_H
+#define LIB_PC_RTC_H
 
 #include <pthread.h>
 #include <stdint.h>
@@ -39,4 +39,4 @@ void hypr_rtc_save(struct hypr_rtc *rtc, struct hypr_rtc_state *state);
 /** hypr_rtc_load() - whatever @state says, the registers hold what they can hold */
 void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state);
 
-#endif /* LIB_RTC_H */
+#endif /* LIB_PC_RTC_H */

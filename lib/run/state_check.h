@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What each field of a state section may hold: one table for all of them. */
-#ifndef LIB_STATE_CHECK_H
-#define LIB_STATE_CHECK_H
+#ifndef LIB_RUN_STATE_CHECK_H
+#define LIB_RUN_STATE_CHECK_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,4 +45,4 @@ const struct hypr_field *hypr_state_fields(uint32_t type, size_t *nr, size_t *by
 int hypr_state_check(const char *path, uint32_t type, uint32_t index, const void *data,
 		     size_t bytes);
 
-#endif /* LIB_STATE_CHECK_H */
+#endif /* LIB_RUN_STATE_CHECK_H */

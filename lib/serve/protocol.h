@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests and answers on the control socket: JSON objects, one a line. */
-#ifndef LIB_PROTOCOL_H
-#define LIB_PROTOCOL_H
+#ifndef LIB_SERVE_PROTOCOL_H
+#define LIB_SERVE_PROTOCOL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,4 +58,4 @@ char *hypr_request_serve(struct hypr_vm *vm, const struct hypr_request *request,
 /** hypr_answer_error() - the answer to a request that failed with @err */
 char *hypr_answer_error(int err, const char *text);
 
-#endif /* LIB_PROTOCOL_H */
+#endif /* LIB_SERVE_PROTOCOL_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where control sockets are, and how one is told from a stale one. */
-#ifndef LIB_RUNTIME_H
-#define LIB_RUNTIME_H
+#ifndef LIB_SERVE_RUNTIME_H
+#define LIB_SERVE_RUNTIME_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -45,4 +45,4 @@ int hypr_runtime_connect(const struct sockaddr_un *address);
  */
 int hypr_runtime_is_alive(const struct sockaddr_un *address);
 
-#endif /* LIB_RUNTIME_H */
+#endif /* LIB_SERVE_RUNTIME_H */

@@ -25,191 +25,42 @@
 #include "run/hold.h"
 #include "serve/protocol.h"
 #include "serve/runtime.h"
+#include "serve/server.h"
 
-#define CLIENTS_MAX		32
-#define REQUESTS_MAX		(CLIENTS_MAX - 8)	/* that wait for the worker */
+#define REQUESTS_MAX		(HYPR_CLIENTS_MAX - 8)	/* that wait for the worker */
 #define SEND_TIMEOUT_NS		2000000000ull
-#define PROGRESS_NS		250000000ull	/* from line to line */
 #define TICK_MS			100
-
-enum state { FREE, READING, ASKED, SENDING };
-
-/**
- * struct client - a connection; of the first thread, but for @answer
- * @request, @answer: from ASKED on the worker's, until @answer is there (lock)
- * @sent: bytes of @answer that went out
- */
-struct client {
-	enum state state;
-	int fd;
-	uint64_t active_ns;	/* it sent or took something last */
-	size_t len;
-	char line[HYPR_LINE_MAX];
-	struct hypr_request request;
-	char *answer;
-	size_t sent;
-};
-
-struct hypr_server {
-	struct hypr_vm *vm;
-	struct sockaddr_un address;
-	dev_t dev;		/* of the socket, to remove no other's */
-	ino_t ino;
-	int listen_fd;
-	int wake_fd;		/* to the first thread: an answer, or the end */
-	pthread_t thread;
-	pthread_t worker;
-	struct client client[CLIENTS_MAX];
-	uint64_t deaf_ns;	/* accept no connection before */
-
-	pthread_mutex_t lock;
-	pthread_cond_t asked;
-	struct client *queue[CLIENTS_MAX];	/* lock */
-	unsigned int nr_queued;			/* lock */
-	bool stop;				/* lock */
-};
-
-static bool is_stopping(struct hypr_server *server)
-{
-	bool stop;
-
-	pthread_mutex_lock(&server->lock);
-	stop = server->stop;
-	pthread_mutex_unlock(&server->lock);
-	return stop;
-}
-
-static void wake(struct hypr_server *server)
-{
-	uint64_t one = 1;
-
-	/* A full counter wakes just as well. */
-	if (write(server->wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-/* ---- the worker ------------------------------------------------------------ */
-
-/* The one request that is being served. */
-struct work {
-	struct hypr_server *server;
-	const struct client *client;
-	uint64_t told_ns;
-};
-
-static bool has_hung_up(const struct client *client, short how)
-{
-	struct pollfd pfd = { .fd = client->fd, .events = how & POLLRDHUP };
-
-	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (how | POLLERR));
-}
-
-/*
- * Return: 1: give it up: the VM is to end, or nobody waits for the file any more.
- */
-static int goes_on(void *arg, uint64_t done, uint64_t total)
-{
-	struct work *work = arg;
-	const struct client *client = work->client;
-	char line[96];
-
-	if (is_stopping(work->server) || hypr_vm_has_ended(work->server->vm))
-		return 1;
-	if (client->request.op != HYPR_OP_SAVE)
-		return 0;
-	if (has_hung_up(client, POLLRDHUP | POLLHUP))
-		return 1;
-	/* Before the first part is done nothing is to be said of it. */
-	if (!client->request.progress || !total ||
-	    hypr_now_ns() - work->told_ns < PROGRESS_NS)
-		return 0;
-	work->told_ns = hypr_now_ns();
-	snprintf(line, sizeof(line), HYPR_PROGRESS_LINE "\n", (unsigned long long)done,
-		 (unsigned long long)total);
-	/* Whole or not at all; who does not read is not told. */
-	return send(client->fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-	       errno == EPIPE;
-}
-
-static char *serve(struct hypr_server *server, const struct client *client)
-{
-	struct work work = { .server = server, .client = client };
-	bool stop = false;
-	char *answer;
-
-	hypr_progress_set(goes_on, &work);
-	answer = hypr_request_serve(server->vm, &client->request, &stop);
-	hypr_progress_set(NULL, NULL);
-	return answer;
-}
-
-static struct client *next_client(struct hypr_server *server)
-{
-	struct client *client = NULL;
-
-	pthread_mutex_lock(&server->lock);
-	while (!server->stop && !server->nr_queued)
-		pthread_cond_wait(&server->asked, &server->lock);
-	if (!server->stop) {
-		client = server->queue[0];
-		server->nr_queued--;
-		memmove(server->queue, server->queue + 1,
-			server->nr_queued * sizeof(server->queue[0]));
-	}
-	pthread_mutex_unlock(&server->lock);
-	return client;
-}
-
-static void *worker_thread(void *arg)
-{
-	struct hypr_server *server = arg;
-	struct client *client;
-	char *answer;
-
-	while ((client = next_client(server))) {
-		/* What is not begun yet is not begun for nobody. */
-		if (has_hung_up(client, POLLHUP))
-			answer = strdup("");
-		else
-			answer = serve(server, client);
-		pthread_mutex_lock(&server->lock);
-		client->answer = answer ? answer : strdup("");
-		pthread_mutex_unlock(&server->lock);
-		wake(server);
-	}
-	return NULL;
-}
 
 /* ---- clients --------------------------------------------------------------- */
 
-static void client_close(struct client *client)
+static void client_close(struct hypr_server_client *client)
 {
 	close(client->fd);
 	free(client->answer);
 	client->answer = NULL;
-	client->state = FREE;
+	client->state = HYPR_CLIENT_FREE;
 	client->len = 0;
 }
 
 /* Is it one that makes room for others? */
-static struct client *most_silent(struct hypr_server *server)
+static struct hypr_server_client *most_silent(struct hypr_server *server)
 {
-	struct client *client, *found = NULL;
+	struct hypr_server_client *client, *found = NULL;
 
-	for (client = server->client; client < server->client + CLIENTS_MAX; client++) {
-		if (client->state == READING &&
+	for (client = server->client; client < server->client + HYPR_CLIENTS_MAX; client++) {
+		if (client->state == HYPR_CLIENT_READING &&
 		    (!found || client->active_ns < found->active_ns))
 			found = client;
 	}
 	return found;
 }
 
-static struct client *free_client(struct hypr_server *server)
+static struct hypr_server_client *free_client(struct hypr_server *server)
 {
-	struct client *client;
+	struct hypr_server_client *client;
 
-	for (client = server->client; client < server->client + CLIENTS_MAX; client++) {
-		if (client->state == FREE)
+	for (client = server->client; client < server->client + HYPR_CLIENTS_MAX; client++) {
+		if (client->state == HYPR_CLIENT_FREE)
 			return client;
 	}
 	client = most_silent(server);
@@ -221,7 +72,7 @@ static struct client *free_client(struct hypr_server *server)
 /* No descriptor is left: a silent client's, or none for a while. */
 static void make_room(struct hypr_server *server)
 {
-	struct client *client = most_silent(server);
+	struct hypr_server_client *client = most_silent(server);
 
 	if (client)
 		client_close(client);
@@ -231,7 +82,7 @@ static void make_room(struct hypr_server *server)
 
 static void accept_client(struct hypr_server *server)
 {
-	struct client *client;
+	struct hypr_server_client *client;
 	int fd;
 
 	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -247,26 +98,26 @@ static void accept_client(struct hypr_server *server)
 		return;
 	}
 	client->fd = fd;
-	client->state = READING;
+	client->state = HYPR_CLIENT_READING;
 	client->active_ns = hypr_now_ns();
 }
 
-static void start_sending(struct client *client, char *answer)
+static void start_sending(struct hypr_server_client *client, char *answer)
 {
 	client->answer = answer ? answer : strdup("");
 	client->sent = 0;
-	client->state = SENDING;
+	client->state = HYPR_CLIENT_SENDING;
 	client->active_ns = hypr_now_ns();
 }
 
-static void ask_worker(struct hypr_server *server, struct client *client)
+static void ask_worker(struct hypr_server *server, struct hypr_server_client *client)
 {
 	bool full;
 
 	pthread_mutex_lock(&server->lock);
 	full = server->nr_queued >= REQUESTS_MAX;
 	if (!full) {
-		client->state = ASKED;
+		client->state = HYPR_CLIENT_ASKED;
 		server->queue[server->nr_queued++] = client;
 		pthread_cond_signal(&server->asked);
 	}
@@ -278,7 +129,7 @@ static void ask_worker(struct hypr_server *server, struct client *client)
 }
 
 /* Take up the first request that has come in as a whole, if there is one. */
-static void take_request(struct hypr_server *server, struct client *client)
+static void take_request(struct hypr_server *server, struct hypr_server_client *client)
 {
 	char *newline = memchr(client->line, '\n', client->len);
 	bool stop;
@@ -302,7 +153,7 @@ static void take_request(struct hypr_server *server, struct client *client)
 		ask_worker(server, client);
 }
 
-static void read_client(struct hypr_server *server, struct client *client)
+static void read_client(struct hypr_server *server, struct hypr_server_client *client)
 {
 	ssize_t n;
 
@@ -319,7 +170,7 @@ static void read_client(struct hypr_server *server, struct client *client)
 }
 
 /* The answer and its newline, which is where its final NUL is. */
-static void send_client(struct hypr_server *server, struct client *client)
+static void send_client(struct hypr_server *server, struct hypr_server_client *client)
 {
 	size_t len = strlen(client->answer) + 1;
 	struct iovec iov[2] = {
@@ -350,7 +201,7 @@ static void send_client(struct hypr_server *server, struct client *client)
 		return;
 	free(client->answer);
 	client->answer = NULL;
-	client->state = READING;
+	client->state = HYPR_CLIENT_READING;
 	take_request(server, client);
 }
 
@@ -358,11 +209,11 @@ static void send_client(struct hypr_server *server, struct client *client)
 
 static void take_answers(struct hypr_server *server)
 {
-	struct client *client;
+	struct hypr_server_client *client;
 	char *answer;
 
-	for (client = server->client; client < server->client + CLIENTS_MAX; client++) {
-		if (client->state != ASKED)
+	for (client = server->client; client < server->client + HYPR_CLIENTS_MAX; client++) {
+		if (client->state != HYPR_CLIENT_ASKED)
 			continue;
 		pthread_mutex_lock(&server->lock);
 		answer = client->answer;
@@ -375,10 +226,10 @@ static void take_answers(struct hypr_server *server)
 /* As much as there is room for, until nothing more can be done at once. */
 static void send_answers(struct hypr_server *server)
 {
-	struct client *client;
+	struct hypr_server_client *client;
 
-	for (client = server->client; client < server->client + CLIENTS_MAX; client++) {
-		if (client->state == SENDING)
+	for (client = server->client; client < server->client + HYPR_CLIENTS_MAX; client++) {
+		if (client->state == HYPR_CLIENT_SENDING)
 			send_client(server, client);
 	}
 }
@@ -387,8 +238,8 @@ static bool any_sending(const struct hypr_server *server)
 {
 	int i;
 
-	for (i = 0; i < CLIENTS_MAX; i++) {
-		if (server->client[i].state == SENDING)
+	for (i = 0; i < HYPR_CLIENTS_MAX; i++) {
+		if (server->client[i].state == HYPR_CLIENT_SENDING)
 			return true;
 	}
 	return false;
@@ -401,24 +252,24 @@ static void wait_for_events(struct hypr_server *server, struct pollfd *pfd)
 
 	pfd[0] = (struct pollfd){ .fd = server->wake_fd, .events = POLLIN };
 	pfd[1] = (struct pollfd){ .fd = deaf ? -1 : server->listen_fd, .events = POLLIN };
-	for (i = 0; i < CLIENTS_MAX; i++) {
-		const struct client *client = &server->client[i];
+	for (i = 0; i < HYPR_CLIENTS_MAX; i++) {
+		const struct hypr_server_client *client = &server->client[i];
 
 		pfd[i + 2] = (struct pollfd){ .fd = -1 };
-		if (client->state == READING || client->state == SENDING)
+		if (client->state == HYPR_CLIENT_READING || client->state == HYPR_CLIENT_SENDING)
 			pfd[i + 2] = (struct pollfd){
 				.fd = client->fd,
-				.events = client->state == READING ? POLLIN : POLLOUT,
+				.events = client->state == HYPR_CLIENT_READING ? POLLIN : POLLOUT,
 			};
 	}
-	if (poll(pfd, CLIENTS_MAX + 2, deaf || sending ? TICK_MS : -1) < 0)
-		memset(pfd, 0, (CLIENTS_MAX + 2) * sizeof(*pfd));
+	if (poll(pfd, HYPR_CLIENTS_MAX + 2, deaf || sending ? TICK_MS : -1) < 0)
+		memset(pfd, 0, (HYPR_CLIENTS_MAX + 2) * sizeof(*pfd));
 }
 
 static void *server_thread(void *arg)
 {
 	struct hypr_server *server = arg;
-	struct pollfd pfd[CLIENTS_MAX + 2];
+	struct pollfd pfd[HYPR_CLIENTS_MAX + 2];
 	uint64_t count;
 	int i;
 
@@ -428,12 +279,12 @@ static void *server_thread(void *arg)
 			count = 0;
 		/* An answer that is there goes out also at the end. */
 		take_answers(server);
-		for (i = 0; i < CLIENTS_MAX; i++) {
-			if (pfd[i + 2].revents && server->client[i].state == READING)
+		for (i = 0; i < HYPR_CLIENTS_MAX; i++) {
+			if (pfd[i + 2].revents && server->client[i].state == HYPR_CLIENT_READING)
 				read_client(server, &server->client[i]);
 		}
 		send_answers(server);
-		if (is_stopping(server))
+		if (hypr_server_is_stopping(server))
 			return NULL;
 		if (pfd[1].revents)
 			accept_client(server);
@@ -452,7 +303,7 @@ static int bind_socket(struct hypr_server *server)
 	if (fchmod(server->listen_fd, 0600) < 0 ||
 	    bind(server->listen_fd, address, sizeof(server->address)) < 0)
 		return hypr_fail_sys(-errno, "%s", server->address.sun_path);
-	if (listen(server->listen_fd, CLIENTS_MAX) < 0 ||
+	if (listen(server->listen_fd, HYPR_CLIENTS_MAX) < 0 ||
 	    stat(server->address.sun_path, &st) < 0) {
 		int ret = hypr_fail_sys(-errno, "%s", server->address.sun_path);
 
@@ -507,7 +358,7 @@ static int start_threads(struct hypr_server *server)
 	/* Signals are the business of the program's own threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&server->worker, NULL, worker_thread, server);
+	ret = pthread_create(&server->worker, NULL, hypr_worker_thread, server);
 	if (!ret) {
 		ret = pthread_create(&server->thread, NULL, server_thread, server);
 		if (ret)
@@ -521,8 +372,8 @@ static void server_free(struct hypr_server *server)
 {
 	int i;
 
-	for (i = 0; i < CLIENTS_MAX; i++) {
-		if (server->client[i].state != FREE)
+	for (i = 0; i < HYPR_CLIENTS_MAX; i++) {
+		if (server->client[i].state != HYPR_CLIENT_FREE)
 			client_close(&server->client[i]);
 	}
 	if (server->listen_fd >= 0)
@@ -577,7 +428,7 @@ void hypr_server_stop(struct hypr_server *server)
 	remove_socket(server);
 	/* It first: the answer to what it does goes out. */
 	end_worker(server);
-	wake(server);
+	hypr_server_wake(server);
 	pthread_join(server->thread, NULL);
 	server_free(server);
 }

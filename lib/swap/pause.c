@@ -6,7 +6,7 @@
  * 0xF0, to wait at a fixed point of the guest kernel.  It stays in KVM_RUN.  A
  * guest that cannot or does not want to (no HYPR guest kernel, interrupts off
  * for too long) is not waited for beyond the deadline.
- * *Hold*: the vCPU threads leave the guest (vcpu.c).
+ * *Hold*: the vCPU threads leave the guest (run/hold.c).
  *
  * A parked VM that is held was paused cooperatively, one that is held without
  * having parked was forced.  The control page is guest memory: what it says

@@ -4,10 +4,10 @@
  *
  *	park	the guest's vCPUs wait at a fixed point		pause.c
  *	commit	the kernel changes every vCPU's EPT root	engine
- *	hold	the vCPU threads come to user space		vcpu.c
+ *	hold	the vCPU threads come to user space		hold.c
  *	save	vCPUs and devices, into the view that was left	state.c
  *	load	those of the view that was entered		state.c
- *	go	the threads enter the guest			vcpu.c
+ *	go	the threads enter the guest			hold.c
  *
  * That order needs a guest that parked in both views, in the same boot: only
  * then may its vCPUs spin on while the memory under them is exchanged.  In all

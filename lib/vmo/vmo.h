@@ -9,8 +9,8 @@
  *	vmo_runs.c	runs, and which layer has a page
  *	vmo_temp.c	a file that is complete once it has its name
  */
-#ifndef LIB_VMO_H
-#define LIB_VMO_H
+#ifndef LIB_VMO_VMO_H
+#define LIB_VMO_VMO_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -104,7 +104,18 @@ int hypr_vmo_file_read(struct hypr_vmo_file *file, uint64_t offset, void *buf, u
 int hypr_vmo_file_unpack(struct hypr_vmo_file *file, const struct hypr_vmo_section *data,
 			 const struct hypr_vmo_chunks *chunks, uint64_t bytes);
 
+/** hypr_vmo_write() - all of it */
+int hypr_vmo_write(int fd, uint64_t offset, const void *data, uint64_t bytes);
+
 /* vmo_head.c */
+
+/**
+ * hypr_vmo_head_write() - finish a file: section table and header
+ * @header: all but the table's place, lengths and root, which are set
+ * @table_offset: end of the sections, aligned
+ */
+int hypr_vmo_head_write(int fd, struct hypr_vmo_header *header, uint64_t table_offset,
+			const struct hypr_vmo_section *table, uint32_t nr);
 
 /** hypr_vmo_head_read() - header and section table, checked; allocates the table */
 int hypr_vmo_head_read(struct hypr_vmo *vmo);
@@ -211,6 +222,17 @@ int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp);
 /** hypr_vmo_temp_destroy() - and the file, unless it was committed */
 void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp);
 
+/* vmo_verify.c */
+
+/** struct hypr_vmo_sign_message - what is signed of a file */
+struct hypr_vmo_sign_message {
+	uint8_t prefix[sizeof(HYPR_VMO_SIGN_PREFIX) - 1];
+	uint8_t root[HYPR_VMO_DIGEST_BYTES];
+};
+
+void hypr_vmo_sign_message(struct hypr_vmo_sign_message *message,
+			   const struct hypr_vmo_header *header);
+
 /* vmo_pack.c */
 
 /** hypr_vmo_pack_file() - compress a file that may have no name; @header is its own */
@@ -226,20 +248,9 @@ int hypr_vmo_pack_file(struct hypr_vmo_file *file, const struct hypr_vmo_header 
  */
 int hypr_vmo_writer_keep(struct hypr_vmo_writer *writer, const struct hypr_vmo *layers);
 
-/**
- * hypr_vmo_head_write() - finish a file: section table and header
- * @header: all but the table's place, lengths and root, which are set
- * @table_offset: end of the sections, aligned
- */
-int hypr_vmo_head_write(int fd, struct hypr_vmo_header *header, uint64_t table_offset,
-			const struct hypr_vmo_section *table, uint32_t nr);
-
 static inline uint64_t hypr_vmo_align(uint64_t at)
 {
 	return (at + HYPR_VMO_ALIGN - 1) & ~(uint64_t)(HYPR_VMO_ALIGN - 1);
 }
 
-/** hypr_vmo_write() - all of it */
-int hypr_vmo_write(int fd, uint64_t offset, const void *data, uint64_t bytes);
-
-#endif /* LIB_VMO_H */
+#endif /* LIB_VMO_VMO_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Pages that are looked at before they are written; see vmo_ahead.c. */
-#ifndef LIB_VMO_AHEAD_H
-#define LIB_VMO_AHEAD_H
+#ifndef LIB_VMO_VMO_AHEAD_H
+#define LIB_VMO_VMO_AHEAD_H
 
 #include <pthread.h>
 
@@ -43,4 +43,4 @@ void hypr_vmo_ahead_fini(struct hypr_vmo_ahead *ahead);
 /** hypr_vmo_ahead_need() - piece @n was looked at, when this returns; asked for in order */
 void hypr_vmo_ahead_need(struct hypr_vmo_ahead *ahead, uint64_t n);
 
-#endif /* LIB_VMO_AHEAD_H */
+#endif /* LIB_VMO_VMO_AHEAD_H */

@@ -375,3 +375,17 @@ free_content:
 	free(content);
 	return ret;
 }
+
+int hypr_vmo_head_write(int fd, struct hypr_vmo_header *header, uint64_t table_offset,
+			const struct hypr_vmo_section *table, uint32_t nr)
+{
+	int ret;
+
+	header->table_offset = table_offset;
+	header->nr_sections = nr;
+	header->table_bytes = nr * sizeof(*table);
+	header->file_bytes = table_offset + header->table_bytes;
+	hypr_vmo_root(header->root, header, table);
+	ret = hypr_vmo_write(fd, table_offset, table, header->table_bytes);
+	return ret ? ret : hypr_vmo_write(fd, 0, header, sizeof(*header));
+}

@@ -14,40 +14,6 @@
 #define PUBLIC_WORD	"hypr-ed25519-public "
 #define HEX_BYTES	(2 * HYPR_VMO_KEY_BYTES)
 
-#define PREFIX_BYTES	(sizeof(HYPR_VMO_SIGN_PREFIX) - 1)
-
-struct message {
-	uint8_t prefix[PREFIX_BYTES];
-	uint8_t root[HYPR_VMO_DIGEST_BYTES];
-};
-
-static void fill_message(struct message *message, const struct hypr_vmo_header *header)
-{
-	memcpy(message->prefix, HYPR_VMO_SIGN_PREFIX, PREFIX_BYTES);
-	memcpy(message->root, header->root, sizeof(message->root));
-}
-
-int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_key)
-{
-	const struct hypr_vmo_signature *signature = &vmo->header.signature;
-	const char *name = vmo->file.name;
-	struct message message;
-	char text[17];
-
-	if (!signature->algorithm)
-		return hypr_fail(-ENOKEY, "%s: not signed", name);
-	if (public_key && memcmp(public_key, signature->public_key, HYPR_VMO_KEY_BYTES))
-		return hypr_fail(-EKEYREJECTED, "%s: signed by another key, %s", name,
-				 hypr_digest_text(text, signature->public_key));
-	if (sodium_init() < 0)
-		return hypr_fail(-EIO, "%s: libsodium does not start", name);
-	fill_message(&message, &vmo->header);
-	if (crypto_sign_verify_detached(signature->signature, (const uint8_t *)&message,
-					sizeof(message), signature->public_key))
-		return hypr_fail(-EBADMSG, "%s: header: the signature does not fit the root", name);
-	return 0;
-}
-
 /* ---- keys ------------------------------------------------------------------ */
 
 /* Neither key is ever there in part, and none that is there is replaced. */
@@ -141,13 +107,13 @@ static int sign_root(const struct hypr_vmo *vmo, const char *key,
 		     struct hypr_vmo_signature *signature)
 {
 	uint8_t seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
-	struct message message;
+	struct hypr_vmo_sign_message message;
 	int ret;
 
 	ret = read_key(key, SECRET_WORD, true, seed);
 	if (ret)
 		return ret;
-	fill_message(&message, &vmo->header);
+	hypr_vmo_sign_message(&message, &vmo->header);
 	memset(signature, 0, sizeof(*signature));
 	signature->algorithm = HYPR_VMO_SIGNED_ED25519;
 	crypto_sign_seed_keypair(signature->public_key, secret, seed);

@@ -452,21 +452,3 @@ void hypr_vmo_temp_destroy(struct hypr_vmo_temp *temp)
 	temp->path = NULL;
 	temp->fd = temp->dir = -1;
 }
-
-int hypr_vmo_write(int fd, uint64_t offset, const void *data, uint64_t bytes)
-{
-	const uint8_t *from = data;
-	ssize_t n;
-
-	while (bytes) {
-		n = pwrite(fd, from, bytes, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		from += n;
-		offset += (uint64_t)n;
-		bytes -= (uint64_t)n;
-	}
-	return 0;
-}

@@ -327,6 +327,36 @@ static int verify_pages(const struct verifier *verifier, struct hypr_vmo *vmo, u
 	return conclude(&checker, layer, verifier);
 }
 
+/* ---- signatures -------------------------------------------------------------- */
+
+void hypr_vmo_sign_message(struct hypr_vmo_sign_message *message,
+			   const struct hypr_vmo_header *header)
+{
+	memcpy(message->prefix, HYPR_VMO_SIGN_PREFIX, sizeof(message->prefix));
+	memcpy(message->root, header->root, sizeof(message->root));
+}
+
+int hypr_vmo_check_signature(const struct hypr_vmo *vmo, const uint8_t *public_key)
+{
+	const struct hypr_vmo_signature *signature = &vmo->header.signature;
+	const char *name = vmo->file.name;
+	struct hypr_vmo_sign_message message;
+	char text[17];
+
+	if (!signature->algorithm)
+		return hypr_fail(-ENOKEY, "%s: not signed", name);
+	if (public_key && memcmp(public_key, signature->public_key, HYPR_VMO_KEY_BYTES))
+		return hypr_fail(-EKEYREJECTED, "%s: signed by another key, %s", name,
+				 hypr_digest_text(text, signature->public_key));
+	if (sodium_init() < 0)
+		return hypr_fail(-EIO, "%s: libsodium does not start", name);
+	hypr_vmo_sign_message(&message, &vmo->header);
+	if (crypto_sign_verify_detached(signature->signature, (const uint8_t *)&message,
+					sizeof(message), signature->public_key))
+		return hypr_fail(-EBADMSG, "%s: header: the signature does not fit the root", name);
+	return 0;
+}
+
 int hypr_vmo_verify(struct hypr_vmo *vmo, struct hypr_vmo_verify_result *result)
 {
 	struct verifier verifier = {

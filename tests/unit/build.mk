@@ -125,7 +125,7 @@ UNIT_TESTS += $(UNIT_ENGINE_TSAN)
 UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
-$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*.h lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
+$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
 		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl \
