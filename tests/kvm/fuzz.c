@@ -3,7 +3,8 @@
  * Hostile user space.  Several threads throw ioctls with random and nearly
  * valid arguments at one VM and its vCPUs, change the memory behind its slots,
  * and the whole ends by exit, by closed file descriptors, or by SIGKILL; then
- * the next VM.  HYPR_FUZZ_MS (3,000) is how long, on the emulated PC's clock.
+ * the next VM.  HYPR_FUZZ_MS (3,000) is how long, on the emulated PC's clock, and
+ * HYPR_FUZZ_LIVES (1) how many VMs at least.
  * VMs are of many kinds (fuzz_vm.c), each printed with its seed; HYPR_FUZZ_LIFE
  * set to a seed runs that kind of life alone, again and again.
  *
@@ -29,6 +30,9 @@
 
 #define KICK_US		1500
 #define STOP_US		3000
+/* Where the machine has other work a life is longer, until so much is done. */
+#define LIFE_STEPS	300
+#define LIFE_MORE_NS	5000000000ull
 /* Nothing is there: the guest's access ends in user space. */
 #define DEVICE_GPA	0x5000000
 #define DEVICE_PORT	0x10
@@ -548,6 +552,7 @@ static void *fuzz_thread(void *arg)
 		case 16: do_signal(fuzz, r); break;
 		default: do_vcpu(fuzz, r);
 		}
+		atomic_fetch_add(&fuzz->steps, 1);
 	}
 	return NULL;
 }
@@ -660,7 +665,9 @@ static void fuzz_life(uint64_t seed, struct fuzz_kind kind, struct fuzz_met *met
 		CHECK(!pthread_create(&fuzz.thread[i], NULL, fuzz_thread, &fuzz));
 	pthread_mutex_unlock(&fuzz.start);
 	atomic_store(&met->going, true);
-	for (stop = now_ns() + life_us * 1000; now_ns() < stop;) {
+	stop = now_ns() + life_us * 1000;
+	while (now_ns() < stop || (now_ns() < stop + LIFE_MORE_NS &&
+				   atomic_load(&fuzz.steps) < LIFE_STEPS)) {
 		usleep(KICK_US);
 		for (i = 0; i < FUZZ_THREADS; i++)
 			pthread_kill(fuzz.thread[i], SIGUSR1);
@@ -726,6 +733,7 @@ static void run_life(unsigned int life, uint64_t seed, struct fuzz_met *met)
 static void test_fuzz(void)
 {
 	unsigned long ms = number_given("HYPR_FUZZ_MS", 3000);
+	unsigned long least = number_given("HYPR_FUZZ_LIVES", 1);
 	uint64_t only = number_given("HYPR_FUZZ_LIFE", 0);
 	uint64_t stop = now_ns() + ms * 1000000ull;
 	unsigned int lives = 0;
@@ -736,13 +744,13 @@ static void test_fuzz(void)
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(met != MAP_FAILED);
 	vm_close(vm_new());		/* skips without HYPR */
-	alarm(120 + ms / 100);
-	while (now_ns() < stop) {
+	alarm(120 + ms / 100 + least * 10);
+	while (now_ns() < stop || lives < least) {
 		uint64_t seed = tap_random();
 
 		run_life(lives++, only ? only : seed, met);
 	}
-	note("%u lives in %lu ms: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views",
+	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views",
 	     lives, ms, met->swaps, met->nested, met->late, met->half_done,
 	     met->masked, met->raced);
 }

@@ -74,6 +74,7 @@ struct fuzz {
 	pthread_mutex_t start;	/* held until all threads are there */
 	uint64_t random[FUZZ_THREADS];
 	int nr;
+	atomic_uint steps;	/* of all threads */
 };
 
 /* A state for next_random() of one thread; never 0. */
