@@ -17,6 +17,7 @@
 #include "swap_bench.h"
 
 #define MEM_BYTES	(16u << 20)
+#define ROTATION	5
 
 static void usage(void)
 {
@@ -80,6 +81,18 @@ static void measure_swaps(json_t *root, unsigned int rounds)
 		snprintf(key, sizeof(key), "swap_call_%d", n);
 		put(root, key, "  of that, the ioctl", &times.call);
 	}
+	bench_swap_pv(rounds, &times);
+	put(root, "swap_pv", "swap until seen, kvmclock and steal time on, 1 vCPU",
+	    &times.seen);
+	put(root, "swap_pv_call", "  of that, the ioctl", &times.call);
+	bench_swap_rotation(ROTATION, rounds, &times);
+	put(root, "swap_five", "swap until seen, five views in turn, 1 vCPU",
+	    &times.seen);
+	put(root, "swap_five_call", "  of that, the ioctl", &times.call);
+	bench_swap_dontneed(rounds, &times);
+	put(root, "swap_dontneed", "swap until seen, beside MADV_DONTNEED, 1 vCPU",
+	    &times.seen);
+	put(root, "swap_dontneed_call", "  of that, the ioctl", &times.call);
 	/* 14 views a VM. */
 	bench_swap_first((rounds + 49) / 50, &times);
 	put(root, "swap_first", "swap until seen, root never loaded, 1 vCPU",

@@ -7,13 +7,21 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include "tests/kvm/harness.h"
 
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)
+#define C	(KVM_HYPR_VIEW_FIRST + 2)
 #define FORCE	KVM_EPT_SWAP_FORCE
 #define WARM_UP	8
+
+/* MSRs by which a guest says where it wants its time. */
+#define MSR_KVM_SYSTEM_TIME	0x4b564d01
+#define MSR_KVM_STEAL_TIME	0x4b564d03
+#define TIME_GPA		GUEST_FREE_GPA
+#define STEAL_GPA		(GUEST_FREE_GPA + 64)
 
 /* CPUIDs between two looks at the clock. */
 #define EXITS	16
@@ -129,7 +137,7 @@ static void swap_once(struct vm *vm, unsigned int view, struct swap_times *times
 	add(&times->seen, seen - start);
 }
 
-static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views)
+static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views, bool pv)
 {
 	struct vm *vm = vm_new_plain();
 	unsigned int i;
@@ -139,21 +147,87 @@ static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views)
 	vcpus_start(vm, nr_vcpus);
 	for (i = 0; i < nr_views; i++)
 		OK(try_prepare(vm, KVM_HYPR_VIEW_FIRST + i));
+	if (pv) {
+		vcpu_do(&vm->vcpu[0], GUEST_WRMSR, MSR_KVM_SYSTEM_TIME,
+			TIME_GPA | 1, 0);
+		vcpu_do(&vm->vcpu[0], GUEST_WRMSR, MSR_KVM_STEAL_TIME,
+			STEAL_GPA | 1, 0);
+	}
 	show_start(vm);
 	return vm;
+}
+
+/* A, B and so on, @nr_views in turn; each has been loaded before. */
+static void swap_in_turn(struct vm *vm, unsigned int nr_views,
+			 unsigned int rounds, struct swap_times *times)
+{
+	const unsigned int warm_up = WARM_UP * nr_views;
+	unsigned int i;
+
+	for (i = 0; i < warm_up + rounds; i++)
+		swap_once(vm, A + i % nr_views, i < warm_up ? NULL : times);
+	show_stop(vm);
+	check_all_in_view(vm, A + (i - 1) % nr_views);
 }
 
 void bench_swap_cached(int nr_vcpus, unsigned int rounds,
 		       struct swap_times *times)
 {
-	struct vm *vm = vm_with_views(nr_vcpus, 2);
-	unsigned int i;
+	struct vm *vm = vm_with_views(nr_vcpus, 2, false);
 
-	for (i = 0; i < WARM_UP + rounds; i++)
-		swap_once(vm, i % 2 ? A : B, i < WARM_UP ? NULL : times);
-	show_stop(vm);
-	check_all_in_view(vm, i % 2 ? B : A);
+	swap_in_turn(vm, 2, rounds, times);
 	vm_close(vm);
+}
+
+void bench_swap_pv(unsigned int rounds, struct swap_times *times)
+{
+	struct vm *vm = vm_with_views(1, 2, true);
+
+	swap_in_turn(vm, 2, rounds, times);
+	vm_close(vm);
+}
+
+void bench_swap_rotation(unsigned int nr_views, unsigned int rounds,
+			 struct swap_times *times)
+{
+	struct vm *vm = vm_with_views(1, nr_views, false);
+
+	swap_in_turn(vm, nr_views, rounds, times);
+	vm_close(vm);
+}
+
+struct dontneed {
+	struct vm *vm;
+	atomic_uint taken;
+	atomic_bool stop;
+};
+
+/* On a CPU of its own; without tables there would be nothing to take away. */
+static void *dontneed_thread(void *arg)
+{
+	struct dontneed *dontneed = arg;
+	struct vm *vm = dontneed->vm;
+
+	pin_to_cpu(2);
+	while (!atomic_load(&dontneed->stop)) {
+		CHECK(!madvise(vm->ram[C], vm->ram_bytes, MADV_DONTNEED));
+		atomic_fetch_add(&dontneed->taken, 1);
+		OK(try_prepare(vm, C));
+	}
+	return NULL;
+}
+
+void bench_swap_dontneed(unsigned int rounds, struct swap_times *times)
+{
+	struct dontneed dontneed = { .vm = vm_with_views(1, 3, false) };
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, dontneed_thread, &dontneed));
+	WAIT_UNTIL(atomic_load(&dontneed.taken));
+	swap_in_turn(dontneed.vm, 2, rounds, times);
+	atomic_store(&dontneed.stop, true);
+	CHECK(!pthread_join(thread, NULL));
+	vm_close(dontneed.vm);
 }
 
 void bench_swap_first(unsigned int vms, struct swap_times *times)
@@ -162,7 +236,7 @@ void bench_swap_first(unsigned int vms, struct swap_times *times)
 	unsigned int i, view;
 
 	for (i = 0; i < vms; i++) {
-		struct vm *vm = vm_with_views(1, nr);
+		struct vm *vm = vm_with_views(1, nr, false);
 
 		for (view = A; view < A + nr; view++)
 			swap_once(vm, view, times);

@@ -28,6 +28,16 @@ void bench_round_trip(unsigned int rounds, struct samples *cycles);
 /* A VM with views; every vCPU has had both roots before. */
 void bench_swap_cached(int nr_vcpus, unsigned int rounds,
 		       struct swap_times *times);
+/* One vCPU, whose guest has kvmclock and steal time on, as Linux has. */
+void bench_swap_pv(unsigned int rounds, struct swap_times *times);
+/* One vCPU and @nr_views in turn: more than KVM keeps roots for. */
+void bench_swap_rotation(unsigned int nr_views, unsigned int rounds,
+			 struct swap_times *times);
+/*
+ * One vCPU, while another thread takes the memory of a third view away by
+ * madvise(MADV_DONTNEED), builds the view's tables again, and so on.
+ */
+void bench_swap_dontneed(unsigned int rounds, struct swap_times *times);
 /* Prepared views that the vCPU takes for the first time. */
 void bench_swap_first(unsigned int vms, struct swap_times *times);
 

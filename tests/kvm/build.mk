@@ -6,7 +6,8 @@ KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
 KVMTEST_ALL := out/tests/kvm/all
-KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx guest_svm
+KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx guest_svm \
+	fuzz_vm
 KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)
 KVMTEST_CFLAGS := $(CFLAGS) -Itests/kvm -MMD -MP -pthread
 # The guest is copied into a VM: relative addresses only, no SSE, and

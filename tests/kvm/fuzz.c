@@ -3,7 +3,10 @@
  * Hostile user space.  Several threads throw ioctls with random and nearly
  * valid arguments at one VM and its vCPUs, change the memory behind its slots,
  * and the whole ends by exit, by closed file descriptors, or by SIGKILL; then
- * the next VM.  HYPR_FUZZ_MS (3,000) is how long, on the emulated PC's clock.
+ * the next VM.  HYPR_FUZZ_MS (3,000) is how long, on the emulated PC's clock, and
+ * HYPR_FUZZ_LIVES (1) how many VMs at least.
+ * VMs are of many kinds (fuzz_vm.c), each printed with its seed; HYPR_FUZZ_LIFE
+ * set to a seed runs that kind of life alone, again and again.
  *
  * And: HYPR_KILLS (100) processes that are killed, or close what they have, in
  * the middle of prepare and swap; nothing of theirs may stay.
@@ -12,7 +15,7 @@
  * kernel prints.  Here, HYPR's ioctls must answer with documented errnos.
  */
 #define _GNU_SOURCE
-#include "harness.h"
+#include "fuzz.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -25,50 +28,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define A		KVM_HYPR_VIEW_FIRST
-#define B		(KVM_HYPR_VIEW_FIRST + 1)
-#define NR_THREADS	3
-#define NR_VCPUS	6
-#define POOL_BYTES	0x400000
 #define KICK_US		1500
-
-struct fuzz_vcpu {
-	int fd;
-	struct kvm_run *run;
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	pthread_mutex_t running;
-};
-
-struct fuzz {
-	struct vm *vm;
-	uint8_t *pool;
-	struct fuzz_vcpu vcpu[NR_VCPUS];
-	atomic_int nr_vcpus;
-	pthread_t thread[NR_THREADS];
-	uint64_t random[NR_THREADS];
-	int nr;
-};
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545F4914F6CDD1Dull;
-}
-
-#define PICK(r, ...) ({							\
-	static const uint64_t of_[] = { __VA_ARGS__ };			\
-									\
-	of_[next_random(r) % (sizeof(of_) / sizeof(of_[0]))];		\
-})
-
-/* One time in @n. */
-static bool rarely(uint64_t *r, unsigned int n)
-{
-	return next_random(r) % n == 0;
-}
+#define STOP_US		3000
+/* Where the machine has other work a life is longer, until so much is done. */
+#define LIFE_STEPS	300
+#define LIFE_MORE_NS	5000000000ull
+/* Nothing is there: the guest's access ends in user space. */
+#define DEVICE_GPA	0x5000000
+#define DEVICE_PORT	0x10
+#define PV_GPA		GUEST_FREE_GPA
 
 static uint32_t any_view(uint64_t *r)
 {
@@ -102,22 +70,6 @@ static void spoil(uint64_t *r, void *arg, size_t bytes)
 		byte[next_random(r) % bytes] ^= 1 << next_random(r) % 8;
 }
 
-/* What include/uapi/linux/kvm_hypr.h and the kernel-doc promise, and EBADF. */
-static void check_errno(const char *what, int ret)
-{
-	static const int known[] = {
-		EINVAL, EFAULT, ENOENT, ENODATA, EAGAIN, EBUSY, EINTR, ENOMEM,
-		EEXIST, EPERM, EOPNOTSUPP, ESTALE, EBADF,
-	};
-	size_t i;
-
-	for (i = 0; ret < 0 && i < sizeof(known) / sizeof(known[0]); i++)
-		if (ret == -known[i])
-			return;
-	if (ret < 0)
-		FAIL("%s gives %d", what, ret);
-}
-
 /* ---- ioctls of the VM --------------------------------------------------- */
 
 static void do_prepare(struct fuzz *fuzz, uint64_t *r)
@@ -129,6 +81,26 @@ static void do_prepare(struct fuzz *fuzz, uint64_t *r)
 					 any_pointer(fuzz, r, &arg)));
 }
 
+/* One that can happen, if only the views and the vCPUs are as it needs them. */
+static void swap_pick_valid(struct kvm_hypr_swap *arg, unsigned long request,
+			    uint64_t *r)
+{
+	arg->view = PICK(r, 0, A, B);
+	arg->flags = PICK(r, 0, KVM_EPT_SWAP_FLUSH) | (rarely(r, 4) ? 0 :
+						       KVM_EPT_SWAP_FORCE);
+	if (request == KVM_EPT_SWAP_ALL) {
+		arg->flags |= PICK(r, 0, KVM_EPT_SWAP_PAUSE, KVM_EPT_SWAP_RESUME,
+				   KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME);
+	} else if (rarely(r, 4)) {
+		arg->flags |= KVM_EPT_SWAP_VCPUS;
+		arg->vcpu_mask = PICK(r, 1, 2, 3, 4);
+	}
+	if (rarely(r, 8)) {
+		arg->flags |= KVM_EPT_SWAP_EXPECT;
+		arg->expected_view = PICK(r, 0, A, B);
+	}
+}
+
 static void do_swap(struct fuzz *fuzz, uint64_t *r)
 {
 	struct kvm_hypr_swap arg = {
@@ -138,13 +110,17 @@ static void do_swap(struct fuzz *fuzz, uint64_t *r)
 	};
 	unsigned long request = rarely(r, 2) ? KVM_COMMIT_EPT_SWAP :
 					       KVM_EPT_SWAP_ALL;
+	int ret;
 
+	if (!rarely(r, 3))
+		swap_pick_valid(&arg, request, r);
 	spoil(r, &arg, sizeof(arg));
 	/* Not for ten seconds. */
 	if (arg.timeout_ns > 10000000)
 		arg.timeout_ns = ~0ull;
-	check_errno("swap", try_ioctl(fuzz->vm->fd, request,
-				      any_pointer(fuzz, r, &arg)));
+	ret = try_ioctl(fuzz->vm->fd, request, any_pointer(fuzz, r, &arg));
+	check_errno("swap", ret);
+	atomic_fetch_add(&fuzz->met->swaps, !ret);
 }
 
 static void do_discard(struct fuzz *fuzz, uint64_t *r)
@@ -171,6 +147,40 @@ static void do_control(struct fuzz *fuzz, uint64_t *r)
 			      any_pointer(fuzz, r, &arg)));
 }
 
+/* The cache of views: how much it may have, what it must keep, what was edited. */
+static void do_cache(struct fuzz *fuzz, uint64_t *r)
+{
+	struct kvm_hypr_cache cache = {
+		.flags = next_random(r) & KVM_HYPR_CACHE_GET,
+		.max_tables = PICK(r, 0, 0, 1, 4, 100),
+		.max_pages = PICK(r, 0, 0, 0, 1, 600),
+	};
+	struct kvm_hypr_pin pin = {
+		.view = any_view(r),
+		.flags = next_random(r) & KVM_HYPR_PIN_UNPIN,
+	};
+	struct kvm_hypr_mark_edited edited = { .view = any_view(r) };
+
+	spoil(r, &cache, sizeof(cache));
+	spoil(r, &pin, sizeof(pin));
+	spoil(r, &edited, sizeof(edited));
+	switch (next_random(r) % 3) {
+	case 0:
+		check_errno("set cache",
+			    try_ioctl(fuzz->vm->fd, KVM_HYPR_SET_CACHE,
+				      any_pointer(fuzz, r, &cache)));
+		break;
+	case 1:
+		check_errno("pin", try_ioctl(fuzz->vm->fd, KVM_HYPR_PIN_VIEW,
+					     any_pointer(fuzz, r, &pin)));
+		break;
+	default:
+		check_errno("mark edited",
+			    try_ioctl(fuzz->vm->fd, KVM_HYPR_MARK_EDITED,
+				      any_pointer(fuzz, r, &edited)));
+	}
+}
+
 /* Address space 1 stays as it is: see smm_setup(). */
 static void do_slot(struct fuzz *fuzz, uint64_t *r)
 {
@@ -194,6 +204,12 @@ static void do_repair(struct fuzz *fuzz, uint64_t *r)
 	unsigned int view = PICK(r, 0, A, B);
 	struct vm *vm = fuzz->vm;
 
+	/* Memory that was taken away: a view is built of what can be mapped. */
+	if (rarely(r, 2)) {
+		mmap(vm->ram[view], RAM_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		return;
+	}
 	try_set_slot(vm, view, SLOT_FREE, 0, 0, 0, NULL);
 	try_set_slot(vm, view, 5, 0, 0, 0, NULL);
 	try_set_slot(vm, view, SLOT_RAM, 0, 0, RAM_BYTES, vm->ram[view]);
@@ -218,14 +234,14 @@ static void do_vm_misc(struct fuzz *fuzz, uint64_t *r)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPR_EPT_SWAP };
 	struct kvm_msi msi = {
-		.address_lo = 0xfee00000 | next_random(r) % NR_VCPUS << 12,
+		.address_lo = 0xfee00000 | next_random(r) % FUZZ_VCPUS << 12,
 		.data = PICK(r, HYPR_CONTROL_VECTOR, GUEST_WAKE_VECTOR),
 	};
 	uint8_t arg[256];
 	size_t i;
 	int ret;
 
-	switch (next_random(r) % 4) {
+	switch (next_random(r) % 6) {
 	case 0:
 		spoil(r, &cap, sizeof(cap));
 		ret = try_ioctl(fuzz->vm->fd, KVM_ENABLE_CAP, &cap);
@@ -235,6 +251,9 @@ static void do_vm_misc(struct fuzz *fuzz, uint64_t *r)
 		break;
 	case 1:
 		try_ioctl(fuzz->vm->fd, KVM_SIGNAL_MSI, &msi);
+		break;
+	case 2:
+		try_other_kind(fuzz, r);
 		break;
 	default:
 		/* Any direction, any size, any number near HYPR's. */
@@ -252,7 +271,7 @@ static void vcpu_create(struct fuzz *fuzz)
 	int nr = atomic_load(&fuzz->nr_vcpus);
 	struct fuzz_vcpu *vcpu = &fuzz->vcpu[nr];
 
-	if (nr >= NR_VCPUS)
+	if (nr >= FUZZ_VCPUS)
 		return;
 	vcpu->fd = try_ioctl(fuzz->vm->fd, KVM_CREATE_VCPU,
 			     (void *)(uintptr_t)nr);
@@ -264,20 +283,48 @@ static void vcpu_create(struct fuzz *fuzz)
 	atomic_store(&fuzz->nr_vcpus, nr + 1);
 }
 
+/* Out of a nested guest: no VMXON, no VMRUN. */
+static int try_leave_nested(struct fuzz *fuzz, struct fuzz_vcpu *vcpu)
+{
+	struct kvm_nested_state state = { .size = sizeof(state) };
+
+	if (vm_has_svm(fuzz->vm)) {
+		state.format = KVM_STATE_NESTED_FORMAT_SVM;
+		state.flags = KVM_STATE_NESTED_GIF_SET;
+	} else {
+		state.hdr.vmx.vmxon_pa = ~0ull;
+		state.hdr.vmx.vmcs12_pa = ~0ull;
+	}
+	return try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, &state);
+}
+
 /* To the guest's first instruction, out of SMM, interrupts on. */
-static void vcpu_reset(struct fuzz_vcpu *vcpu)
+static void vcpu_reset(struct fuzz *fuzz, struct fuzz_vcpu *vcpu)
 {
 	struct kvm_vcpu_events events = { .flags = KVM_VCPUEVENT_VALID_SMM };
 	struct kvm_mp_state mp_state = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
 	try_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+	if (fuzz->kind.nested)
+		try_leave_nested(fuzz, vcpu);
 	try_ioctl(vcpu->fd, KVM_SET_SREGS, &vcpu->sregs);
 	try_ioctl(vcpu->fd, KVM_SET_REGS, &vcpu->regs);
 	try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state);
 }
 
-static void do_run(struct fuzz_vcpu *vcpu, uint64_t *r)
+/* The exit is one of the guest's commands, which can be completed. */
+static bool is_half_done(const struct kvm_run *run)
 {
+	if (run->exit_reason == KVM_EXIT_IO)
+		return run->io.port == DEVICE_PORT;
+	return run->exit_reason == KVM_EXIT_MMIO &&
+	       run->mmio.phys_addr == DEVICE_GPA;
+}
+
+static void do_run(struct fuzz *fuzz, struct fuzz_vcpu *vcpu, uint64_t *r)
+{
+	const struct timespec no_time = { 0 };
+	sigset_t in_run;
 	int ret;
 
 	if (!vcpu->run || pthread_mutex_trylock(&vcpu->running))
@@ -285,9 +332,116 @@ static void do_run(struct fuzz_vcpu *vcpu, uint64_t *r)
 	vcpu->run->immediate_exit = rarely(r, 10);
 	ret = try_ioctl(vcpu->fd, KVM_RUN, NULL);
 	/* Whatever it was, a guest that goes on may have interrupts off. */
-	if (ret != -EINTR)
-		vcpu_reset(vcpu);
+	if (!ret && is_half_done(vcpu->run) && rarely(r, 2))
+		atomic_fetch_add(&fuzz->met->half_done, 1);
+	else if (ret != -EINTR)
+		vcpu_reset(fuzz, vcpu);
 	pthread_mutex_unlock(&vcpu->running);
+	/* Blocked outside of KVM_RUN: it would end each that follows. */
+	sigemptyset(&in_run);
+	sigaddset(&in_run, SIGUSR2);
+	if (sigtimedwait(&in_run, NULL, &no_time) == SIGUSR2 && ret == -EINTR)
+		atomic_fetch_add(&fuzz->met->masked, 1);
+}
+
+/* Another command to the guest, which may be in the middle of the last. */
+static void do_ask(struct fuzz *fuzz, uint64_t *r)
+{
+	unsigned int n = next_random(r) % 2;
+	struct guest_cpu *guest = (struct guest_cpu *)(fuzz->vm->shared +
+						       GUEST_CPU(n));
+	uint64_t late = LATE_GPA + (next_random(r) % LATE_BYTES & ~7ull);
+	static const struct { uint32_t index, low; } pv[] = {
+		{ 0x4b564d01, 1 },	/* kvmclock */
+		{ 0x4b564d02, 1 | 2 | 8 }, /* asynchronous page faults */
+		{ 0x4b564d03, 1 },	/* steal time */
+		{ 0x4b564d04, 1 },	/* EOI without an exit */
+	};
+	unsigned int which = next_random(r) % 4;
+
+	guest->halt = 0;
+	guest->arg[0] = late;
+	guest->arg[1] = next_random(r);
+	switch (next_random(r) % (fuzz->kind.nested ? 14 : 9)) {
+	case 0 ... 1: guest->cmd = GUEST_READ; break;
+	case 2: guest->cmd = GUEST_WRITE; break;
+	case 3: guest->cmd = GUEST_READ_CLI; break;
+	case 4:
+		guest->arg[1] = LATE_GPA + LATE_BYTES;
+		guest->cmd = PICK(r, GUEST_FILL, GUEST_VERIFY);
+		break;
+	case 5:
+		guest->arg[1] = late;
+		guest->arg[0] = PICK(r, DEVICE_GPA, DEVICE_PORT);
+		guest->cmd = guest->arg[0] == DEVICE_PORT ? GUEST_INS :
+							    GUEST_MOVS;
+		break;
+	case 6:
+		guest->halt = 1;
+		guest->cmd = GUEST_HALT;
+		break;
+	case 7:
+		guest->arg[0] = 0x4b564d06;
+		guest->arg[1] = GUEST_WAKE_VECTOR;
+		guest->cmd = GUEST_WRMSR;
+		break;
+	case 8:
+		guest->arg[0] = pv[which].index;
+		guest->arg[1] = rarely(r, 4) ? 0 : PV_GPA | pv[which].low;
+		guest->apf_gpa = PV_GPA;
+		guest->cmd = GUEST_WRMSR;
+		break;
+	default:
+		/* The pages for a nested guest are there once. */
+		if (n)
+			return;
+		guest->arg[0] = vm_has_svm(fuzz->vm);
+		guest->arg[1] = rarely(r, 2);
+		guest->cmd = GUEST_NESTED;
+	}
+	__atomic_fetch_add(&guest->cmd_seq, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * What the first vCPU had in its nested guest is given to it or to another, later.
+ * Only the header is spoiled: with other registers than its own the nested guest
+ * might run with interrupts off.
+ */
+static void do_nested(struct fuzz *fuzz, struct fuzz_vcpu *vcpu, uint64_t *r)
+{
+	uint64_t state[STATE_BYTES / 8];
+	struct kvm_nested_state *now = (void *)state;
+
+	switch (next_random(r) % 4) {
+	case 0:
+		try_leave_nested(fuzz, vcpu);
+		break;
+	case 1:
+		now->size = STATE_BYTES;
+		try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, now);
+		break;
+	default:
+		memcpy(state, fuzz->nested_state, sizeof(state));
+		spoil(r, now, sizeof(*now));
+		if (!try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, now))
+			atomic_fetch_add(&fuzz->met->nested, 1);
+	}
+}
+
+/* Which signals end KVM_RUN; SIGUSR1, which ends each life, always does. */
+static void do_signal_mask(struct fuzz_vcpu *vcpu, uint64_t *r)
+{
+	/* struct kvm_signal_mask, whose bits begin right behind its length. */
+	struct {
+		uint32_t len;
+		uint64_t set;
+	} __attribute__((packed)) mask = {
+		.len = sizeof(mask.set),
+		.set = PICK(r, 0, 0, 1ull << (SIGUSR2 - 1),
+			    ~(1ull << (SIGUSR1 - 1))),
+	};
+
+	try_ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, rarely(r, 4) ? NULL : &mask);
 }
 
 static void do_eptp(struct fuzz_vcpu *vcpu, uint64_t *r)
@@ -308,8 +462,11 @@ static void do_vcpu(struct fuzz *fuzz, uint64_t *r)
 	struct kvm_mp_state mp_state = { .mp_state = PICK(r, 0, 0, 1, 2, 3) };
 	struct kvm_sregs sregs;
 
-	switch (next_random(r) % 16) {
-	case 0 ... 6: do_run(vcpu, r); break;
+	/* Most lives have two that run, and some that never do. */
+	if (rarely(r, 2))
+		vcpu = &fuzz->vcpu[next_random(r) % 2];
+	switch (next_random(r) % 20) {
+	case 0 ... 6: do_run(fuzz, vcpu, r); break;
 	case 7 ... 9: do_eptp(vcpu, r); break;
 	case 10: try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state); break;
 	case 11: try_ioctl(vcpu->fd, KVM_SMI, NULL); break;
@@ -319,6 +476,11 @@ static void do_vcpu(struct fuzz *fuzz, uint64_t *r)
 			try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 		break;
 	case 14: vcpu_create(fuzz); break;
+	case 15: do_signal_mask(vcpu, r); break;
+	case 16 ... 18:
+		if (fuzz->kind.nested)
+			do_nested(fuzz, vcpu, r);
+		break;
 	default:
 		if (rarely(r, 50))
 			close(vcpu->fd);
@@ -351,28 +513,46 @@ static void do_memory(struct fuzz *fuzz, uint64_t *r)
 
 /* ---- lives -------------------------------------------------------------- */
 
+/* To any thread that is in the middle of something, this one included. */
+static void do_signal(struct fuzz *fuzz, uint64_t *r)
+{
+	pthread_kill(fuzz->thread[next_random(r) % FUZZ_THREADS],
+		     (int)PICK(r, SIGUSR1, SIGUSR2));
+}
+
 static void *fuzz_thread(void *arg)
 {
 	struct fuzz *fuzz = arg;
 	uint64_t *r = &fuzz->random[__atomic_fetch_add(&fuzz->nr, 1,
 						       __ATOMIC_SEQ_CST)];
+	sigset_t in_run;
 	cpu_set_t all;
 
 	memset(&all, 0xff, sizeof(all));
 	sched_setaffinity(0, sizeof(all), &all);
+	sigemptyset(&in_run);
+	sigaddset(&in_run, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &in_run, NULL);
+	pthread_mutex_lock(&fuzz->start);
+	pthread_mutex_unlock(&fuzz->start);
 	for (;;) {
-		switch (next_random(r) % 16) {
+		switch (next_random(r) % 24) {
 		case 0 ... 1: do_prepare(fuzz, r); break;
-		case 2 ... 4: do_swap(fuzz, r); break;
-		case 5: do_discard(fuzz, r); break;
-		case 6: do_control(fuzz, r); break;
-		case 7: do_slot(fuzz, r); break;
-		case 8: do_repair(fuzz, r); break;
-		case 9: do_dirty_log(fuzz, r); break;
-		case 10: do_vm_misc(fuzz, r); break;
-		case 11: do_memory(fuzz, r); break;
+		case 2 ... 5: do_swap(fuzz, r); break;
+		case 6: do_discard(fuzz, r); break;
+		case 7: do_control(fuzz, r); break;
+		case 8: do_slot(fuzz, r); break;
+		case 9: do_repair(fuzz, r); break;
+		case 10: do_dirty_log(fuzz, r); break;
+		case 11: do_vm_misc(fuzz, r); break;
+		case 12: do_memory(fuzz, r); break;
+		case 13: do_ask(fuzz, r); break;
+		case 14: late_withhold(fuzz, r); break;
+		case 15: do_cache(fuzz, r); break;
+		case 16: do_signal(fuzz, r); break;
 		default: do_vcpu(fuzz, r);
 		}
+		atomic_fetch_add(&fuzz->steps, 1);
 	}
 	return NULL;
 }
@@ -397,15 +577,47 @@ static void smm_setup(struct vm *vm)
 			smm));
 }
 
-static void fuzz_setup(struct fuzz *fuzz)
+/* Without views the memory of A and B is only there to be mapped elsewhere. */
+static void add_views(struct fuzz *fuzz)
+{
+	if (fuzz->has_views) {
+		vm_views_add(fuzz->vm, 2);
+		return;
+	}
+	vm_view_add(fuzz->vm, 0);
+	fuzz->vm->ram[A] = memory_new(RAM_BYTES);
+	fuzz->vm->ram[B] = memory_new(RAM_BYTES);
+}
+
+/* Run the first vCPU until it is in its nested guest, and keep what it has there. */
+static void nested_setup(struct fuzz *fuzz)
+{
+	struct kvm_nested_state *state = (void *)fuzz->nested_state;
+	struct vcpu *vcpu = &fuzz->vm->vcpu[0];
+
+	if (!vm_has_vmx(fuzz->vm) && !vm_has_svm(fuzz->vm)) {
+		fuzz->kind.nested = false;
+		return;
+	}
+	vcpu_start(vcpu);
+	vcpu_ask(vcpu, GUEST_NESTED, vm_has_svm(fuzz->vm), 0, 0);
+	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->nested, __ATOMIC_SEQ_CST) == 1);
+	vcpu_stop(vcpu);
+	vcpu->run->immediate_exit = 0;
+	state->size = STATE_BYTES;
+	OK(try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, state));
+}
+
+static void fuzz_setup(struct fuzz *fuzz, uint64_t *r)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 	int i;
 
 	sigaction(SIGUSR1, &action, NULL);
-	fuzz->vm = vm_new();
+	sigaction(SIGUSR2, &action, NULL);
 	fuzz->pool = memory_new(POOL_BYTES);
-	vm_views_add(fuzz->vm, 2);
+	fuzz_vm_make(fuzz, r);
+	add_views(fuzz);
 	smm_setup(fuzz->vm);
 	for (i = 0; i < 2; i++) {
 		struct vcpu *vcpu = vm_vcpu_add(fuzz->vm);
@@ -418,23 +630,46 @@ static void fuzz_setup(struct fuzz *fuzz)
 		OK(try_ioctl(v->fd, KVM_GET_SREGS, &v->sregs));
 	}
 	atomic_store(&fuzz->nr_vcpus, 2);
+	if (fuzz->has_views && !rarely(r, 4)) {
+		OK(try_prepare(fuzz->vm, A));
+		OK(try_prepare(fuzz->vm, B));
+	}
+	if (fuzz->has_views && !rarely(r, 3))
+		vm_control_page_register(fuzz->vm);
+	if (fuzz->kind.nested)
+		nested_setup(fuzz);
 }
 
 /* A process with a VM of its own; ends by itself, or by its parent's signal. */
-static void fuzz_life(uint64_t seed, uint64_t life_us, unsigned int end)
+static void fuzz_life(uint64_t seed, struct fuzz_kind kind, struct fuzz_met *met)
 {
 	static struct fuzz fuzz;
-	uint64_t stop;
+	uint64_t r = random_new(seed, FUZZ_THREADS);
+	uint64_t life_us = 30000 + next_random(&r) % 200000, stop;
+	unsigned int end = next_random(&r) % 3;
 	int i;
 
-	fuzz_setup(&fuzz);
-	for (i = 0; i < NR_THREADS; i++) {
-		fuzz.random[i] = (seed + i) * 0x9E3779B97F4A7C15ull | 1;
+	fuzz.kind = kind;
+	fuzz.met = met;
+	fuzz_setup(&fuzz, &r);
+	if (kind.late)
+		late_start(&fuzz, random_new(seed, FUZZ_THREADS + 1));
+	/* The guest's first command; in most lives with late memory it waits. */
+	late_withhold(&fuzz, &r);
+	do_ask(&fuzz, &r);
+	for (i = 0; i < FUZZ_THREADS; i++)
+		fuzz.random[i] = random_new(seed, i);
+	/* Threads signal each other: none begins before all are there. */
+	pthread_mutex_lock(&fuzz.start);
+	for (i = 0; i < FUZZ_THREADS; i++)
 		CHECK(!pthread_create(&fuzz.thread[i], NULL, fuzz_thread, &fuzz));
-	}
-	for (stop = now_ns() + life_us * 1000; now_ns() < stop;) {
+	pthread_mutex_unlock(&fuzz.start);
+	atomic_store(&met->going, true);
+	stop = now_ns() + life_us * 1000;
+	while (now_ns() < stop || (now_ns() < stop + LIFE_MORE_NS &&
+				   atomic_load(&fuzz.steps) < LIFE_STEPS)) {
 		usleep(KICK_US);
-		for (i = 0; i < NR_THREADS; i++)
+		for (i = 0; i < FUZZ_THREADS; i++)
 			pthread_kill(fuzz.thread[i], SIGUSR1);
 	}
 	if (end == 0)
@@ -455,31 +690,69 @@ static unsigned long number_given(const char *name, unsigned long otherwise)
 	return given ? strtoul(given, NULL, 0) : otherwise;
 }
 
+/* Stopped and continued, as by a shell: that ends waits as a signal does. */
+static int stop_and_go(pid_t pid, struct fuzz_met *met)
+{
+	int status;
+	pid_t ended;
+
+	while (!(ended = waitpid(pid, &status, WNOHANG))) {
+		if (atomic_load(&met->going)) {
+			kill(pid, SIGSTOP);
+			kill(pid, SIGCONT);
+		}
+		usleep(STOP_US);
+	}
+	CHECK(ended == pid);
+	return status;
+}
+
+static void run_life(unsigned int life, uint64_t seed, struct fuzz_met *met)
+{
+	uint64_t r = random_new(seed, FUZZ_THREADS + 2);
+	struct fuzz_kind kind = fuzz_kind_pick(&r);
+	int status;
+	pid_t pid;
+
+	fuzz_kind_note(&kind, life, seed);
+	atomic_store(&met->going, false);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid)
+		fuzz_life(seed, kind, met);
+	if (rarely(&r, 4))
+		status = stop_and_go(pid, met);
+	else
+		CHECK(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status) ? WEXITSTATUS(status) :
+				WTERMSIG(status) != SIGKILL)
+		FAIL("life %u, seed %#llx, ends with status %#x", life,
+		     (unsigned long long)seed, status);
+}
+
 static void test_fuzz(void)
 {
 	unsigned long ms = number_given("HYPR_FUZZ_MS", 3000);
+	unsigned long least = number_given("HYPR_FUZZ_LIVES", 1);
+	uint64_t only = number_given("HYPR_FUZZ_LIFE", 0);
 	uint64_t stop = now_ns() + ms * 1000000ull;
 	unsigned int lives = 0;
+	struct fuzz_met *met;
 
 	need_cpus(3);
-	alarm(120 + ms / 100);
-	while (now_ns() < stop) {
-		uint64_t seed = tap_random(), us = 30000 + tap_random() % 200000;
-		unsigned int end = tap_random() % 3;
-		int status;
-		pid_t pid = fork();
+	met = mmap(NULL, sizeof(*met), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(met != MAP_FAILED);
+	vm_close(vm_new());		/* skips without HYPR */
+	alarm(120 + ms / 100 + least * 10);
+	while (now_ns() < stop || lives < least) {
+		uint64_t seed = tap_random();
 
-		CHECK(pid >= 0);
-		if (!pid)
-			fuzz_life(seed, us, end);
-		CHECK(waitpid(pid, &status, 0) == pid);
-		if (WIFEXITED(status) ? WEXITSTATUS(status) :
-					WTERMSIG(status) != SIGKILL)
-			FAIL("life %u, seed %#llx, ends with status %#x", lives,
-			     (unsigned long long)seed, status);
-		lives++;
+		run_life(lives++, only ? only : seed, met);
 	}
-	note("%u lives in %lu ms", lives, ms);
+	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views",
+	     lives, ms, met->swaps, met->nested, met->late, met->half_done,
+	     met->masked, met->raced);
 }
 
 /* ---- killed in the middle ----------------------------------------------- */

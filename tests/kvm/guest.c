@@ -218,7 +218,7 @@ GUEST void guest_entry(uint64_t index)
 
 	if (me->xapic)
 		*word32(GUEST_APIC_VA + 0xf0) = 0x100 | 0xff;
-	else
+	else if (!me->no_apic)
 		wrmsr(X2APIC_SVR, 0x100 | 0xff);
 	asm volatile("sti");
 	for (;;) {

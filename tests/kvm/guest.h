@@ -82,6 +82,7 @@ enum guest_cmd {
  * @halt: 1 as long as GUEST_HALT or GUEST_SCRIBBLE must last
  * @ignore_pause: 1 makes the guest leave vector 0xF0 unanswered
  * @xapic: 1 from the start: the local APIC is at GUEST_APIC_VA, no x2APIC
+ * @no_apic: 1 from the start: there is no local APIC in the kernel
  * @wakes: counts GUEST_WAKE_VECTOR
  * @pv_eoi_gpa: where MSR_KVM_PV_EOI_EN points, or 0
  * @apf_gpa: where MSR_KVM_ASYNC_PF_EN points, or 0
@@ -105,6 +106,7 @@ struct guest_cpu {
 	uint32_t halt;
 	uint32_t ignore_pause;
 	uint32_t xapic;
+	uint32_t no_apic;
 	uint64_t wakes;
 	uint64_t pv_eoi_gpa;
 	uint64_t pv_eois;

@@ -154,7 +154,7 @@ static void irqchip_create(struct vm *vm, enum irqchip irqchip)
 		OK(try_ioctl(vm->fd, KVM_ENABLE_CAP, &split));
 }
 
-static struct vm *vm_new_without_views(enum irqchip irqchip)
+struct vm *vm_new_plain_irqchip(enum irqchip irqchip)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -177,7 +177,7 @@ static struct vm *vm_new_without_views(enum irqchip irqchip)
 
 struct vm *vm_new_plain(void)
 {
-	return vm_new_without_views(IRQCHIP_FULL);
+	return vm_new_plain_irqchip(IRQCHIP_FULL);
 }
 
 int try_enable_views(struct vm *vm)
@@ -189,7 +189,7 @@ int try_enable_views(struct vm *vm)
 
 struct vm *vm_new_irqchip(enum irqchip irqchip)
 {
-	struct vm *vm = vm_new_without_views(irqchip);
+	struct vm *vm = vm_new_plain_irqchip(irqchip);
 	struct utsname uts;
 
 	if (try_ioctl(vm->fd, KVM_CHECK_EXTENSION,

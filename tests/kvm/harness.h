@@ -76,6 +76,7 @@ enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
 /* A VM with an irqchip: without views, or with them (skips without HYPR). */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
+struct vm *vm_new_plain_irqchip(enum irqchip irqchip);
 struct vm *vm_new_irqchip(enum irqchip irqchip);	/* with views */
 void vm_close(struct vm *vm);
 int try_enable_views(struct vm *vm);

@@ -146,6 +146,7 @@ struct vcpu *vm_vcpu_add(struct vm *vm)
 {
 	struct vcpu *vcpu = &vm->vcpu[vm->nr_vcpus];
 	int run_bytes = try_ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, NULL);
+	struct kvm_lapic_state lapic;
 
 	CHECK(vm->nr_vcpus < GUEST_MAX_VCPUS);
 	vcpu->vm = vm;
@@ -159,6 +160,8 @@ struct vcpu *vm_vcpu_add(struct vm *vm)
 			 vcpu->fd, 0);
 	CHECK(vcpu->run != MAP_FAILED);
 	vcpu->guest->xapic = vm->xapic;
+	vcpu->guest->no_apic = try_ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) ==
+			       -EINVAL;
 	vcpu->stats_fd = try_ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL);
 	set_cpuid(vcpu);
 	set_registers(vcpu);
