@@ -276,12 +276,9 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
-/*
- * @known: what the vCPUs have, saved in this pause.  NULL: not known.
- */
 struct load {
 	const struct hypr_state *state;
-	const struct hypr_state *known;
+	const struct hypr_state *known;	/* what the vCPUs have; NULL: not known */
 	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
 };
 
