@@ -139,6 +139,51 @@ static void test_unfinished_ins(void)
 	check_unfinished(vm, vcpu, word);
 }
 
+struct long_swap {
+	struct vm *vm;
+	pthread_t thread;
+	int ret;
+};
+
+static void *long_swap_thread(void *arg)
+{
+	struct long_swap *call = arg;
+	struct kvm_hypr_swap swap = {
+		.view = A, .flags = KVM_EPT_SWAP_FORCE,
+		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+	};
+
+	call->ret = try_ioctl(call->vm->fd, KVM_COMMIT_EPT_SWAP, &swap);
+	return NULL;
+}
+
+/*
+ * One vCPU has an instruction half done, so that the swap waits; the other sleeps at
+ * the barrier.  It keeps no change of memslots waiting, and a signal takes it out.
+ */
+static void test_asleep_at_the_barrier(void)
+{
+	struct vm *vm = running_vm(2);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct long_swap call = { .vm = vm };
+
+	vcpu->catch = true;
+	vcpu_ask(vcpu, GUEST_MOVS, DEVICE_GPA, TARGET_GPA, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_RET(pthread_create(&call.thread, NULL, long_swap_thread, &call), 0);
+	vcpu_wait_asleep(&vm->vcpu[1]);
+	OK(try_set_slot(vm, 0, SLOT_FREE, 0, 0x8000000, 4096, memory_new(4096)));
+	vcpu_stop(&vm->vcpu[1]);
+	/* All of that while the swap goes on. */
+	CHECK_EQ(pthread_tryjoin_np(call.thread, NULL), EBUSY);
+
+	vcpu_finish_io(vcpu);
+	CHECK_RET(pthread_join(call.thread, NULL), 0);
+	CHECK_EQ(call.ret, 0);
+	vcpu_start(&vm->vcpu[1]);
+	CHECK_EQ(vcpu_view(&vm->vcpu[1]), A);
+}
+
 static void *force_thread(void *arg)
 {
 	struct vm *vm = arg;
@@ -425,6 +470,8 @@ static const struct test tests[] = {
 	  test_unfinished_ins },
 	{ "FORCE waits for a vCPU whose I/O is being done",
 	  test_unfinished_then_forced },
+	{ "a vCPU asleep at the barrier: memslots change, a signal takes it out",
+	  test_asleep_at_the_barrier },
 	{ "EBUSY: a halted vCPU; by force it wakes in the new view", test_halted },
 	{ "a halted vCPU whose swap was refused wakes in the old view",
 	  test_halted_and_refused },

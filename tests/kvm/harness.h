@@ -122,6 +122,7 @@ uint64_t vcpu_read(struct vcpu *vcpu, uint64_t gpa);
 void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
+void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */
 void vcpu_halt(struct vcpu *vcpu);	/* returns when its thread sleeps */
 void vcpu_wake(struct vcpu *vcpu);
 

@@ -360,11 +360,16 @@ static char thread_state(int tid)
 	return paren[2];
 }
 
+void vcpu_wait_asleep(struct vcpu *vcpu)
+{
+	WAIT_UNTIL(thread_state(vcpu->tid) == 'S');
+}
+
 void vcpu_halt(struct vcpu *vcpu)
 {
 	vcpu->guest->halt = 1;
 	vcpu_ask(vcpu, GUEST_HALT, 0, 0, 0);
-	WAIT_UNTIL(thread_state(vcpu->tid) == 'S');
+	vcpu_wait_asleep(vcpu);
 }
 
 void vcpu_wake(struct vcpu *vcpu)
