@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
+#define STATE_BYTES	0x4000
 
 static struct vm *vm_with_view(void)
 {
@@ -392,6 +393,40 @@ static void test_other_vcpu_nested(void)
 	CHECK_EQ(vcpu_view(&vm->vcpu[1]), 0);
 }
 
+/*
+ * Its own view was edited, so the vCPU must flush, and a swap that is refused brings
+ * it to the barrier, where it does.  It stays in its nested guest.
+ */
+static void test_flush_in_nested_guest(void)
+{
+	static uint64_t buffer[STATE_BYTES / 8];
+	struct kvm_hypr_mark_edited edited = { .view = 0 };
+	struct kvm_nested_state *state = (void *)buffer;
+	struct vm *vm = nested_vm();
+	struct vcpu *vcpu = vcpu_in_nested_guest(vm);
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		struct kvm_hypr_swap swap = {
+			.view = i % 2 ? A : 0,
+			.flags = KVM_EPT_SWAP_FORCE |
+				 (i & 2 ? KVM_EPT_SWAP_FLUSH : 0),
+			.timeout_ns = SWAP_WAIT_NS,
+		};
+		uint64_t beats = vcpu->guest->beats;
+
+		OK(try_ioctl(vm->fd, KVM_HYPR_MARK_EDITED, &edited));
+		CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap), -EBUSY);
+		WAIT_UNTIL(__atomic_load_n(&vcpu->guest->beats,
+					   __ATOMIC_SEQ_CST) > beats);
+	}
+	CHECK_EQ(vcpu->guest->nested, 1);
+	vcpu_stop(vcpu);
+	state->size = STATE_BYTES;
+	OK(try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, state));
+	CHECK(state->flags & KVM_STATE_NESTED_GUEST_MODE);
+}
+
 /* ---- nested state that comes while a swap is decided ---------------------- */
 
 struct nested_race {
@@ -416,8 +451,6 @@ static void *swap_thread(void *arg)
 	}
 	return NULL;
 }
-
-#define STATE_BYTES	0x4000
 
 /* What a thread has loaded stays: no swap makes the vCPU leave it afterwards. */
 static void test_nested_state_beside_swaps(void)
@@ -485,6 +518,8 @@ static const struct test tests[] = {
 	{ "EBUSY: a vCPU in a nested guest, even by force", test_in_nested_guest },
 	{ "EBUSY: another vCPU in a nested guest, all stay",
 	  test_other_vcpu_nested },
+	{ "a refused swap and a flush leave a vCPU in its nested guest",
+	  test_flush_in_nested_guest },
 	{ "nested state that is loaded beside swaps stays loaded",
 	  test_nested_state_beside_swaps },
 };

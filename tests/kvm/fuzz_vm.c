@@ -69,6 +69,7 @@ struct fuzz_kind fuzz_kind_pick(uint64_t *r)
 					FIRST_VIEWS,
 	};
 
+	kind.nested = rarely(r, 3);
 	kind.late = rarely(r, 2);
 	return kind;
 }

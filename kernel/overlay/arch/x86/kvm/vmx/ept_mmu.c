@@ -516,20 +516,25 @@ static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
  */
 void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 {
-	bool left;
+	bool left = vcpu->arch.hypr.view != view;
 
 	/*
 	 * The nested guest's shadow tables belong to the old view.  A swap looks
 	 * at the mode when the vCPU is held, and the vCPU comes by here before
 	 * anything can change it.
 	 */
-	if (WARN_ON_ONCE(is_guest_mode(vcpu)))
+	if (WARN_ON_ONCE(left && is_guest_mode(vcpu)))
 		kvm_leave_nested(vcpu);
 
-	left = vcpu->arch.hypr.view != view;
 	vcpu->arch.hypr.view = view;
-	hypr_vcpu_role_switch(vcpu);
-	kvm_mmu_new_pgd(vcpu, 0);
+	/*
+	 * In a nested guest it is here to flush alone (hypr_view_edited()), and
+	 * the MMU in use is not one of views: its role and root stay.
+	 */
+	if (!is_guest_mode(vcpu)) {
+		hypr_vcpu_role_switch(vcpu);
+		kvm_mmu_new_pgd(vcpu, 0);
+	}
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	if (flush || !hypr_root_tags_tlb()) {
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
