@@ -41,8 +41,23 @@ $(LIB_PC): lib/hypr.pc.in include/hypr/hypr.h lib/build.mk
 
 -include $(LIB_OBJ:.o=.d)
 
+# A page is found under the name of each of its functions, which are the words
+# before the hyphen of its NAME section.
+MAN3 := $(wildcard docs/man/*.3)
+.PHONY: install-man3
+install-man3:
+	install -d $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3/
+	for page in $(notdir $(MAN3)); do \
+		for name in $$(sed -n '/^\.SH NAME/,/\\-/{/^\.SH/d;s/\\-.*//;s/,/ /g;p}' \
+			       docs/man/$$page); do \
+			[ "$$name.3" = "$$page" ] || echo ".so man3/$$page" \
+				>$(DESTDIR)$(PREFIX)/share/man/man3/$$name.3 || exit; \
+		done; \
+	done
+
 .PHONY: install-lib
-install-lib: lib
+install-lib: lib install-man3
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr/abi
 	install -m 644 include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
 	install -m 644 include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
