@@ -491,11 +491,13 @@ struct hypr_reset_result {
  *
  * The active view is paused, put back, and goes on from its moment.
  *
- * A view on a file that was truncated stays as it is; when that happens during
- * the reset of the active view, the VM ends.
+ * A view on a file that was truncated stays as it is.  When the file is truncated
+ * during the reset of the active view, or the kernel refuses the swap that ends such a
+ * reset, the VM ends: its memory and its registers are of two moments.
  *
  * Return: 0; -ENOENT; -EINVAL the boot view has no moment; -ESHUTDOWN; -EIO;
- * -EBADMSG the file was truncated; -ENOMEM.
+ * -EBADMSG the file was truncated; -EBUSY a vCPU is in SMM or in a nested guest;
+ * -ENOMEM.
  */
 int hypr_view_reset(struct hypr_vm *vm, const char *view,
 		    struct hypr_reset_result *result);

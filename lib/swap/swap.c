@@ -114,6 +114,9 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 		ret = hypr_view_restore(vm, to, reset);
 	if (!ret && !committed)
 		ret = timed_commit(vm, to, &swap, result);
+	/* The registers that the vCPUs have are of memory that is gone. */
+	if (ret && reset && reset->restore_cycles)
+		hypr_vm_end(vm, true, "view %s: lost, its reset failed half way", to->name);
 	return ret;
 
 undo:

@@ -168,7 +168,7 @@ static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 
 	if (hypr_view_is_on_file(view)) {
 		ret = restore_file(vm, view, &result->pages_restored, &torn);
-		/* Neither what it was nor what it is to be.  (No swap goes to such a view.) */
+		/* The view is half old, half new.  (No swap goes to such a view.) */
 		if (ret && torn && view == vm->active)
 			hypr_vm_end(vm, true, "view %s: its file was truncated during a reset",
 				    view->name);

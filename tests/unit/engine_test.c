@@ -551,6 +551,27 @@ static void test_reset_of_the_active_view(void **ctx)
 	assert_true(runs());
 }
 
+/*
+ * Memory is back at its moment when the kernel refuses the rest: the vCPUs, with the
+ * registers they have, must not go on in it.
+ */
+static void test_reset_that_fails_half_way(void **ctx)
+{
+	struct hypr_reset_result r;
+	struct fixture *f = *ctx;
+	struct hypr_vm_info info;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	assert_true(runs());
+	fake_kvm.swap_errno = EBUSY;
+	assert_int_equal(hypr_view_reset(f->vm, "A", &r), -EBUSY);
+	hypr_vm_info(f->vm, &info);
+	assert_int_equal(info.state, HYPR_VM_ENDED);
+	assert_non_null(strstr(info.end_reason, "reset failed half way"));
+}
+
 /* Page tables of the guest are among the bytes that a reset exchanges. */
 static void test_swap_after_a_reset_flushes_once(void **ctx)
 {
@@ -739,6 +760,7 @@ int main(void)
 		T(test_views_have_an_end),
 		T(test_view_errors),
 		T(test_reset_of_the_active_view),
+		T(test_reset_that_fails_half_way),
 		T(test_swap_after_a_reset_flushes_once),
 		T(test_report_reaches_its_callback),
 		T(test_guest_can_end_its_vm),
