@@ -41,12 +41,16 @@ bool rarely(uint64_t *r, unsigned int n)
 	return next_random(r) % n == 0;
 }
 
-/* What include/uapi/linux/kvm_hypr.h and the kernel-doc promise, and EBADF. */
+/*
+ * What include/uapi/linux/kvm_hypr.h and the kernel-doc promise; EBADF; and EIO, which
+ * KVM answers to all ioctls of a VM that it has given up, as it does when an SMI finds
+ * no memory for the vCPU's state (enter_smm()).
+ */
 void check_errno(const char *what, int ret)
 {
 	static const int known[] = {
 		EINVAL, EFAULT, ENOENT, ENODATA, EAGAIN, EBUSY, EINTR, ENOMEM,
-		EEXIST, EPERM, EOPNOTSUPP, ESTALE, EBADF,
+		EEXIST, EPERM, EOPNOTSUPP, ESTALE, EBADF, EIO,
 	};
 	size_t i;
 
