@@ -57,11 +57,6 @@ static const struct range added[] = {
 
 #define ADDED_MAX	256
 
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
-
 static bool is_in(uint32_t index, const struct range *range, size_t nr)
 {
 	size_t i;
@@ -78,7 +73,7 @@ static bool is_in(uint32_t index, const struct range *range, size_t nr)
 /* Its value can be read and is taken back as it is. */
 static void add_if_moved(struct hypr_vm *vm, uint32_t index)
 {
-	struct one_msr msr = { .head.nmsrs = 1, .entry.index = index };
+	struct hypr_one_msr msr = { .head.nmsrs = 1, .entry.index = index };
 	int fd = vm->vcpu[0].fd;
 
 	if (ioctl(fd, KVM_GET_MSRS, &msr) != 1 || ioctl(fd, KVM_SET_MSRS, &msr) != 1)
@@ -110,14 +105,19 @@ static void list_fill(struct hypr_vm *vm, const struct kvm_msr_list *list)
 	}
 }
 
+/** hypr_msrs_bytes() - of a list with all MSRs of this VM */
+size_t hypr_msrs_bytes(const struct hypr_vm *vm)
+{
+	return sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
+}
+
 /* Room for all of them, for each vCPU's loads. */
 static int alloc_sets(struct hypr_vm *vm)
 {
-	size_t bytes = sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
 	unsigned int i;
 
 	for (i = 0; i < vm->nr_vcpus; i++) {
-		vm->vcpu[i].msrs_set = malloc(bytes);
+		vm->vcpu[i].msrs_set = malloc(hypr_msrs_bytes(vm));
 		if (!vm->vcpu[i].msrs_set)
 			return hypr_fail(-ENOMEM, "no memory for the list of MSRs");
 	}

@@ -3,6 +3,8 @@
 #ifndef LIB_PC_MSR_H
 #define LIB_PC_MSR_H
 
+#include <linux/kvm.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct hypr_vm;
@@ -15,6 +17,13 @@ struct hypr_vm;
 #define HYPR_MCE_BANKS_KVM	32
 #define HYPR_MSR_MCG_CAP	0x179	/* in files; KVM sets it by an ioctl of its own */
 
+/* An argument of KVM_GET_MSRS and KVM_SET_MSRS with one entry. */
+struct hypr_one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+size_t hypr_msrs_bytes(const struct hypr_vm *vm);
 int hypr_msr_list_init(struct hypr_vm *vm);
 int hypr_msr_place(const struct hypr_vm *vm, uint32_t index);
 int hypr_msr_check(const struct hypr_vm *vm, const char *what, unsigned int place,

@@ -30,6 +30,7 @@
 #include "model/state.h"
 #include "model/vcpu.h"
 #include "model/vm.h"
+#include "pc/msr.h"
 #include "pc/console.h"
 #include "pc/rtc.h"
 #include "run/hold.h"
@@ -39,17 +40,7 @@
 #define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0
 
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
-
 /* ---- allocation ---------------------------------------------------------- */
-
-static size_t msrs_bytes(const struct hypr_vm *vm)
-{
-	return sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
-}
 
 struct hypr_state *hypr_state_alloc(struct hypr_vm *vm)
 {
@@ -60,7 +51,7 @@ struct hypr_state *hypr_state_alloc(struct hypr_vm *vm)
 	if (!state)
 		goto no_memory;
 	for (i = 0; i < vm->nr_vcpus; i++) {
-		state->vcpu[i].msrs = calloc(1, msrs_bytes(vm));
+		state->vcpu[i].msrs = calloc(1, hypr_msrs_bytes(vm));
 		state->vcpu[i].xsave = calloc(1, vm->xsave_bytes);
 		if (!state->vcpu[i].msrs || !state->vcpu[i].xsave)
 			goto free_state;
@@ -95,7 +86,7 @@ void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hyp
 		struct kvm_msrs *msrs = to->vcpu[i].msrs;
 		struct kvm_xsave *xsave = to->vcpu[i].xsave;
 
-		memcpy(msrs, from->vcpu[i].msrs, msrs_bytes(vm));
+		memcpy(msrs, from->vcpu[i].msrs, hypr_msrs_bytes(vm));
 		memcpy(xsave, from->vcpu[i].xsave, vm->xsave_bytes);
 		to->vcpu[i] = from->vcpu[i];
 		to->vcpu[i].msrs = msrs;
@@ -143,7 +134,7 @@ static int tsc_offset_set(struct hypr_vcpu *vcpu, uint64_t offset)
 /* A guest's TSC without its offset.  KVM alone knows the ratio to its last bit. */
 static int tsc_without_offset(struct hypr_vcpu *vcpu, uint64_t *tsc)
 {
-	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	struct hypr_one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC };
 	uint64_t offset;
 	int ret;
 
@@ -191,7 +182,7 @@ int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc)
 
 static int deadline_get(struct hypr_vcpu *vcpu, uint64_t *deadline)
 {
-	struct one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
+	struct hypr_one_msr msr = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
 
 	*deadline = 0;
 	if (!vcpu->vm->has_deadline)
@@ -204,7 +195,7 @@ static int deadline_get(struct hypr_vcpu *vcpu, uint64_t *deadline)
 
 static int deadline_set(struct hypr_vcpu *vcpu, uint64_t deadline)
 {
-	struct one_msr msr = {
+	struct hypr_one_msr msr = {
 		.head.nmsrs = 1,
 		.entry = { .index = MSR_TSC_DEADLINE, .data = deadline },
 	};

@@ -215,6 +215,7 @@ int hypr_vmo_temp_create(struct hypr_vmo_temp *temp, const char *path, unsigned 
 int hypr_vmo_temp_create_shared(struct hypr_vmo_temp *temp, const char *path,
 				unsigned int flags, const struct hypr_vmo_need *need);
 int hypr_vmo_temp_commit(struct hypr_vmo_temp *temp);
+int hypr_vmo_temp_finish(struct hypr_vmo_temp *temp, const void *data, size_t bytes);
 
 /** hypr_vmo_temp_check() - may the file take its name, as things are?  See hypr_vmo_need. */
 int hypr_vmo_temp_check(const struct hypr_vmo_temp *temp);

@@ -61,15 +61,7 @@ static int write_file(const struct hypr_vmo *vmo, const struct hypr_vmo_ws *ws,
 	int ret;
 
 	ret = hypr_vmo_temp_create(&temp, path, flags, &need);
-	if (ret)
-		return ret;
-	ret = hypr_vmo_write(temp.fd, 0, ws, bytes);
-	if (ret)
-		hypr_fail_sys(ret, "%.80s: writing", temp.base);
-	else
-		ret = hypr_vmo_temp_commit(&temp);
-	hypr_vmo_temp_destroy(&temp);
-	return ret;
+	return ret ? ret : hypr_vmo_temp_finish(&temp, ws, bytes);
 }
 
 int hypr_vmo_ws_write(const struct hypr_vmo *vmo, const char *path, unsigned int flags,
