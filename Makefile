@@ -52,6 +52,7 @@ help:
 ##
 ## KERNEL_SRC= is a Linux 6.12.y source other than that of linux-source-6.12.
 
+-include core/build.mk
 -include lib/build.mk
 -include cli/build.mk
 -include guests/build.mk

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# core/ in user space: out/lib/libcore.a, its unit tests out/tests/core/*_test under
+# ASan and UBSan, and its bench programs out/bench/core_*.  A new core/NAME.c,
+# tests/core/NAME_test.c or bench/core/NAME.c needs no line here.
+
+CORE_SRC := $(wildcard core/*.c core/user/*.c)
+CORE_OBJ := $(CORE_SRC:core/%.c=out/obj/core/%.o)
+CORE_INCLUDE := -Icore -Icore/user
+CORE_CFLAGS := $(CFLAGS) $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
+CORE_LIBS := -lsodium -pthread
+CORE_STATIC := out/lib/libcore.a
+PROGRAMS += $(CORE_STATIC)
+
+out/obj/core/%.o: core/%.c core/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CORE_STATIC): $(CORE_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# Unit tests.  A test that makes a plat_*() fail wraps it: __wrap_plat_page_alloc().
+CORE_TEST_OBJ := out/obj/tests/core
+CORE_TESTS := $(patsubst tests/core/%.c,out/tests/core/%,$(wildcard tests/core/*_test.c))
+CORE_TEST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. $(CORE_INCLUDE) \
+	-D_GNU_SOURCE -pthread -MMD -MP -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+CORE_TEST_SUBJECT := $(CORE_TEST_OBJ)/subject.a
+# Helpers of tests: every tests/core/*.c that is no test.
+CORE_TEST_KIT := $(patsubst tests/core/%.c,$(CORE_TEST_OBJ)/tests/%.o,\
+	$(filter-out %_test.c,$(wildcard tests/core/*.c)))
+UNIT_TESTS += $(CORE_TESTS)
+
+$(CORE_TEST_OBJ)/core/%.o: core/%.c core/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(CORE_TEST_CFLAGS) -c -o $@ $<
+
+$(CORE_TEST_OBJ)/tests/%.o: tests/core/%.c core/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(CORE_TEST_CFLAGS) -c -o $@ $<
+
+$(CORE_TEST_SUBJECT): $(CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(CORE_TESTS): out/tests/core/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(CORE_TEST_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(CORE_TEST_CFLAGS) $(CORE_TEST_WRAP_$(*F)) -o $@ $^ $(CORE_LIBS) -lcmocka
+
+# What a test replaces of the platform.
+CORE_WRAP_PAGES := -Wl,--wrap=plat_page_alloc,--wrap=plat_alloc
+
+# Bench programs, without sanitisers: out/bench/core_NAME from bench/core/NAME.c.
+CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))
+PROGRAMS += $(CORE_BENCH)
+
+out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS)
+
+-include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d)
