@@ -81,6 +81,8 @@ int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 	struct hypr_vmo_writer *writer;
 	int ret;
 
+	if (flags & ~HYPR_VMO_REPLACE)
+		return hypr_fail(-EINVAL, "unknown flags %#x", flags & ~HYPR_VMO_REPLACE);
 	ret = hypr_vmo_writer_create(path, &params, &writer);
 	if (ret)
 		return ret;

@@ -606,6 +606,18 @@ static void test_files_that_are_none(void **ctx)
 	remove_files();
 }
 
+/* A script must not take "could not compare" for "differs". */
+static void test_verify_tells_trouble_from_difference(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(run("", RUN "--detach"), 0);
+	assert_int_equal(run("", "verify vm1 boot"), 11);
+	assert_non_null(strstr(c.text, "no moment"));
+	assert_int_equal(run("", "verify vm1 none"), 4);
+	stop();
+	remove_files();
+}
+
 /* That /dev/kvm opens is not enough. */
 static void test_doctor_for_engine_stock(void **ctx)
 {
@@ -676,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_names_that_are_not_utf8),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_files_that_are_none),
+		cmocka_unit_test(test_verify_tells_trouble_from_difference),
 		cmocka_unit_test(test_doctor_for_engine_stock),
 		cmocka_unit_test(test_help),
 	};

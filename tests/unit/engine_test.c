@@ -483,7 +483,50 @@ static void test_create_refuses_a_host_without_hypr(void **ctx)
 	assert_null(f->vm);
 }
 
+static void test_create_refuses_a_kernel_larger_than_any_memory(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = config(&f->report);
+	char large[] = "/tmp/hypr-large-XXXXXX";
+	int fd = mkstemp(large);
+
+	assert_true(fd >= 0);
+	/* Sparse: it takes no space. */
+	assert_int_equal(ftruncate(fd, (off_t)HYPR_MEM_MAX_BYTES + 1), 0);
+	c.kernel = large;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), -EFBIG);
+	assert_non_null(strstr(hypr_error(), "more than any VM's memory"));
+	close(fd);
+	unlink(large);
+}
+
 /* ---- views --------------------------------------------------------------- */
+
+static int say_stop(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	return 1;
+}
+
+/* The progress callback ends them; the VM runs on, and no view is left half made. */
+static void test_progress_ends_what_is_long(void **ctx)
+{
+	struct hypr_verify_result verified;
+	struct hypr_view_info views[4];
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	hypr_progress_set(say_stop, NULL);
+	assert_int_equal(hypr_view_snapshot(f->vm, "B", NULL), -ECANCELED);
+	assert_int_equal(hypr_view_verify(f->vm, "A", &verified), -ECANCELED);
+	hypr_progress_set(NULL, NULL);
+	assert_int_equal(hypr_view_list(f->vm, views, 4), 2);
+	assert_true(runs());
+	assert_int_equal(hypr_view_verify(f->vm, "A", &verified), 0);
+}
 
 static void test_views_have_an_end(void **ctx)
 {
@@ -757,6 +800,8 @@ int main(void)
 		T(test_snapshot_fails_whole_whatever_fails),
 		T(test_create_fails_whole_whatever_fails),
 		T(test_create_refuses_a_host_without_hypr),
+		T(test_create_refuses_a_kernel_larger_than_any_memory),
+		T(test_progress_ends_what_is_long),
 		T(test_views_have_an_end),
 		T(test_view_errors),
 		T(test_reset_of_the_active_view),
