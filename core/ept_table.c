@@ -89,16 +89,22 @@ static void spare_drop(struct ept_context *ept, struct ept_spare *spare)
 
 enum ept_refusal ept_spare_fill(struct ept_context *ept, struct ept_spare *spare, u64 count)
 {
-	spare->head = NULL;
-	for (; count; count--) {
+	u64 *last = NULL;
+
+	/* In the allocator's order, which is the order of memory at best. */
+	for (spare->head = NULL; count; count--) {
 		u64 *page = ept->allocator.get(ept->allocator.context);
 
 		if (!page) {
 			spare_drop(ept, spare);
 			return EPT_NO_MEMORY;
 		}
-		page[0] = (uintptr_t)spare->head;
-		spare->head = page;
+		page[0] = 0;
+		if (last)
+			last[0] = (uintptr_t)page;
+		else
+			spare->head = page;
+		last = page;
 		if (plat_virt_to_hpa(page).addr >> ept->can.maxphyaddr) {
 			spare_drop(ept, spare);
 			return EPT_TABLE_BEYOND_MAXPHYADDR;

@@ -393,7 +393,7 @@ void ept_model_run(const u8 *bytes, size_t size, struct ept_model_tally *tally)
 	can.execute_only = bytes[0] & 4;
 	can.accessed_dirty = bytes[0] & 8;
 	can.user_execute = bytes[0] & 16;
-	model.count = bytes[1] & EPT_MODEL_LARGE ? LARGE_PAGES : SMALL_PAGES;
+	model.count = bytes[1] == EPT_MODEL_LARGE ? LARGE_PAGES : SMALL_PAGES;
 	model.base = BOUNDARY - (model.count == LARGE_PAGES ? 1 : 2) * CORE_PAGE_2M;
 	memset(storage, 0, model.count * sizeof(storage[0]));
 	ept_kit_init(&model.kit, bytes[0] & 32 ? 5 : 4, &can);

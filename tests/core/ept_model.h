@@ -15,7 +15,7 @@
 #define EPT_MODEL_HEAD	2
 #define EPT_MODEL_STEP	10
 
-/* The window spans a whole 1 GiB page: slower. */
+/* As the second byte: the window spans a whole 1 GiB page; slower. */
 #define EPT_MODEL_LARGE	1
 
 /* What a run met; a test asserts that it met enough. */
