@@ -52,6 +52,17 @@ $(CORE_TESTS): out/tests/core/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(C
 
 # What a test replaces of the platform.
 CORE_WRAP_PAGES := -Wl,--wrap=plat_page_alloc,--wrap=plat_alloc
+CORE_TEST_WRAP_pool_test := $(CORE_WRAP_PAGES) \
+	-Wl,--wrap=plat_lock_init,--wrap=plat_cpu,--wrap=plat_cpu_count
+
+# Threads in a pool once more, under TSan.
+CORE_POOL_TSAN := out/tests/core/pool_thread_tsan_test
+UNIT_TESTS += $(CORE_POOL_TSAN)
+
+$(CORE_POOL_TSAN): tests/core/pool_thread_test.c $(CORE_SRC) $(wildcard core/*.h core/user/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(CORE_TEST_CFLAGS)) \
+		-fsanitize=thread -o $@ $(filter %.c,$^) $(CORE_LIBS) -lcmocka
 
 # Bench programs, without sanitisers: out/bench/core_NAME from bench/core/NAME.c.
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))

@@ -68,18 +68,26 @@ void plat_lock_drop(struct plat_lock *lock)
 	pthread_mutex_unlock(lock_of(lock));
 }
 
+/* sysconf() reads files: it is asked once. */
 u32 plat_cpu_count(void)
 {
-	long count = sysconf(_SC_NPROCESSORS_CONF);
+	static u32 known;
+	u32 count = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	long said;
 
-	return count > 0 ? (u32)count : 1;
+	if (count)
+		return count;
+	said = sysconf(_SC_NPROCESSORS_CONF);
+	count = said > 0 ? (u32)said : 1;
+	__atomic_store_n(&known, count, __ATOMIC_RELAXED);
+	return count;
 }
 
 u32 plat_cpu(void)
 {
-	int cpu = sched_getcpu();
+	u32 cpu = (u32)sched_getcpu(), count = plat_cpu_count();
 
-	return cpu < 0 ? 0 : (u32)cpu % plat_cpu_count();
+	return cpu < count ? cpu : cpu % count;
 }
 
 u32 plat_node_count(void)
