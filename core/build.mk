@@ -68,6 +68,8 @@ $(CORE_POOL_TSAN): tests/core/pool_thread_test.c $(CORE_SRC) $(wildcard core/*.h
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))
 PROGRAMS += $(CORE_BENCH)
 
+out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft world broken)
+
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $(filter %.c,$^) $(CORE_STATIC) $(CORE_LIBS) -ljansson
