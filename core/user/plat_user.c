@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later
-/* core/plat.h in user space. */
+/* core/plat.h in user space, but for pages and NUMA nodes: plat_pages.c. */
 #include <pthread.h>
 #include <sched.h>
 #include <sodium.h>
@@ -11,24 +11,7 @@
 
 #include "plat.h"
 
-u64 plat_direct_map;
-
-void *plat_page_alloc(u32 count, int node)
-{
-	size_t bytes = count * CORE_PAGE_4K;
-	void *page = aligned_alloc(bytes, bytes);
-
-	(void)node;
-	if (page)
-		memset(page, 0, bytes);
-	return page;
-}
-
-void plat_page_free(void *page, u32 count)
-{
-	(void)count;
-	free(page);
-}
+/* ---- small memory, locks, CPUs ---------------------------------------------- */
 
 void *plat_alloc(size_t bytes)
 {
@@ -90,21 +73,7 @@ u32 plat_cpu(void)
 	return cpu < count ? cpu : cpu % count;
 }
 
-u32 plat_node_count(void)
-{
-	return 1;
-}
-
-u32 plat_node_of_cpu(u32 cpu)
-{
-	(void)cpu;
-	return 0;
-}
-
-u32 plat_node_distance(u32 from, u32 to)
-{
-	return from == to ? 10 : 20;
-}
+/* ---- random bytes and secrets ----------------------------------------------- */
 
 int plat_random(void *buffer, size_t bytes)
 {
@@ -145,6 +114,8 @@ int plat_secret_protect(void *secret, enum plat_secret_access access)
 		failed = sodium_mprotect_readwrite(secret);
 	return failed ? -EIO : 0;
 }
+
+/* ---- the log ---------------------------------------------------------------- */
 
 void plat_log(const char *format, ...)
 {
