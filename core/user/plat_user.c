@@ -92,6 +92,14 @@ int plat_random(void *buffer, size_t bytes)
 	return 0;
 }
 
+int plat_digest(const u8 *key, const void *data, size_t bytes, u8 *out)
+{
+	if (sodium_init() < 0 ||
+	    crypto_generichash(out, PLAT_DIGEST_BYTES, data, bytes, key, PLAT_DIGEST_BYTES))
+		return -EIO;
+	return 0;
+}
+
 void *plat_secret_alloc(size_t bytes)
 {
 	return sodium_init() < 0 ? NULL : sodium_malloc(bytes);
