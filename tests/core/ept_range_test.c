@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* EPT: unmap, protect, split and merge: tests/core/ept_range_test. */
+#include <pthread.h>
+
 #include "tests/core/ept_kit.h"
 #include "tests/unit/unit.h"
 
@@ -273,6 +275,49 @@ static void test_keep_small_holds_merges_off(void **state)
 	assert_edit(kit, 0, M2, true);
 }
 
+/* A CPU that sets the dirty bit of one page, while the mapper changes its permissions. */
+struct writer {
+	u64 *entry;
+	bool stop;
+	u64 writes;
+	u64 lost;
+};
+
+static void *write_all_the_time(void *argument)
+{
+	struct writer *writer = argument;
+
+	__atomic_fetch_or(writer->entry, EPT_DIRTY, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&writer->stop, __ATOMIC_RELAXED)) {
+		u64 before = __atomic_fetch_or(writer->entry, EPT_DIRTY, __ATOMIC_SEQ_CST);
+
+		writer->lost += !(before & EPT_DIRTY);
+		__atomic_fetch_add(&writer->writes, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void test_protect_loses_no_dirty_bit(void **state)
+{
+	struct ept_kit *kit = *state;
+	struct writer writer = { 0 };
+	pthread_t thread;
+	u64 *table;
+
+	ept_kit_map(kit, 0, 0, K4, RWX_WB);
+	table = kit->ept.root;
+	for (u32 level = 4; level > 1; level--)
+		table = plat_hpa_to_virt(hypr_hpa(table[0] & 0xffffffffff000));
+	writer.entry = &table[0];
+	assert_int_equal(pthread_create(&thread, NULL, write_all_the_time, &writer), 0);
+	for (u32 i = 0; i < 20000 || !__atomic_load_n(&writer.writes, __ATOMIC_RELAXED); i++)
+		protect(kit, 0, K4, i & 1 ? RWX_WB : RO_WB);
+	__atomic_store_n(&writer.stop, true, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(writer.lost, 0);
+	assert_true(table[0] & EPT_DIRTY);
+}
+
 #define with(test)	cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -290,6 +335,7 @@ int main(void)
 		with(test_map_merges_with_its_neighbours),
 		with(test_no_merge_of_pages_that_differ),
 		with(test_keep_small_holds_merges_off),
+		with(test_protect_loses_no_dirty_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
