@@ -36,7 +36,7 @@ static uint64_t word(const struct hypr_moment *moment, uint64_t gpa)
 {
 	uint64_t value;
 
-	memcpy(&value, moment->mem + gpa, sizeof(value));
+	memcpy(&value, moment->mem.host + gpa, sizeof(value));
 	return value;
 }
 
@@ -58,8 +58,8 @@ static uint64_t touched(struct played *p)
 {
 	uint64_t pages;
 
-	assert_int_equal(hypr_pagemap_scan(p->vm->view[0]->mem, HYPR_MEM_MIN_BYTES,
-					   HYPR_PAGES_PRESENT, NULL, NULL, &pages), 0);
+	assert_int_equal(hypr_pagemap_scan(&p->vm->view[0]->mem, HYPR_PAGES_PRESENT, NULL, NULL,
+					   &pages), 0);
 	assert_in_range(pages, 1, ALL_PAGES / 2);
 	return pages;
 }
