@@ -32,7 +32,7 @@
 #include "model/vm.h"
 #include "pc/msr.h"
 #include "pc/console.h"
-#include "pc/rtc.h"
+#include "run/device.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "run/timers.h"
@@ -342,8 +342,7 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
-	hypr_console_save(&vm->console, &state->console);
-	hypr_rtc_save(&vm->rtc, &state->rtc);
+	hypr_devices_save(vm, state);
 	for (i = 0; i < 3; i++) {
 		state->chip[i].chip_id = i;
 		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
@@ -365,8 +364,7 @@ static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
-	hypr_console_load(&vm->console, &state->console);
-	hypr_rtc_load(&vm->rtc, &state->rtc);
+	hypr_devices_load(vm, state);
 	return 0;
 }
 
