@@ -105,7 +105,7 @@ static int stock_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *p
 
 /*
  * What the TLB knows of the guest's page tables may be wrong: their bytes were put
- * back.  KVM flushes it when CR3 changes; the state that is loaded after this has the
+ * back.  KVM flushes it when CR3 changes; the state that is set after this has the
  * right one.
  */
 static int flush(struct hypr_vcpu *vcpu, void *arg)

@@ -116,7 +116,7 @@ static int registers_set(struct hypr_vm *vm, const struct hypr_boot_entry *entry
 	return 0;
 }
 
-int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config)
+int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config)
 {
 	struct file kernel = { 0 }, initrd = { 0 };
 	struct hypr_boot_image image;

@@ -46,9 +46,9 @@ static void console_save(struct hypr_vm *vm, struct hypr_state *state)
 	hypr_console_save(&vm->console, &state->console);
 }
 
-static void console_load(struct hypr_vm *vm, const struct hypr_state *state)
+static void console_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	hypr_console_load(&vm->console, &state->console);
+	hypr_console_set(&vm->console, &state->console);
 }
 
 static uint8_t rtc_read(struct hypr_vcpu *vcpu, uint64_t at)
@@ -66,9 +66,9 @@ static void rtc_save(struct hypr_vm *vm, struct hypr_state *state)
 	hypr_rtc_save(&vm->rtc, &state->rtc);
 }
 
-static void rtc_load(struct hypr_vm *vm, const struct hypr_state *state)
+static void rtc_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	hypr_rtc_load(&vm->rtc, &state->rtc);
+	hypr_rtc_set(&vm->rtc, &state->rtc);
 }
 
 /* ---- reports, panics and resets ------------------------------------------ */
@@ -140,9 +140,9 @@ static void memory_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
 
 static const struct hypr_device devices[] = {
 	{ "serial line", HYPR_BUS_PORT, HYPR_CONSOLE_PORT, HYPR_CONSOLE_PORTS,
-	  console_read, console_write, console_save, console_load },
+	  console_read, console_write, console_save, console_set },
 	{ "clock chip", HYPR_BUS_PORT, HYPR_RTC_PORT, HYPR_RTC_PORTS,
-	  rtc_read, rtc_write, rtc_save, rtc_load },
+	  rtc_read, rtc_write, rtc_save, rtc_set },
 	{ "reports", HYPR_BUS_PORT, HYPR_REPORT_PORT, 1, .write = report_write },
 	{ "keyboard", HYPR_BUS_PORT, PORT_KEYBOARD, 1, .read = idle_read, .write = reset_write },
 	{ "system port A", HYPR_BUS_PORT, PORT_SYSTEM_A, 1, .read = idle_read, .write = reset_write },
@@ -214,13 +214,13 @@ void hypr_devices_save(struct hypr_vm *vm, struct hypr_state *state)
 	}
 }
 
-/** hypr_devices_load() - after the interrupt controllers: a line may rise */
-void hypr_devices_load(struct hypr_vm *vm, const struct hypr_state *state)
+/** hypr_devices_set() - after the interrupt controllers, since a line may rise */
+void hypr_devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	size_t i;
 
 	for (i = 0; i < NR_DEVICES; i++) {
-		if (devices[i].load)
-			devices[i].load(vm, state);
+		if (devices[i].set)
+			devices[i].set(vm, state);
 	}
 }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Saving and loading all of a VM that is not memory: vCPUs (each on its own
+ * Saving and setting all of a VM that is not memory: vCPUs (each on its own
  * thread), interrupt controllers, timer, serial line, clock chip, and the
  * guest's clock.
  *
  * The clock: a guest's TSC is the host's plus an offset, or, where KVM scales it,
  * the host's times a ratio plus an offset.  "The host's TSC as KVM counts it" below is
  * the one or the other before the offset.  Saving notes the offset and that count;
- * loading sets the offset so that the guest's TSC goes on from there.  One reading
+ * setting a state sets the offset so that the guest's TSC goes on from there.  One reading
  * serves all vCPUs, so they stay in step.  The offset is set as a device attribute, since KVM takes
  * a write to MSR_IA32_TSC that is near another vCPU's for an attempt to
  * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
  * the guest's TSC.
  *
- * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Loading goes
+ * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Setting goes
  * from the LAPICs to the chips to the lines, since what a chip is given it may hand
- * on at once, and a LAPIC that is loaded after that forgets it.  Saving goes the
+ * on at once, and a LAPIC that is set after that forgets it.  Saving goes the
  * other way round: what is handed on meanwhile is found in the LAPIC.  The console's
- * other end is kept away from the first save or load on until the vCPUs go on.
+ * other end is kept away from the first save or set on until the vCPUs go on.
  *
  * Only ever called with every vCPU held.
  */
@@ -267,19 +267,19 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
-struct load {
+struct setting {
 	const struct hypr_state *state;
 	const struct hypr_state *known;	/* what the vCPUs have; NULL: not known */
 	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
 };
 
-static int vcpu_load_time(struct hypr_vcpu *vcpu, void *arg)
+static int vcpu_set_time(struct hypr_vcpu *vcpu, void *arg)
 {
-	const struct load *load = arg;
-	const struct hypr_vcpu_state *state = &load->state->vcpu[vcpu->index];
+	const struct setting *setting = arg;
+	const struct hypr_vcpu_state *state = &setting->state->vcpu[vcpu->index];
 	int ret;
 
-	ret = tsc_offset_set(vcpu, state->tsc_offset + load->tsc_shift);
+	ret = tsc_offset_set(vcpu, state->tsc_offset + setting->tsc_shift);
 	if (!ret)
 		ret = deadline_set(vcpu, state->tsc_deadline);
 	return ret;
@@ -298,13 +298,14 @@ static int vcpu_set(struct hypr_vcpu *vcpu, unsigned long request, void *to,
  * What two views have alike is left in the vCPU: most MSRs, often the FPU.  Not so the
  * LAPIC and pending events, which may have changed since they were saved.
  */
-static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
+static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 {
-	const struct load *load = arg;
-	const struct hypr_vcpu_state *known = load->known ? &load->known->vcpu[vcpu->index] : NULL;
+	const struct setting *setting = arg;
+	const struct hypr_vcpu_state *known =
+		setting->known ? &setting->known->vcpu[vcpu->index] : NULL;
 	/* KVM only reads them; its ioctls' arguments are not const. */
 	struct hypr_vcpu_state *state =
-		(struct hypr_vcpu_state *)&load->state->vcpu[vcpu->index];
+		(struct hypr_vcpu_state *)&setting->state->vcpu[vcpu->index];
 	int ret;
 
 	/* The deadline of the state that is being left must not fire in this one. */
@@ -332,7 +333,7 @@ static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
 	if (!ret)
-		ret = vcpu_load_time(vcpu, arg);
+		ret = vcpu_set_time(vcpu, arg);
 	return ret;
 }
 
@@ -353,8 +354,8 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-/* The vCPUs' LAPICs are loaded: what a chip hands on stays there. */
-static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
+/* The vCPUs' LAPICs are set: what a chip hands on stays there. */
+static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
@@ -364,7 +365,7 @@ static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
-	hypr_devices_load(vm, state);
+	hypr_devices_set(vm, state);
 	return 0;
 }
 
@@ -386,7 +387,7 @@ static void control_save(struct hypr_vm *vm, struct hypr_state *state)
 }
 
 /* Releases the vCPUs of @state that are parked, once their threads go on. */
-void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
+void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
@@ -436,53 +437,53 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-static int load_now(struct hypr_vm *vm, const struct hypr_state *state, struct load *load)
+static int set_now(struct hypr_vm *vm, const struct hypr_state *state, struct setting *setting)
 {
 	uint64_t now = 0;
 	int ret = hypr_state_tsc_now(vm, &now);
 
-	load->state = state;
-	load->tsc_shift = state->host_tsc - now;
+	setting->state = state;
+	setting->tsc_shift = state->host_tsc - now;
 	return ret;
 }
 
 /**
- * hypr_state_load() - the vCPUs and devices go on from @state
+ * hypr_state_set() - the vCPUs and devices go on from @state
  * @known: what the vCPUs have, as hypr_state_save() found it in this pause, which is
- *	then not loaded again; NULL: not known
+ *	then not set again; NULL: not known
  */
-int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 		    const struct hypr_state *known)
 {
-	struct load load = { .known = known };
+	struct setting setting = { .known = known };
 	int ret;
 
 	hypr_console_freeze(&vm->console);
-	ret = load_now(vm, state, &load);
+	ret = set_now(vm, state, &setting);
 	if (ret)
 		return ret;
-	ret = hypr_vcpus_do(vm, vcpu_load, &load);
+	ret = hypr_vcpus_do(vm, vcpu_set_state, &setting);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the vCPUs' state");
-	ret = devices_load(vm, state);
+		return hypr_fail_sys(ret, "setting the vCPUs' state");
+	ret = devices_set(vm, state);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the devices' state");
+		return hypr_fail_sys(ret, "setting the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	return control_jump(vm);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */
-int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state)
+int hypr_state_set_time(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	struct load load;
+	struct setting setting;
 	int ret;
 
-	ret = load_now(vm, state, &load);
+	ret = set_now(vm, state, &setting);
 	if (ret)
 		return ret;
-	ret = hypr_vcpus_do(vm, vcpu_load_time, &load);
+	ret = hypr_vcpus_do(vm, vcpu_set_time, &setting);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the guest's clock");
+		return hypr_fail_sys(ret, "setting the guest's clock");
 	return 0;
 }

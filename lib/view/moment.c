@@ -145,7 +145,7 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 }
 
 /**
- * hypr_moment_load() - a moment from a file
+ * hypr_moment_from_vmo() - a moment from a file
  * @vmo: is taken over, also after an error
  * @flags: HYPR_LOAD_*
  * @momentp: out: to be given back with hypr_moment_destroy()
@@ -153,7 +153,7 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
  * Return: 0; -EOPNOTSUPP it does not fit this VM or this host; -EBADMSG it is
  * damaged; as for hypr_vmo_map().
  */
-int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+int hypr_moment_from_vmo(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp)
 {
 	struct hypr_moment *moment = hypr_moment_alloc(vm);

@@ -12,7 +12,7 @@ struct hypr_vm;
 struct hypr_vmo;
 
 struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm);
-int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+int hypr_moment_from_vmo(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp);
 int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment,
 		    struct hypr_guest *mapped);

@@ -207,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	hypr_console_init(&vm->console, NULL, NULL);
 	hypr_rtc_init(&vm->rtc, NULL);
-	hypr_devices_load(vm, state);
+	hypr_devices_set(vm, state);
 	run_devices(vm, data, size);
 	save_again(vm, state);
 	return 0;

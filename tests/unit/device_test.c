@@ -173,7 +173,7 @@ static void test_device_registers_of_a_state(void **ctx)
 
 	port(f, 0x3ff, true, 1, 1, 0x11);
 	port(f, 0x71, true, 1, 1, 0x22);
-	hypr_devices_load(f->vm, state);
+	hypr_devices_set(f->vm, state);
 	assert_int_equal(*port(f, 0x3ff, false, 1, 1, 0), 0x5a);
 	assert_int_equal(*port(f, 0x71, false, 1, 1, 0), 0xa5);
 }
