@@ -216,15 +216,16 @@ static int msrs_get(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
 }
 
 /* Those that differ from what the vCPU has; @known NULL: all. */
-static int msrs_set(struct hypr_vcpu *vcpu, const struct kvm_msrs *msrs,
-		    const struct kvm_msrs *known)
+static int msrs_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state,
+		    const struct hypr_vcpu_state *known)
 {
+	const struct kvm_msrs *msrs = state->msrs;
 	struct kvm_msrs *set = vcpu->msrs_set;
 	unsigned int i;
 
 	set->nmsrs = 0;
 	for (i = 0; i < msrs->nmsrs; i++) {
-		if (!known || msrs->entries[i].data != known->entries[i].data)
+		if (!known || msrs->entries[i].data != known->msrs->entries[i].data)
 			set->entries[set->nmsrs++] = msrs->entries[i];
 	}
 	if (!set->nmsrs)
@@ -285,13 +286,28 @@ static int vcpu_set_time(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
-/* A register file of KVM's, unless the vCPU has it. */
-static int vcpu_set(struct hypr_vcpu *vcpu, unsigned long request, void *to,
-		    const void *known, size_t bytes)
+/* Where a register file is in struct hypr_vcpu_state, and its size. */
+#define REGISTERS(file)	offsetof(struct hypr_vcpu_state, file), \
+			sizeof(((struct hypr_vcpu_state *)0)->file)
+
+/* A register file of KVM's, unless the vCPU has it: @known, or NULL. */
+static int registers_set(struct hypr_vcpu *vcpu, unsigned long request,
+			 struct hypr_vcpu_state *state, const struct hypr_vcpu_state *known,
+			 size_t offset, size_t bytes)
 {
-	if (known && !memcmp(to, known, bytes))
+	void *to = (uint8_t *)state + offset;
+
+	if (known && !memcmp(to, (const uint8_t *)known + offset, bytes))
 		return 0;
 	return vcpu_ioctl(vcpu, request, to);
+}
+
+static int xsave_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state,
+		     const struct hypr_vcpu_state *known)
+{
+	if (known && !memcmp(state->xsave, known->xsave, vcpu->vm->xsave_bytes))
+		return 0;
+	return vcpu_ioctl(vcpu, KVM_SET_XSAVE, state->xsave);
 }
 
 /*
@@ -311,25 +327,21 @@ static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 	/* The deadline of the state that is being left must not fire in this one. */
 	ret = deadline_set(vcpu, 0);
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_SREGS, &state->sregs,
-			       known ? &known->sregs : NULL, sizeof(state->sregs));
+		ret = registers_set(vcpu, KVM_SET_SREGS, state, known, REGISTERS(sregs));
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_XCRS, &state->xcrs,
-			       known ? &known->xcrs : NULL, sizeof(state->xcrs));
+		ret = registers_set(vcpu, KVM_SET_XCRS, state, known, REGISTERS(xcrs));
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_XSAVE, state->xsave,
-			       known ? known->xsave : NULL, vcpu->vm->xsave_bytes);
+		ret = xsave_set(vcpu, state, known);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	if (!ret)
-		ret = msrs_set(vcpu, state->msrs, known ? known->msrs : NULL);
+		ret = msrs_set(vcpu, state, known);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_DEBUGREGS, &state->debugregs,
-			       known ? &known->debugregs : NULL, sizeof(state->debugregs));
+		ret = registers_set(vcpu, KVM_SET_DEBUGREGS, state, known, REGISTERS(debugregs));
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
 	if (!ret)

@@ -23,6 +23,7 @@
 #include "tap.h"
 
 #define RAM_BYTES	0x200000	/* a view's own memory in most tests */
+#define STATE_BYTES	0x4000	/* room for a nested state (KVM_GET_NESTED_STATE) */
 #define SWAP_WAIT_NS	5000000000ull	/* the timeout of most swaps */
 /*
  * How long a test waits for what must come, before it fails.  Under QEMU the
