@@ -26,10 +26,8 @@ BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/stats.c \
 		  bench/memslot_replace.c
 BENCH_SWAP_OBJ := $(BENCH_SWAP_SRC:%.c=out/obj/%.o)
 BENCH_SWAP := out/bin/hypr-bench-swap
-BENCH_SWAP_GUEST := $(patsubst %,out/obj/tests/kvm/%.o,tap harness harness_vcpu \
-		  guest guest_vmx guest_svm)
 
-$(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
+$(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(TEST_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -static -pthread -o $@ $^ -ljansson
 

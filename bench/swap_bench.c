@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "tests/kvm/harness.h"
+#include "tests/guest/harness.h"
 
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)
