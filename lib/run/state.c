@@ -317,11 +317,10 @@ static int xsave_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state
 static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 {
 	const struct setting *setting = arg;
-	const struct hypr_vcpu_state *known =
-		setting->known ? &setting->known->vcpu[vcpu->index] : NULL;
+	unsigned int i = vcpu->index;
+	const struct hypr_vcpu_state *known = setting->known ? &setting->known->vcpu[i] : NULL;
 	/* KVM only reads them; its ioctls' arguments are not const. */
-	struct hypr_vcpu_state *state =
-		(struct hypr_vcpu_state *)&setting->state->vcpu[vcpu->index];
+	struct hypr_vcpu_state *state = (struct hypr_vcpu_state *)&setting->state->vcpu[i];
 	int ret;
 
 	/* The deadline of the state that is being left must not fire in this one. */
