@@ -59,6 +59,7 @@ help:
 -include lib/build.mk
 -include cli/build.mk
 -include guests/build.mk
+-include tests/guest/build.mk
 -include bench/build.mk
 -include tests/unit/build.mk
 -include tests/fuzz/build.mk

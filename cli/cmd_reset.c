@@ -16,7 +16,7 @@ static int run(const struct cli_args *args)
 	if (!args->json) {
 		cli_begin(answer);
 		printf("view %s reset: %lld pages put back; pause %s, copy %lld cycles, prepare %lld\n",
-		       cli_str(answer, "view"), cli_int(answer, "pages_restored"),
+		       cli_str(answer, "name"), cli_int(answer, "pages_restored"),
 		       cli_str(answer, "pause"), cli_int(answer, "restore_cycles"),
 		       cli_int(answer, "prepare_cycles"));
 	}

@@ -167,7 +167,7 @@ int hypr_prefault_flags(const char *text);
 }
 
 /**
- * hypr_vm_create() - build a VM and load its kernel; nothing runs yet
+ * hypr_vm_create() - build a VM and place its kernel; nothing runs yet
  * @config: what to build
  * @vmp: out: the VM, to be given back with hypr_vm_destroy()
  *
@@ -461,7 +461,7 @@ struct hypr_swap_result {
 	uint64_t commit_cycles;		/* the kernel's: request until every vCPU had
 					 * left the old view */
 	uint64_t ioctl_cycles;		/* around the commit's system call */
-	uint64_t state_cycles;		/* saving and loading vCPU and device state */
+	uint64_t state_cycles;		/* saving and setting vCPU and device state */
 	uint64_t total_cycles;		/* request until the vCPUs were let go */
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
 	uint64_t pages_restored;	/* HYPR_SWAP_RESET: private pages put back */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "hypr/hypr.h"
+#include "base/guest.h"
 
 struct hypr_machine;
 struct hypr_state;
@@ -37,7 +38,7 @@ struct hypr_moment {
 	int fd;				/* sealed memfd, holes for zero pages; or -1 */
 	struct hypr_vmo *vmo;		/* or NULL */
 	char *path;			/* of @vmo */
-	const uint8_t *mem;		/* mapped read-only */
+	struct hypr_guest mem;		/* mapped read-only */
 	uint64_t pages_stored;
 	struct hypr_perm *perm;		/* all memory, ascending; NULL: all RWX */
 	size_t nr_perms;
@@ -63,7 +64,7 @@ struct hypr_view {
 	int vm_fd;			/* the KVM VM that has its slots, or -1 */
 	uint32_t slot_base;		/* what their numbers begin with */
 	struct hypr_machine *machine;	/* engine stock: that VM, all of it */
-	uint8_t *mem;
+	struct hypr_guest mem;
 	struct hypr_slot *slot;
 	unsigned int nr_slots;
 	struct hypr_moment *moment;	/* NULL for the boot view */

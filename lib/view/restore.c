@@ -77,9 +77,9 @@ static int collect(void *arg, uint64_t gpa, uint64_t pages)
 
 	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
 		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
-		ret = hypr_moment_read(c->view->moment, gpa, part, c->buf, &want);
+		ret = hypr_moment_read(c->view->moment, hypr_gpa(gpa), part, c->buf, &want);
 		if (!ret)
-			ret = hypr_view_look(c->view, &c->peek, gpa, part, &have);
+			ret = hypr_view_look(c->view, &c->peek, hypr_gpa(gpa), part, &have);
 		for (i = 0; !ret && i < part * HYPR_PAGE_BYTES; i += HYPR_PAGE_BYTES) {
 			if (memcmp(have + i, want + i, HYPR_PAGE_BYTES))
 				ret = keep(c, gpa + i, want + i);
@@ -95,7 +95,7 @@ static int collect(void *arg, uint64_t gpa, uint64_t pages)
  */
 static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages)
 {
-	int ret = hypr_pagemap_scan(c->view->mem, vm->mem_bytes, HYPR_PAGES_PRIVATE, collect, c,
+	int ret = hypr_pagemap_scan(&c->view->mem, HYPR_PAGES_PRIVATE, collect, c,
 				    pages);
 
 	if (!ret || c->failed)
@@ -111,12 +111,14 @@ static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages
  */
 static int write_back(const struct collection *c, bool *torn)
 {
-	uint8_t *mem = c->view->mem;
+	const struct hypr_guest *guest = &c->view->mem;
 	size_t i;
 
 	for (i = 0; i < c->nr; i++) {
-		if (pread(c->fd, mem + c->gpa[i], HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
-		    (ssize_t)HYPR_PAGE_BYTES)
+		void *page = hypr_guest_at(guest, hypr_gpa(c->gpa[i]), HYPR_PAGE_BYTES);
+
+		if (page && pread(c->fd, page, HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
+			    (ssize_t)HYPR_PAGE_BYTES)
 			continue;
 		*torn = true;
 		return hypr_vmo_gone(c->view->moment->vmo, c->gpa[i]);
@@ -174,7 +176,7 @@ static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 				    view->name);
 		return ret;
 	}
-	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
+	ret = hypr_privmem_restore(&view->mem, &view->moment->mem,
 				   &result->pages_restored, dropped);
 	return ret ? hypr_fail_sys(ret, "view '%s': putting its private pages back",
 				   view->name) : 0;
