@@ -14,6 +14,7 @@
 #include "mmu/spte.h"
 #include "x86.h"
 
+#include "ept_eptp.h"
 #include "vmx_ept_swap.h"
 
 static bool hypr_root_is_ncr3(void)
