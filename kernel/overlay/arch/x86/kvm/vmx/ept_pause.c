@@ -40,7 +40,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 
 	if (arg->gpa != HYPR_CONTROL_GPA || !hva || !PAGE_ALIGNED(hva))
 		return -EINVAL;
-	if (!hypr_control_stands_in(kvm, KVM_HYPR_VIEW_BOOT, hva))
+	if (!hypr_control_is_mapped(kvm, KVM_HYPR_VIEW_BOOT, hva))
 		return -EINVAL;
 	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
@@ -78,24 +78,24 @@ void hypr_control_release(struct kvm_hypr *h)
 }
 
 /**
- * hypr_control_stands_in() - does @view map the control page?
+ * hypr_control_is_mapped() - does @view map the control page?
  * @kvm: the VM
  * @view: the view
  * @hva: the control page in user space
  */
-bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva)
+bool hypr_control_is_mapped(struct kvm *kvm, u32 view, unsigned long hva)
 {
 	gfn_t gfn = gpa_to_gfn(HYPR_CONTROL_GPA);
 	struct kvm_memory_slot *slot;
-	bool stands;
+	bool mapped;
 	int idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	slot = __gfn_to_memslot(__kvm_memslots(kvm, view), gfn);
-	stands = slot && !(slot->flags & KVM_MEM_READONLY) &&
+	mapped = slot && !(slot->flags & KVM_MEM_READONLY) &&
 		 __gfn_to_hva_memslot(slot, gfn) == hva;
 	srcu_read_unlock(&kvm->srcu, idx);
-	return stands;
+	return mapped;
 }
 
 static u32 *hypr_control_state(struct kvm_vcpu *vcpu)
