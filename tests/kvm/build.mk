@@ -39,9 +39,10 @@ $(KVMTEST_ALL): $(KVMTEST_OBJ)/all.o $(KVMTEST_NAMES:%=$(KVMTEST_OBJ)/%.main.o) 
 
 -include $(wildcard $(KVMTEST_OBJ)/*.d)
 
-# Unit tests of kernel files, through shims, and of the ABI header.
+# Unit tests of kernel files, with the shim in place of the kernel's own headers, and of
+# the ABI header.
 KUNIT_OBJ := out/obj/tests/kernel-unit
-KUNIT_CFLAGS := $(CFLAGS) -Itests/unit -MMD -MP \
+KUNIT_CFLAGS := $(CFLAGS) -Itests/unit/shim -Itests/unit -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 KUNIT_CXXFLAGS := $(filter-out -std=gnu11,$(KUNIT_CFLAGS)) -std=c++11
 

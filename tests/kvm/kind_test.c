@@ -2,7 +2,7 @@
 /*
  * What does not go with views is refused in both orders: a VM with views cannot
  * ask for it, and a VM that has asked for it cannot enable views.  The kernel's
- * tables are in arch/x86/kvm/vmx/ept_vm.c; what they refuse is refused by kernels
+ * tables are in arch/x86/kvm/vmx/ept_kind.c; what they refuse is refused by kernels
  * too that are built without the thing itself.
  */
 #include "harness.h"

@@ -35,7 +35,7 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
  * @kind: does the VM have views, or something that does not go with them?  See
- *	ept_vm.c
+ *	ept_kind.c
  */
 struct kvm_hypr_arch {
 	struct kvm_hypr *vm;

@@ -4,8 +4,8 @@
  * shrinker for all VMs, which is there as long as a VM with views is.
  *
  * Reclaim comes from anywhere, also from a build that allocates under the
- * builder's lock: nothing here waits for a lock.  A VM that is on its way out
- * has left vm_list, under kvm_lock, before anything of it goes away.
+ * builder's lock: nothing here waits for a lock.  A VM that goes leaves vm_list,
+ * under kvm_lock, before KVM frees anything of it.
  */
 #include <linux/kvm_host.h>
 #include <linux/shrinker.h>
@@ -71,7 +71,7 @@ int hypr_shrinker_get(void)
 		if (hypr_shrinker) {
 			hypr_shrinker->count_objects = hypr_shrink_count;
 			hypr_shrinker->scan_objects = hypr_shrink_scan;
-			/* More, and a small cache would never be asked for all. */
+			/* With more, reclaim would never ask a small cache for all. */
 			hypr_shrinker->seeks = DEFAULT_SEEKS;
 			shrinker_register(hypr_shrinker);
 		} else {
