@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -172,6 +173,38 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
 	return hypr_view_pin(kvm, arg.view, !(arg.flags & KVM_HYPR_PIN_UNPIN));
 }
 
+static long hypr_ioctl_written(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_written arg;
+	unsigned long *bitmap;
+	size_t bytes;
+	long r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved) || !arg.nr_pages ||
+	    arg.nr_pages % BITS_PER_LONG ||
+	    arg.nr_pages > KVM_HYPR_WRITTEN_MAX_PAGES)
+		return -EINVAL;
+
+	bytes = arg.nr_pages / BITS_PER_BYTE;
+	bitmap = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!bitmap)
+		return -ENOMEM;
+	r = hypr_view_written(kvm, arg.view, arg.nr_pages, bitmap);
+	if (r)
+		goto free;
+	arg.pages = bitmap_weight(bitmap, arg.nr_pages);
+	if (copy_to_user(u64_to_user_ptr(arg.bitmap), bitmap, bytes) ||
+	    copy_to_user(argp, &arg, sizeof(arg))) {
+		kvm_hypr_note_written(kvm, arg.view, 0, arg.nr_pages);
+		r = -EFAULT;
+	}
+free:
+	kvfree(bitmap);
+	return r;
+}
+
 /*
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
@@ -190,6 +223,7 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_SET_CACHE:
 	case KVM_HYPR_PIN_VIEW:
 	case KVM_HYPR_MARK_EDITED:
+	case KVM_HYPR_GET_WRITTEN:
 		break;
 	default:
 		return -ENOTTY;
@@ -215,6 +249,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_pin(kvm, argp);
 	case KVM_HYPR_MARK_EDITED:
 		return hypr_ioctl_mark_edited(kvm, argp);
+	case KVM_HYPR_GET_WRITTEN:
+		return hypr_ioctl_written(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

@@ -126,7 +126,8 @@ struct kvm_hypr_prepare {
  * @view: in: the view to make active on every vCPU
  * @flags: in: KVM_EPT_SWAP_*
  * @timeout_ns: in: deadline of each wait: for other calls on the VM's views, for
- *	the guest to park, and for the vCPUs to leave the old view; 0 is
+ *	the guest to park, and for the vCPUs to leave the old view; and of the build
+ *	of an evicted view, which the next swap continues; 0 is
  *	KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
  * @old_view: out: the view that was active; with KVM_EPT_SWAP_VCPUS, that of
  *	the first vCPU of the mask; after -ESTALE, the view that was not expected
@@ -351,6 +352,42 @@ struct kvm_hypr_mark_edited {
 	__u64 reserved[3];
 };
 
+/* Pages that one call answers for at most: 64 GiB. */
+#define KVM_HYPR_WRITTEN_MAX_PAGES	(1ull << 24)
+
+/**
+ * struct kvm_hypr_written - KVM_HYPR_GET_WRITTEN (VM)
+ * @view: in: the view
+ * @flags: in: must be 0
+ * @nr_pages: in: pages from GPA 0 on, a multiple of 64, up to
+ *	KVM_HYPR_WRITTEN_MAX_PAGES; all memory of the view must be there
+ * @bitmap: in: user address of @nr_pages / 8 bytes, which are filled: one bit for
+ *	each page, the first in bit 0 of the first byte
+ * @pages: out: bits that are set
+ *
+ * A bit is set for each page that the guest or KVM may have written in the view
+ * since the last call for the view.  The first call sets all bits, and so does each
+ * call after a change of the view's memory slots and while they are logged
+ * (KVM_MEM_LOG_DIRTY_PAGES).  What user space itself writes into the memory is not
+ * known here.
+ *
+ * The next call starts from here.  If the bitmap cannot be written (-EFAULT), the
+ * next call sets all bits.  To ask with vCPUs running in the view is allowed: what
+ * they write during the call is reported by this call or by the next one.
+ *
+ * -ENOENT: no such view; -E2BIG: the view has memory beyond @nr_pages;
+ * -EOPNOTSUPP: the CPU has no accessed and dirty flags, or the VM has run nested
+ * guests or has memory of SMM.
+ */
+struct kvm_hypr_written {
+	__u32 view;
+	__u32 flags;
+	__u64 nr_pages;
+	__u64 bitmap;
+	__u64 pages;
+	__u64 reserved[4];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -363,6 +400,7 @@ struct kvm_hypr_mark_edited {
 #define KVM_HYPR_PIN_VIEW	_IOW(KVM_HYPR_IO, 0xf8, struct kvm_hypr_pin)
 #define KVM_HYPR_MARK_EDITED	_IOW(KVM_HYPR_IO, 0xf9, struct kvm_hypr_mark_edited)
 #define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
+#define KVM_HYPR_GET_WRITTEN	_IOWR(KVM_HYPR_IO, 0xfb, struct kvm_hypr_written)
 
 /*
  * The control page: one page that host and guest share, the same page in every

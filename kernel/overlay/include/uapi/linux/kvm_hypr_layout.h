@@ -114,6 +114,14 @@ HYPR_ABI_AT(kvm_hypr_mark_edited, flags, 4);
 HYPR_ABI_AT(kvm_hypr_mark_edited, reserved, 8);
 HYPR_ABI_SIZE(kvm_hypr_mark_edited, 32);
 
+HYPR_ABI_AT(kvm_hypr_written, view, 0);
+HYPR_ABI_AT(kvm_hypr_written, flags, 4);
+HYPR_ABI_AT(kvm_hypr_written, nr_pages, 8);
+HYPR_ABI_AT(kvm_hypr_written, bitmap, 16);
+HYPR_ABI_AT(kvm_hypr_written, pages, 24);
+HYPR_ABI_AT(kvm_hypr_written, reserved, 32);
+HYPR_ABI_SIZE(kvm_hypr_written, 64);
+
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);
 HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);

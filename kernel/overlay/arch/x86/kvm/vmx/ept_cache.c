@@ -240,13 +240,44 @@ void hypr_cache_make_room(struct kvm *kvm, u32 keep)
 }
 
 /**
+ * hypr_victim_consider() - take a VM's oldest view for the victim, if it is older
+ * @victim: the best one so far, filled if @kvm has a better one
+ * @kvm: any VM
+ * @keep: mask of its views not to take
+ * @above: views with this stamp or a smaller one were tried before
+ *
+ * A VM in the middle of a swap is passed over.
+ *
+ * Context: kvm_lock held.  Waits for no lock.
+ */
+void hypr_victim_consider(struct hypr_victim *victim, struct kvm *kvm, u32 keep,
+			  u64 above)
+{
+	/* Pairs with the release in hypr_enable(). */
+	struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
+	u64 stamp = above;
+	int view;
+
+	lockdep_assert_held(&kvm_lock);
+
+	if (!h || !mutex_trylock(&h->lock))
+		return;
+	view = hypr_cache_oldest(kvm, keep, &stamp);
+	mutex_unlock(&h->lock);
+
+	if (view < 0 || (victim->kvm && stamp >= victim->stamp))
+		return;
+	victim->kvm = kvm;
+	victim->view = view;
+	victim->stamp = stamp;
+}
+
+/**
  * hypr_victim_find() - of all VMs, the view to evict next
  * @victim: filled
- * @self: a VM with views to keep, NULL if there is none
+ * @self: a VM with views to keep
  * @keep: mask of its views
- * @above: views with this stamp or a smaller stamp were tried before
- *
- * It passes over VMs in the middle of a swap.
+ * @above: views with this stamp or a smaller one were tried before
  *
  * Context: kvm_lock held.  Waits for no lock.
  * Return: false if there is none.
@@ -256,26 +287,9 @@ bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 {
 	struct kvm *kvm;
 
-	lockdep_assert_held(&kvm_lock);
-
 	victim->kvm = NULL;
-	list_for_each_entry(kvm, &vm_list, vm_list) {
-		/* Pairs with the release in hypr_enable(). */
-		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
-		u64 stamp = above;
-		int view;
-
-		if (!h || !mutex_trylock(&h->lock))
-			continue;
-		view = hypr_cache_oldest(kvm, kvm == self ? keep : 0, &stamp);
-		mutex_unlock(&h->lock);
-
-		if (view < 0 || (victim->kvm && stamp >= victim->stamp))
-			continue;
-		victim->kvm = kvm;
-		victim->view = view;
-		victim->stamp = stamp;
-	}
+	list_for_each_entry(kvm, &vm_list, vm_list)
+		hypr_victim_consider(victim, kvm, kvm == self ? keep : 0, above);
 	return victim->kvm;
 }
 

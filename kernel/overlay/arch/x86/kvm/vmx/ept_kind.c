@@ -45,6 +45,12 @@ static const u32 hypr_refused_caps[] = {
 	KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM,
 };
 
+/* types of devices that are created on the VM */
+static const u32 hypr_refused_devices[] = {
+	/* a device's DMA has one address space: that of the boot view */
+	KVM_DEV_TYPE_VFIO,
+};
+
 /* ioctls of a vCPU, which comes after views were enabled */
 static const unsigned int hypr_refused_vcpu_ioctls[] = {
 	KVM_XEN_VCPU_SET_ATTR,
@@ -180,6 +186,20 @@ int kvm_hypr_nr_views(struct kvm *kvm)
 }
 
 /* ---- what it may ask for ------------------------------------------------- */
+
+/**
+ * kvm_hypr_may_create_device() - before KVM_CREATE_DEVICE creates one
+ * @kvm: any VM
+ * @type: KVM_DEV_TYPE_*
+ *
+ * Return: false if the VM has views, and devices of this type do not go with views.
+ */
+bool kvm_hypr_may_create_device(struct kvm *kvm, u32 type)
+{
+	return !hypr_is_listed(hypr_refused_devices,
+			       ARRAY_SIZE(hypr_refused_devices), type) ||
+	       kvm_hypr_claim_other(kvm);
+}
 
 /**
  * hypr_refuses_vm_ioctl() - is this an ioctl of a VM that does not go with views?

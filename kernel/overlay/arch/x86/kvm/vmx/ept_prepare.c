@@ -17,14 +17,20 @@
 static int hypr_range_build(struct kvm *kvm, gfn_t *gfn, gfn_t last,
 			    struct kvm_hypr_prepare *arg)
 {
+	ktime_t end = kvm->arch.hypr.vm->build_end;
+	bool late = false;
 	int r = 1;
 
 	while (r > 0 && *gfn < last) {
+		/* What is built stays: the next build passes over it. */
+		if (late)
+			return -EAGAIN;
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 		hypr_cache_make_room(kvm, BIT(arg->view));
 		r = hypr_build_batch(kvm, gfn, last, arg);
+		late = ktime_after(ktime_get(), end);
 	}
 	if (r < 0)
 		return r;
@@ -40,7 +46,7 @@ static int hypr_range_build(struct kvm *kvm, gfn_t *gfn, gfn_t last,
  *
  * Return: 0; -EINVAL without a vCPU; -ENOMEM; -EINTR after a signal: what was
  * built stays, and the caller may call again; -EAGAIN KVM dropped the tables
- * concurrently.
+ * concurrently, or the build was not done by kvm_hypr.build_end: what was built stays.
  */
 static int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 {
@@ -144,6 +150,7 @@ int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg)
 	if (mutex_lock_killable(&h->build_lock))
 		return -EINTR;
 	h->patience_ns = HYPR_NO_TIMEOUT;
+	h->build_end = KTIME_MAX;
 	r = hypr_view_prepare_locked(kvm, arg);
 	mutex_unlock(&h->build_lock);
 	if (!r)
@@ -206,13 +213,13 @@ static int hypr_check_cached(struct kvm_hypr *h, u32 view, u64 timeout_ns,
  * hypr_rebuild_begin() - build an evicted view for a swap
  * @kvm: the VM
  * @view: the view
- * @timeout_ns: how long to wait for each lock; the build itself has no deadline
+ * @timeout_ns: how long to wait for each lock, and to build
  *
  * Context: process context of the VM's mm, no lock of HYPR held.
  * Return: 0 with kvm_hypr.build_lock held, so that nobody can evict the view: the
  * caller calls hypr_rebuild_end().  -ENODATA, without a wait for other builds, if
  * the view was never prepared or was discarded; -EAGAIN another build or a discard
- * holds a lock for longer than @timeout_ns; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
+ * holds a lock for longer than @timeout_ns, or the build takes longer; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
  * hypr_view_prepare_locked().
  */
 int hypr_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns)
@@ -230,6 +237,7 @@ int hypr_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns)
 		return r;
 
 	h->patience_ns = timeout_ns;
+	h->build_end = ktime_add_safe(ktime_get(), timeout_ns);
 	/* Another thread may have prepared or discarded the view by now. */
 	r = hypr_check_cached(h, view, timeout_ns, &evicted);
 	if (!r && evicted) {

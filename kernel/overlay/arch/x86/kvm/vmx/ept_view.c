@@ -5,30 +5,37 @@
 #include "vmx_ept_swap.h"
 
 /**
- * hypr_view_exists() - does user space have memory in this view?
+ * hypr_has_user_slots() - does user space have memory in this address space?
  * @kvm: the VM
- * @view: from user space
+ * @as_id: the address space
  *
  * KVM's internal slots are in every address space and do not count.
  */
-bool hypr_view_exists(struct kvm *kvm, u32 view)
+bool hypr_has_user_slots(struct kvm *kvm, u32 as_id)
 {
 	struct kvm_memslot_iter iter;
-	bool exists = false;
+	bool has = false;
 	int idx;
 
-	if (!hypr_view_is_valid(view))
-		return false;
-
 	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, view),
+	kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, as_id),
 					  0, HYPR_GFN_END) {
-		exists = iter.slot->id < KVM_USER_MEM_SLOTS;
-		if (exists)
+		has = iter.slot->id < KVM_USER_MEM_SLOTS;
+		if (has)
 			break;
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
-	return exists;
+	return has;
+}
+
+/**
+ * hypr_view_exists() - does user space have memory in this view?
+ * @kvm: the VM
+ * @view: from user space
+ */
+bool hypr_view_exists(struct kvm *kvm, u32 view)
+{
+	return hypr_view_is_valid(view) && hypr_has_user_slots(kvm, view);
 }
 
 /**

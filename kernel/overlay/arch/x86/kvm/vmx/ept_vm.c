@@ -2,7 +2,6 @@
 /*
  * A VM with views: enable them, destroy them, and meet the vCPUs that come.
  */
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "vmx_ept_swap.h"
@@ -31,13 +30,13 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 {
 	struct kvm_hypr *h;
 
-	h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
+	h = hypr_shrinker_join(kvm);
 	if (!h)
 		return NULL;
 
 	h->builder = hypr_builder_create(kvm);
 	if (!h->builder) {
-		kfree(h);
+		hypr_shrinker_leave(h);
 		return NULL;
 	}
 	mutex_init(&h->lock);
@@ -68,13 +67,9 @@ int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	    !kvm_hypr_nr_views(kvm))
 		return -EINVAL;
 
-	r = hypr_shrinker_get();
-	if (r)
-		return r;
-	r = -ENOMEM;
 	h = hypr_create(kvm);
 	if (!h)
-		goto put_shrinker;
+		return -ENOMEM;
 
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->slots_lock);
@@ -94,9 +89,7 @@ int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 		return 0;
 
 	hypr_builder_destroy(h->builder);
-	kfree(h);
-put_shrinker:
-	hypr_shrinker_put();
+	hypr_shrinker_leave(h);
 	return r;
 }
 
@@ -112,9 +105,8 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 		return;
 	hypr_control_release(h);
 	hypr_builder_destroy(h->builder);
-	kfree(h);
 	kvm->arch.hypr.vm = NULL;
-	hypr_shrinker_put();
+	hypr_shrinker_leave(h);
 }
 
 /**

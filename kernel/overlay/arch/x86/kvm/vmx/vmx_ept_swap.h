@@ -10,6 +10,7 @@
  *	ept_prepare		build a view, discard it, rebuild an evicted view
  *	ept_cache, ept_shrink	which views keep their tables
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
+ *	ept_written		which pages were written
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
@@ -51,8 +52,26 @@ enum hypr_flush_reason {
 	HYPR_FLUSH_ASID,	/* NPT: entries are not tagged by root */
 };
 
+/* Pages that a view's notes have room for. */
+#define HYPR_NOTES	64
+
+/**
+ * struct hypr_notes - writes into a view that no dirty flag shows
+ * @page: GFN + 1, by hash; 0 is free
+ * @all: any page may have been written
+ * @slots_generation: of the view's memory slots, when user space asked last;
+ *	under kvm_hypr.lock
+ */
+struct hypr_notes {
+	u64 page[HYPR_NOTES];
+	bool all;
+	u64 slots_generation;
+};
+
 /**
  * struct kvm_hypr - the views of one VM
+ * @kvm: the VM
+ * @shrink: in the list of VMs of a memory cgroup, see ept_shrink.c
  * @lock: serialises swaps; protects @prepared, @generation, @control* and the
  *	active view.  While the barrier is closed, its owner allocates nothing and
  *	touches no user memory.
@@ -78,10 +97,15 @@ enum hypr_flush_reason {
  *	context in which the kernel builds tables off the vCPUs' path
  * @patience_ns: how long the present user of @builder may wait for other locks;
  *	under @build_lock
+ * @build_end: when the present user of @builder gives a build up; under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
+ * @notes: writes that no dirty flag shows, without a lock: see ept_written.c
  * @rebuilds: evicted views that a swap has rebuilt; under @build_lock
  */
 struct kvm_hypr {
+	struct kvm *kvm;
+	struct list_head shrink;
+
 	struct mutex lock;	/* swaps */
 	wait_queue_head_t wq;
 	u32 round;
@@ -101,8 +125,11 @@ struct kvm_hypr {
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
 	u64 patience_ns;
+	ktime_t build_end;
 	struct hypr_use budget;
 	u64 rebuilds;
+
+	struct hypr_notes notes[KVM_HYPR_MAX_VIEWS];
 };
 
 /*
@@ -167,6 +194,7 @@ void hypr_build_end(struct kvm *kvm);
 void hypr_tables_invalidate(struct kvm *kvm, u32 view);
 u64 hypr_tables_total(struct kvm *kvm);
 u32 hypr_tables_resident(struct kvm *kvm);
+struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
 
 /* ept_pv.c */
@@ -189,6 +217,7 @@ bool hypr_refuses_vm_cap(u32 cap);
 bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
 
 /* ept_view.c */
+bool hypr_has_user_slots(struct kvm *kvm, u32 as_id);
 bool hypr_view_exists(struct kvm *kvm, u32 view);
 bool hypr_view_in_use(struct kvm *kvm, u32 view);
 
@@ -196,6 +225,10 @@ bool hypr_view_in_use(struct kvm *kvm, u32 view);
 bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
 void hypr_view_edited(struct kvm *kvm, u32 view);
 int hypr_view_mark_edited(struct kvm *kvm, u32 view);
+
+/* ept_written.c */
+int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
+		      unsigned long *bitmap);
 
 /* ept_take.c */
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
@@ -221,14 +254,16 @@ void hypr_cache_lost(struct kvm_hypr *h, u32 view);
 u32 hypr_cache_candidates(struct kvm *kvm);
 void hypr_cache_make_room(struct kvm *kvm, u32 keep);
 void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns);
+void hypr_victim_consider(struct hypr_victim *victim, struct kvm *kvm, u32 keep,
+			  u64 above);
 bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 		      u64 above);
 u64 hypr_victim_evict(const struct hypr_victim *victim,
 		      enum hypr_evict_reason reason);
 
 /* ept_shrink.c */
-int hypr_shrinker_get(void);
-void hypr_shrinker_put(void);
+struct kvm_hypr *hypr_shrinker_join(struct kvm *kvm);
+void hypr_shrinker_leave(struct kvm_hypr *h);
 
 /* ept_prepare.c */
 int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
