@@ -17,15 +17,17 @@
 #include "memory/pagemap.h"
 #include "memory/privmem.h"
 
-struct putting_back {
-	const struct hypr_guest *guest;
-	const struct hypr_guest *from;
-};
-
-/* Most private pages are as they were: compare, and write those that are not. */
-static int put_back(void *arg, uint64_t gpa, uint64_t pages)
+/**
+ * hypr_privmem_put_back() - make pages equal their file again
+ * @privmem: struct hypr_privmem
+ * @gpa: the first page
+ *
+ * Pages that are as they were stay shared, or clean.
+ * Return: 0; -EFAULT a page is beyond the memory.
+ */
+int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages)
 {
-	const struct putting_back *p = arg;
+	const struct hypr_privmem *p = privmem;
 	uint8_t *have = hypr_guest_at(p->guest, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
 	const uint8_t *want = hypr_guest_at(p->from, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
 
@@ -56,9 +58,10 @@ int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages)
 int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
 			 uint64_t *pages, bool *dropped)
 {
-	struct putting_back p = { guest, from };
+	struct hypr_privmem p = { guest, from };
 
-	*dropped = hypr_pagemap_scan(guest, HYPR_PAGES_PRIVATE, put_back, &p, pages) != 0;
+	*dropped = hypr_pagemap_scan(guest, HYPR_PAGES_PRIVATE, hypr_privmem_put_back, &p,
+				     pages) != 0;
 	if (!*dropped)
 		return 0;
 	*pages = guest->bytes / HYPR_PAGE_BYTES;

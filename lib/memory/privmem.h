@@ -8,7 +8,14 @@
 
 struct hypr_guest;
 
+/* A mapping that nobody writes meanwhile, and the file, mapped as a whole. */
+struct hypr_privmem {
+	const struct hypr_guest *guest;
+	const struct hypr_guest *from;
+};
+
 int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages);
+int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages);
 int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
 			 uint64_t *pages, bool *dropped);
 

@@ -71,6 +71,7 @@ struct hypr_view {
 	struct hypr_state *state;	/* where it was left, unless it is running */
 	bool prepared;
 	bool edited;			/* its bytes changed while no vCPU was in it */
+	uint64_t *written;		/* see view/written.c, or NULL */
 	struct hypr_record record;
 	uint64_t swaps;
 	uint64_t resets;

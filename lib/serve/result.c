@@ -102,7 +102,7 @@ json_t *hypr_json_working_set(const struct hypr_working_set_result *r)
 
 json_t *hypr_json_swap(const struct hypr_swap_result *r)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 			 "old_name", r->old_name,
 			 "new_name", r->new_name,
 			 "old_view", (int)r->old_view,
@@ -116,14 +116,16 @@ json_t *hypr_json_swap(const struct hypr_swap_result *r)
 			 "state_cycles", (json_int_t)r->state_cycles,
 			 "total_cycles", (json_int_t)r->total_cycles,
 			 "reset_cycles", (json_int_t)r->reset_cycles,
-			 "pages_restored", (json_int_t)r->pages_restored);
+			 "pages_restored", (json_int_t)r->pages_restored,
+			 "reset_way", hypr_reset_name(r->reset_way));
 }
 
 json_t *hypr_json_reset(const struct hypr_reset_result *r)
 {
-	return json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
 			 "view", (int)r->view,
 			 "pause", hypr_pause_name(r->pause),
+			 "way", hypr_reset_name(r->way),
 			 "pages_restored", (json_int_t)r->pages_restored,
 			 "pause_cycles", (json_int_t)r->pause_cycles,
 			 "restore_cycles", (json_int_t)r->restore_cycles,

@@ -242,6 +242,7 @@ static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int
 	}
 	result->reset_cycles = reset.total_cycles;
 	result->pages_restored = reset.pages_restored;
+	result->reset_way = reset.way;
 	return ret;
 }
 

@@ -95,6 +95,7 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 		munmap(view->mem.host, view->mem.bytes);
 	hypr_moment_destroy(vm, view->moment);
 	hypr_state_free(vm, view->state);
+	free(view->written);
 	free(view);
 }
 
