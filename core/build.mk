@@ -61,4 +61,24 @@ out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS) -ljansson
 
+# Fuzz targets, with clang's libFuzzer, not part of `all`: out/fuzz/core/NAME from
+# tests/fuzz/core_NAME.c.  A target that needs a helper of tests/core says so below.
+CORE_FUZZ := $(patsubst tests/fuzz/core_%.c,out/fuzz/core/%,$(wildcard tests/fuzz/core_*.c))
+CORE_FUZZ_OBJ := out/obj/fuzz/core
+CORE_FUZZ_CFLAGS := $(CORE_TEST_CFLAGS) -fno-omit-frame-pointer
+
+$(CORE_FUZZ_OBJ)/%.o: %.c core/build.mk
+	@mkdir -p $(@D)
+	clang $(CORE_FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(CORE_FUZZ): out/fuzz/core/%: $(CORE_FUZZ_OBJ)/tests/fuzz/core_%.o \
+		$(CORE_SRC:%.c=$(CORE_FUZZ_OBJ)/%.o)
+	@mkdir -p $(@D)
+	clang $(CORE_FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+
+out/fuzz/core/walk: $(patsubst %,$(CORE_FUZZ_OBJ)/tests/core/%.o,walk_case walk_oracle)
+
+.PHONY: core-fuzz
+core-fuzz: $(CORE_FUZZ)
+
 -include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d)
