@@ -104,5 +104,8 @@ $(CORE_FUZZ): out/fuzz/core/%: out/obj/fuzz/core/tests/fuzz/core_%.o \
 	@mkdir -p $(@D)
 	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
 
+.PHONY: core-fuzz
+core-fuzz: $(CORE_FUZZ)
+
 -include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d) \
 	$(wildcard out/obj/fuzz/core/*/*.d out/obj/fuzz/core/*/*/*.d)
