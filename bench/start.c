@@ -151,7 +151,8 @@ static void working_set_record(void)
 	struct hypr_vm *vm = vm_from_file(HYPR_ENGINE_EPT_SWAP, "record", FILE_PATH);
 
 	step_await(vm, bench_tsc());
-	bench_must(hypr_view_working_set(vm, NULL, NULL, HYPR_SAVE_REPLACE, NULL), "the working set");
+	bench_must(hypr_view_working_set(vm, NULL, NULL, HYPR_SAVE_REPLACE, NULL),
+		   "the working set");
 	hypr_vm_destroy(vm);
 }
 
@@ -167,7 +168,8 @@ static const char *read_whole(const char *path)
 	off_t at = 0;
 	ssize_t n;
 
-	bench_must_sys(from >= 0 && fd >= 0 && !fstat(from, &st) && !ftruncate(fd, st.st_size), path);
+	bench_must_sys(from >= 0 && fd >= 0 && !fstat(from, &st) && !ftruncate(fd, st.st_size),
+		       path);
 	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	bench_must_sys(mem != MAP_FAILED, path);
 	while (at < st.st_size) {
@@ -228,7 +230,8 @@ static uint64_t further_view(struct hypr_vm *vm, const struct way *way)
 	struct hypr_swap_result swap;
 	uint64_t start = bench_tsc(), end;
 
-	bench_must(hypr_view_load(vm, VIEW, FILE_PATH, (uint32_t)hypr_prefault_flags(way->prefault), NULL),
+	bench_must(hypr_view_load(vm, VIEW, FILE_PATH,
+				  (uint32_t)hypr_prefault_flags(way->prefault), NULL),
 	     "loading the file");
 	bench_must(hypr_view_swap(vm, VIEW, 0, &swap), "swapping");
 	end = step_await(vm, swap.resume_tsc);

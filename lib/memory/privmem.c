@@ -48,7 +48,7 @@ int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages)
 
 /**
  * hypr_privmem_restore() - make a private mapping equal its file again
- * @guest: the mapping, which nobody writes meanwhile
+ * @guest: the mapping, which nobody writes concurrently
  * @from: the file, mapped as a whole
  * @pages: out: private pages put back; all pages when the kernel does not tell
  * @dropped: out: they were dropped, not copied: nothing is mapped any more

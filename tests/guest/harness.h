@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMs with views for the ioctl tests (tests/kvm) and bench/: raw KVM ioctls, memory of each view, and
- * vCPUs that run the tiny guest of guest.c, each in a thread of its own pinned
- * to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).  With
+ * VMs with views for the ioctl tests (tests/kvm) and bench/: raw KVM ioctls, memory of
+ * each view, and vCPUs that run the tiny guest of guest.c, each in a thread of its own
+ * pinned to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).  With
  * HYPR_UNPINNED in the environment too few CPUs are no reason to skip a test.
  *
  * Functions named try_ return 0 or -errno; the others end the test when
