@@ -59,6 +59,6 @@ PROGRAMS += $(CORE_BENCH)
 
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
-	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS)
+	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS) -ljansson
 
 -include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d)
