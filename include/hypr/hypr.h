@@ -618,6 +618,23 @@ struct hypr_translation {
 /** hypr_fault_name() - "none", "not-present", "reserved-bit", "beyond-memory" or "not-canonical" */
 const char *hypr_fault_name(int fault);
 
+/**
+ * hypr_view_translate() - guest-virtual to guest-physical address, by a view's page tables
+ * @view: NULL: the active one
+ * @paging: NULL: the tables that vCPU 0 uses
+ * @result: out, also with -EFAULT
+ *
+ * Changes no accessed or dirty flag.  The active view is paused while its tables are read;
+ * of another view, the registers are those with which the VM left it.
+ *
+ * Return: 0; -EFAULT the tables do not map it: @result has the reason, hypr_error() has
+ * it in words; -ENOENT no such view; -EINVAL @paging, or no such vCPU; -ENODATA the view has
+ * no registers; -ESHUTDOWN; -EBADMSG the file that the view is on was truncated; -EIO a vCPU
+ * did not leave the guest within 10 seconds; -ENOMEM.
+ */
+int hypr_view_translate(struct hypr_vm *vm, const char *view, uint64_t gva,
+			const struct hypr_paging *paging, struct hypr_translation *result);
+
 struct hypr_view_info {
 	char name[HYPR_NAME_MAX];
 	uint32_t view;			/* number: KVM's address space id */
