@@ -14,7 +14,7 @@
 
 /* Exit codes; hypr(1) lists them. */
 #define EXIT_OK			0
-#define EXIT_FAILED		1	/* of verify and vmo diff: memory differs */
+#define EXIT_FAILED		1	/* verify, vmo diff: memory differs; translate: not mapped */
 #define EXIT_USAGE		2
 #define EXIT_NO_VM		3
 #define EXIT_NO_VIEW		4
@@ -24,7 +24,7 @@
 #define EXIT_FILE		8	/* a VMO file is missing, damaged, newer, or not the one wanted */
 #define EXIT_PANIC		9	/* the guest panicked */
 #define EXIT_TRIPLE_FAULT	10	/* the guest had a triple fault */
-#define EXIT_TROUBLE		11	/* verify could not compare */
+#define EXIT_TROUBLE		11	/* verify could not compare, translate not look */
 #define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16
@@ -72,8 +72,8 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
-	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_verify, cmd_views,
-	cmd_working_set, cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
+	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_translate,
+	cmd_verify, cmd_views, cmd_working_set, cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
 	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;
 
 /* parse.c: nothing here prints */
@@ -92,6 +92,9 @@ int cli_parse_size(const char *text, uint64_t *bytes);
 
 /** cli_parse_uint() - a decimal number up to @max.  Return: 0, -EINVAL. */
 int cli_parse_uint(const char *text, unsigned int max, unsigned int *value);
+
+/** cli_parse_address() - "0x1000" or "4096", 64 bits.  Return: 0, -EINVAL. */
+int cli_parse_address(const char *text, uint64_t *address);
 
 /**
  * cli_parse_list() - "1,2,4-6"
@@ -190,6 +193,19 @@ int cli_vmo_trouble(int code);
  */
 int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path,
 		 struct hypr_vmo **vmop);
+
+struct hypr_paging;
+
+/**
+ * cli_paging() - whose page tables
+ * @cr3, @vcpu: values of options, or NULL
+ * Return: EXIT_OK, or EXIT_USAGE after having said what is wrong.
+ */
+int cli_paging(const struct cli_args *args, const char *verb, const char *cr3, const char *vcpu,
+	       struct hypr_paging *paging);
+
+/** cli_is_file() - is "NAME|FILE" a file: it has a /, ends in .vmo, or is there */
+bool cli_is_file(const char *name);
 
 #define CLI_HEX_MAX	65
 

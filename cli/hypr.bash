@@ -52,7 +52,7 @@ _hypr_vmo()
 		mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vms)" -- "$cur")
 	elif [[ $prev == --view || $prev == -v ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vmo_views)" -- "$cur")
-	elif [[ $prev != --level && $prev != -l ]]; then
+	elif [[ $prev != --level && $prev != -l && $prev != --cr3 && $prev != --vcpu ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	fi
 }
@@ -65,7 +65,7 @@ _hypr()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor vmo version help"
+		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate doctor vmo version help"
 	elif [[ $verb == vmo ]]; then
 		_hypr_vmo "$cur" "$prev"
 		return
@@ -87,6 +87,11 @@ _hypr()
 		words="freeze continue"
 	elif [[ $verb == load && $prev == --prefault ]]; then
 		words="all none used record"
+	elif [[ $verb == translate && ($prev == --view || $prev == -v) ]]; then
+		mapfile -t given < <(_hypr_arguments)
+		words=$(_hypr_views "${given[0]}")
+	elif [[ $verb == translate && ($prev == --cr3 || $prev == --vcpu) ]]; then
+		return
 	elif [[ $prev == --output || $prev == -o || $prev == --parent || $prev == -p ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -98,9 +103,14 @@ _hypr()
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 			;;
+		translate,0)
+			mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vms)" -- "$cur"
+				compgen -f -- "$cur")
+			return
+			;;
 		load,0 | swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
 		swap,1 | reset,1 | verify,1 | remove,1 | working-set,1) words=$(_hypr_views "${given[0]}") ;;
-		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop doctor vmo" ;;
+		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate doctor vmo" ;;
 		help,1)
 			[[ ${given[0]} != vmo ]] ||
 				words="info verify diff flatten pack unpack keygen sign export"

@@ -162,6 +162,23 @@ int cli_parse_uint(const char *text, unsigned int max, unsigned int *value)
 	return 0;
 }
 
+int cli_parse_address(const char *text, uint64_t *address)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	const char *digits = hex ? text + 2 : text;
+	unsigned long long parsed;
+
+	/* strtoull() would take a sign, blanks, and a second 0x. */
+	if (!*digits || digits[strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789")])
+		return -EINVAL;
+	errno = 0;
+	parsed = strtoull(digits, NULL, hex ? 16 : 10);
+	if (errno)
+		return -EINVAL;
+	*address = parsed;
+	return 0;
+}
+
 /* "7" or "4-6" up to a comma or the end. */
 static int parse_range(const char **text, int *first, int *last)
 {

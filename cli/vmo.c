@@ -2,6 +2,8 @@
 /* What the commands of hypr vmo share. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "hypr/vmo.h"
@@ -40,6 +42,29 @@ int cli_vmo_open(const struct cli_args *args, const char *verb, const char *path
 
 	return ret ? cli_fail(args, cli_vmo_trouble(cli_vmo_code(ret)), verb, "%s",
 			      hypr_error()) : EXIT_OK;
+}
+
+int cli_paging(const struct cli_args *args, const char *verb, const char *cr3, const char *vcpu,
+	       struct hypr_paging *paging)
+{
+	*paging = (struct hypr_paging){ .size = sizeof(*paging) };
+	if (vcpu && cli_parse_uint(vcpu, HYPR_VMO_VCPUS_MAX - 1, &paging->vcpu))
+		return cli_fail(args, EXIT_USAGE, verb, "'%.40s' is no number of a vCPU", vcpu);
+	if (!cr3)
+		return EXIT_OK;
+	paging->flags = HYPR_PAGING_CR3;
+	if (cli_parse_address(cr3, &paging->cr3))
+		return cli_fail(args, EXIT_USAGE, verb, "'%.40s' is no CR3 (0x and hexadecimal digits)",
+				cr3);
+	return EXIT_OK;
+}
+
+bool cli_is_file(const char *name)
+{
+	size_t len = strlen(name);
+
+	return strchr(name, '/') || (len > 4 && !strcmp(name + len - 4, ".vmo")) ||
+	       !access(name, F_OK);
 }
 
 int cli_vmo_trouble(int code)

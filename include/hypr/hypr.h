@@ -570,6 +570,83 @@ int hypr_view_verify(struct hypr_vm *vm, const char *view,
 int hypr_view_compare(struct hypr_vm *vm, const char *view, const char *path,
 		      struct hypr_verify_result *result);
 
+/* ---- translating guest addresses ----------------------------------------- */
+
+#define HYPR_PAGING_CR3		(1u << 0)	/* the tables of hypr_paging.cr3 */
+
+/**
+ * struct hypr_paging - whose page tables
+ * @size: sizeof(struct hypr_paging); fields are only ever appended
+ * @flags: HYPR_PAGING_CR3, or 0: the tables that the vCPU uses
+ * @vcpu: whose CR4 and EFER say what kind of tables they are
+ */
+struct hypr_paging {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t vcpu;
+	uint32_t reserved;
+	uint64_t cr3;
+};
+
+/* What all levels of the tables together allow. */
+#define HYPR_RIGHT_READ		(1u << 0)
+#define HYPR_RIGHT_WRITE	(1u << 1)
+#define HYPR_RIGHT_EXECUTE	(1u << 2)
+#define HYPR_RIGHT_USER		(1u << 3)
+
+enum hypr_fault {
+	HYPR_FAULT_NONE,
+	HYPR_FAULT_ABSENT,		/* an entry is not present */
+	HYPR_FAULT_RESERVED,		/* an entry has a reserved bit */
+	HYPR_FAULT_BEYOND,		/* a table is beyond memory */
+	HYPR_FAULT_CANONICAL,		/* the address is none that the tables can have */
+};
+
+/**
+ * struct hypr_translation - what the tables say of an address
+ * @gpa, @page_bytes, @rights: with HYPR_FAULT_NONE; @page_bytes is 0 with paging off
+ * @fault: enum hypr_fault
+ * @level: of the entry that ended the walk; 1 is that of 4 KiB pages; 0: paging is off
+ * @levels: of the tables
+ * @in_memory: memory is at @gpa; else it is a device's
+ * @entry_gpa, @entry: the entry of @level; @entry is 0 with HYPR_FAULT_BEYOND
+ * @cr3: whose tables they are
+ */
+struct hypr_translation {
+	uint64_t gva;
+	uint64_t gpa;
+	uint64_t page_bytes;
+	uint32_t rights;
+	uint32_t fault;
+	uint8_t level;
+	uint8_t levels;
+	uint8_t in_memory;
+	uint8_t reserved[5];
+	uint64_t entry_gpa;
+	uint64_t entry;
+	uint64_t cr3;
+};
+
+/** hypr_fault_name() - "none", "not-present", "reserved-bit", "beyond-memory" or "not-canonical" */
+const char *hypr_fault_name(int fault);
+
+/**
+ * hypr_view_translate() - guest-virtual to guest-physical address, by a view's page tables
+ * @view: NULL: the active one
+ * @paging: NULL: the tables that vCPU 0 uses
+ * @result: out, also with -EFAULT
+ *
+ * Changes no accessed or dirty flag.  The active view is paused while its tables are read;
+ * of another view, the registers are those with which the VM left it.
+ *
+ * Return: 0; -EFAULT the tables do not map it: @result has the reason, hypr_error() has
+ * it in words; -ENOENT no such view; -EINVAL @paging, or no such vCPU; -ENODATA the view has
+ * no registers; -ESHUTDOWN; -EBADMSG the file that the view is on was truncated; -EIO a vCPU
+ * did not leave the guest within 10 seconds; -ENOMEM.
+ */
+int hypr_view_translate(struct hypr_vm *vm, const char *view, uint64_t gva,
+			const struct hypr_paging *paging, struct hypr_translation *result);
+
 struct hypr_view_info {
 	char name[HYPR_NAME_MAX];
 	uint32_t view;			/* number: KVM's address space id */

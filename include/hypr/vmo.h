@@ -360,11 +360,80 @@ int hypr_vmo_unpack(struct hypr_vmo *vmo, const char *path, unsigned int flags,
  * A PT_LOAD for each stretch of memory, physical addresses as addresses, and
  * an NT_PRSTATUS for each vCPU section that begins with registers.
  *
- * Return: 0; -E2BIG more than 65534 stretches; -EINVAL @path is @vmo or a file below
+ * Return: 0; -E2BIG more than 65533 stretches; -EINVAL @path is @vmo or a file below
  * it; as for hypr_vmo_read() and the writer.
  */
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus);
+
+/* ---- the guest's page tables ---------------------------------------------- */
+
+/**
+ * hypr_vmo_translate() - guest-virtual to guest-physical address
+ * @paging: NULL: the tables that vCPU 0 uses
+ * @result: out, also with -EFAULT
+ *
+ * Changes no accessed or dirty flag.  SMAP and protection keys are left out: they say
+ * who may access, not what is mapped.  Without registers in the file, and where the
+ * vCPU has paging off, a CR3 that is given is one of 4-level tables.
+ *
+ * Return: 0; -EFAULT the tables do not map it: @result has the reason, hypr_error() has
+ * it in words; -EINVAL @paging; -ENODATA the file has no registers of this vCPU; as for
+ * hypr_vmo_read().
+ */
+int hypr_vmo_translate(struct hypr_vmo *vmo, uint64_t gva, const struct hypr_paging *paging,
+		       struct hypr_translation *result);
+
+/** struct hypr_vmo_mapping - addresses that follow one another on both sides */
+struct hypr_vmo_mapping {
+	uint64_t gva;
+	uint64_t gpa;
+	uint64_t bytes;
+	uint32_t rights;		/* HYPR_RIGHT_* */
+	uint32_t reserved;
+};
+
+/** hypr_vmo_mapping_fn - a stretch, as long as it can be; other than 0 ends it */
+typedef int (*hypr_vmo_mapping_fn)(void *arg, const struct hypr_vmo_mapping *mapping);
+
+/**
+ * hypr_vmo_mappings() - all memory that a guest's tables map, from the lowest address on
+ * @repeats: out: tables that were left out, or NULL
+ *
+ * A table that is reached a second time at the same level is left out: so that tables
+ * with circles or with millions of names for a page have an end.
+ *
+ * Return: 0; -EINVAL @paging, or paging is off; what @fn returned; as for
+ * hypr_vmo_translate().
+ */
+int hypr_vmo_mappings(struct hypr_vmo *vmo, const struct hypr_paging *paging,
+		      hypr_vmo_mapping_fn fn, void *arg, uint64_t *repeats);
+
+/**
+ * struct hypr_vmo_exported - what is in a core file
+ * @vcpus: that have their registers in it
+ * @loads: PT_LOAD segments
+ * @repeats: as for hypr_vmo_mappings()
+ */
+struct hypr_vmo_exported {
+	uint32_t vcpus;
+	uint32_t loads;
+	uint64_t repeats;
+};
+
+/**
+ * hypr_vmo_export_virtual() - an ELF core file whose addresses are a guest's virtual ones
+ * @exported: out, or NULL
+ *
+ * As hypr_vmo_export(), but a PT_LOAD for each of hypr_vmo_mappings().  Memory is in the
+ * file once; segments that map the same page share it.
+ *
+ * Return: 0; -E2BIG more than 65533 stretches; -EFAULT nothing is mapped; as for
+ * hypr_vmo_export() and hypr_vmo_mappings().
+ */
+int hypr_vmo_export_virtual(struct hypr_vmo *vmo, const char *path, unsigned int flags,
+			    const struct hypr_paging *paging,
+			    struct hypr_vmo_exported *exported);
 
 /* ---- working sets -------------------------------------------------------- */
 

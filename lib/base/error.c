@@ -92,6 +92,22 @@ const char *hypr_pause_name(int pause)
 	}
 }
 
+const char *hypr_fault_name(int fault)
+{
+	switch (fault) {
+	case HYPR_FAULT_NONE:
+		return "none";
+	case HYPR_FAULT_ABSENT:
+		return "not-present";
+	case HYPR_FAULT_RESERVED:
+		return "reserved-bit";
+	case HYPR_FAULT_BEYOND:
+		return "beyond-memory";
+	default:
+		return "not-canonical";
+	}
+}
+
 const char *hypr_end_name(int end)
 {
 	static const char *const names[] = {

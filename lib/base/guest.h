@@ -5,15 +5,7 @@
 
 #include <stdint.h>
 
-/* A guest-physical address: no offset into a file, and no host address. */
-struct hypr_gpa {
-	uint64_t value;
-};
-
-static inline struct hypr_gpa hypr_gpa(uint64_t value)
-{
-	return (struct hypr_gpa){ value };
-}
+#include "core/types.h"
 
 /** struct hypr_guest - memory of a guest, mapped from GPA 0 on: @bytes at @host */
 struct hypr_guest {
@@ -25,14 +17,14 @@ struct hypr_guest {
  * hypr_guest_at() - where @bytes from @gpa on are mapped
  * Return: NULL unless the memory has all of them; no bytes may begin at its end.
  */
-void *hypr_guest_at(const struct hypr_guest *guest, struct hypr_gpa gpa, uint64_t bytes);
+void *hypr_guest_at(const struct hypr_guest *guest, hypr_gpa_t gpa, uint64_t bytes);
 
 /** hypr_guest_write() - Return: 0; -EFAULT, and nothing is written. */
-int hypr_guest_write(const struct hypr_guest *guest, struct hypr_gpa gpa, const void *from,
+int hypr_guest_write(const struct hypr_guest *guest, hypr_gpa_t gpa, const void *from,
 		     uint64_t bytes);
 
 /** hypr_guest_fail() - Return: -EFAULT with hypr_error() naming @what and the range. */
-int hypr_guest_fail(const struct hypr_guest *guest, struct hypr_gpa gpa, uint64_t bytes,
+int hypr_guest_fail(const struct hypr_guest *guest, hypr_gpa_t gpa, uint64_t bytes,
 		    const char *what);
 
 #endif /* LIB_BASE_GUEST_H */

@@ -137,6 +137,37 @@ static json_t *serve_verify(struct hypr_vm *vm, const struct hypr_request *reque
 	return *ret ? NULL : named(hypr_json_verify(&r), "", request->file);
 }
 
+static json_t *json_address(uint64_t address)
+{
+	return json_sprintf("0x%llx", (unsigned long long)address);
+}
+
+/* An address that is not mapped is an answer, too. */
+static json_t *serve_translate(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
+{
+	const char *view = request->view[0] ? request->view : NULL;
+	char rights[] = "----";
+	struct hypr_translation r;
+	json_t *answer;
+	unsigned int i;
+
+	*ret = hypr_view_translate(vm, view, request->gva, &request->paging, &r);
+	for (i = 0; i < 4; i++)
+		rights[i] = r.rights & 1u << i ? "rwxu"[i] : '-';
+	answer = json_pack("{s:o, s:o, s:I, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:o}",
+			   "gva", json_address(request->gva), "gpa", json_address(r.gpa),
+			   "page_bytes", (json_int_t)r.page_bytes, "rights", rights,
+			   "fault", hypr_fault_name((int)r.fault), "level", (int)r.level,
+			   "levels", (int)r.levels, "in_memory", (int)r.in_memory,
+			   "entry_gpa", json_address(r.entry_gpa),
+			   "entry", json_address(r.entry), "cr3", json_address(r.cr3));
+	if (*ret == -EFAULT && r.fault) {
+		json_object_set_new(answer, "reason", json_string(hypr_error()));
+		*ret = 0;
+	}
+	return answer;
+}
+
 static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, bool *stop,
 		     int *ret)
 {
@@ -166,6 +197,8 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 	case HYPR_OP_VERIFY:
 	case HYPR_OP_COMPARE:
 		return serve_verify(vm, request, ret);
+	case HYPR_OP_TRANSLATE:
+		return serve_translate(vm, request, ret);
 	case HYPR_OP_REMOVE:
 		*ret = hypr_view_remove(vm, request->view);
 		return named(json_object(), request->view, "");

@@ -28,6 +28,7 @@ enum hypr_op {
 	HYPR_OP_VERIFY,
 	HYPR_OP_COMPARE,
 	HYPR_OP_REMOVE,
+	HYPR_OP_TRANSLATE,
 	HYPR_OP_STOP,
 	HYPR_OPS
 };
@@ -37,6 +38,8 @@ struct hypr_request {
 	char view[64];		/* "" unless the operation has one */
 	char file[HYPR_PATH_MAX];	/* the same; absolute */
 	char parent[HYPR_PATH_MAX];
+	uint64_t gva;		/* the next two: of translate */
+	struct hypr_paging paging;
 	unsigned int flags;	/* HYPR_SWAP_*, HYPR_SAVE_*, HYPR_LOAD_* */
 	bool progress;		/* wants to be told: HYPR_PROGRESS_LINE before the answer */
 };

@@ -5,6 +5,7 @@
  */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "serve/protocol.h"
@@ -13,6 +14,8 @@
 #define KEY_FILE	2u
 #define KEY_PARENT	4u
 #define KEY_PREFAULT	8u
+#define KEY_GVA		16u
+#define KEY_PAGING	32u	/* cr3, vcpu */
 
 static const struct op {
 	const char *name;
@@ -32,6 +35,7 @@ static const struct op {
 	[HYPR_OP_VERIFY] = { "verify", KEY_VIEW, 0 },
 	[HYPR_OP_COMPARE] = { "compare", KEY_FILE, KEY_VIEW },
 	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
+	[HYPR_OP_TRANSLATE] = { "translate", KEY_GVA, KEY_VIEW | KEY_PAGING },
 	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };
 
@@ -90,6 +94,35 @@ static int parse_path(const json_t *value, const char *key, char *path)
 	return ret;
 }
 
+/* "0x" and digits: a JSON number of jansson's has 63 bits. */
+static int parse_address(const json_t *value, const char *key, uint64_t *address)
+{
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	size_t len = strlen(text);
+
+	if (len < 3 || len > 18 || strncmp(text, "0x", 2) ||
+	    text[2 + strspn(text + 2, "0123456789abcdef")])
+		return hypr_fail(-EINVAL, "request: \"%s\" is no \"0x...\" of 64 bits", key);
+	*address = strtoull(text, NULL, 16);
+	return 0;
+}
+
+static int parse_vcpu(const json_t *value, struct hypr_request *request)
+{
+	json_int_t vcpu = json_is_integer(value) ? json_integer_value(value) : -1;
+
+	if (vcpu < 0 || vcpu > UINT32_MAX)
+		return hypr_fail(-EINVAL, "request: \"vcpu\" is no number of a vCPU");
+	request->paging.vcpu = (uint32_t)vcpu;
+	return 0;
+}
+
+static int parse_cr3(const json_t *value, struct hypr_request *request)
+{
+	request->paging.flags = HYPR_PAGING_CR3;
+	return parse_address(value, "cr3", &request->paging.cr3);
+}
+
 static int parse_prefault(const json_t *value, struct hypr_request *request)
 {
 	int flags = hypr_prefault_flags(json_is_string(value) ? json_string_value(value) : "");
@@ -128,6 +161,12 @@ static int parse_key(const char *key, const json_t *value, struct hypr_request *
 		return parse_path(value, key, request->parent);
 	if ((keys & KEY_PREFAULT) && !strcmp(key, "prefault"))
 		return parse_prefault(value, request);
+	if ((keys & KEY_GVA) && !strcmp(key, "gva"))
+		return parse_address(value, key, &request->gva);
+	if ((keys & KEY_PAGING) && !strcmp(key, "cr3"))
+		return parse_cr3(value, request);
+	if ((keys & KEY_PAGING) && !strcmp(key, "vcpu"))
+		return parse_vcpu(value, request);
 	return parse_flag(key, value, request);
 }
 
@@ -155,6 +194,8 @@ static int parse_object(json_t *root, struct hypr_request *request)
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
 	if ((op->needs & KEY_FILE) && !request->file[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"file\"", op->name);
+	if ((op->needs & KEY_GVA) && !json_object_get(root, "gva"))
+		return hypr_fail(-EINVAL, "request: %s needs a \"gva\"", op->name);
 	return 0;
 }
 
@@ -165,6 +206,7 @@ int hypr_request_parse(const char *line, size_t len, struct hypr_request *reques
 	int ret;
 
 	memset(request, 0, sizeof(*request));
+	request->paging.size = sizeof(request->paging);
 	if (len >= HYPR_LINE_MAX)
 		return hypr_fail(-EINVAL, "request: longer than %d bytes", HYPR_LINE_MAX);
 	root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);

@@ -45,10 +45,10 @@ struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm)
  *
  * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.
  */
-int hypr_moment_read(const struct hypr_moment *moment, struct hypr_gpa gpa, uint64_t pages,
+int hypr_moment_read(const struct hypr_moment *moment, hypr_gpa_t gpa, uint64_t pages,
 		     uint8_t *buf, const uint8_t **memp)
 {
-	uint64_t at = gpa.value, i;
+	uint64_t at = gpa.addr, i;
 
 	*memp = hypr_guest_at(&moment->mem, gpa, pages * HYPR_PAGE_BYTES);
 	if (!*memp)

@@ -16,7 +16,7 @@ int hypr_moment_from_vmo(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *p
 		     unsigned int flags, struct hypr_moment **momentp);
 int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment,
 		    struct hypr_guest *mapped);
-int hypr_moment_read(const struct hypr_moment *moment, struct hypr_gpa gpa, uint64_t pages,
+int hypr_moment_read(const struct hypr_moment *moment, hypr_gpa_t gpa, uint64_t pages,
 		     uint8_t *buf, const uint8_t **memp);
 void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment);
 

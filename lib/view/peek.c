@@ -72,7 +72,7 @@ uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint
  *
  * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.
  */
-int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, struct hypr_gpa gpa,
+int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, hypr_gpa_t gpa,
 		   uint64_t pages, const uint8_t **memp)
 {
 	const uint8_t *mem = hypr_guest_at(&view->mem, gpa, pages * HYPR_PAGE_BYTES);
@@ -87,5 +87,5 @@ int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, s
 	there = hypr_peek_pages(peek, mem, pages);
 	if (there == pages)
 		return 0;
-	return hypr_vmo_gone(view->moment->vmo, gpa.value + there * HYPR_PAGE_BYTES);
+	return hypr_vmo_gone(view->moment->vmo, gpa.addr + there * HYPR_PAGE_BYTES);
 }

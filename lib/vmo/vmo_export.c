@@ -2,7 +2,7 @@
 /*
  * A VMO as an ELF core file.  Memory stands in it as it is, at one offset from
  * its addresses, with holes for zero pages: sparse, and plain for every reader.
- * Addresses are guest physical ones.
+ * Addresses are guest physical ones, or, by the guest's page tables, virtual ones.
  */
 #include <elf.h>
 #include <linux/kvm.h>
@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "vmo/vmo.h"
+#include "vmo/vmo_tables.h"
 
 #define PIECE_PAGES	256
-#define LOADS_MAX	65534	/* and the note: ELF's own limit without an extension */
+/* And the note: 65535 headers, PN_XNUM, is where ELF needs an extension. */
+#define LOADS_MAX	65533
 
 struct note {
 	Elf64_Nhdr head;
@@ -25,14 +27,17 @@ struct note {
  * struct core - the file that comes to be
  * @load: program headers of memory
  * @memory: file offset of GPA 0
+ * @repeats: tables that the loads leave out
  */
 struct core {
+	struct hypr_vmo *vmo;
 	struct hypr_vmo_temp temp;
 	Elf64_Phdr *load;
 	uint32_t nr_loads, max_loads;
 	struct note *note;
 	uint32_t nr_notes;
 	uint64_t memory;
+	uint64_t repeats;
 };
 
 /* ---- registers ------------------------------------------------------------- */
@@ -53,12 +58,11 @@ static void fill_registers(struct user_regs_struct *to, const struct kvm_regs *r
 	};
 }
 
-static void fill_note(struct note *note, uint32_t vcpu, const struct kvm_regs *regs,
-		      const struct kvm_sregs *sregs)
+static void fill_note(struct note *note, uint32_t vcpu, const struct hypr_vmo_registers *state)
 {
 	struct user_regs_struct registers;
 
-	fill_registers(&registers, regs, sregs);
+	fill_registers(&registers, &state->regs, &state->sregs);
 	memset(note, 0, sizeof(*note));
 	note->head.n_namesz = sizeof("CORE");
 	note->head.n_descsz = sizeof(note->status);
@@ -70,9 +74,7 @@ static void fill_note(struct note *note, uint32_t vcpu, const struct kvm_regs *r
 
 static int add_notes(struct core *core, struct hypr_vmo *vmo)
 {
-	struct { struct kvm_regs regs; struct kvm_sregs sregs; } state;
-	const struct hypr_vmo_section *section;
-	void *content;
+	struct hypr_vmo_registers state;
 	uint32_t i;
 	int ret;
 
@@ -80,54 +82,38 @@ static int add_notes(struct core *core, struct hypr_vmo *vmo)
 	if (!core->note)
 		return hypr_fail(-ENOMEM, "%s: no memory", vmo->file.name);
 	for (i = 0; i < vmo->header.nr_vcpus; i++) {
-		section = hypr_vmo_find(vmo, HYPR_VMO_VCPU, i);
-		if (!section || section->bytes < sizeof(state))
-			continue;
-		ret = hypr_vmo_content(vmo, section, &content);
-		if (ret)
+		ret = hypr_vmo_registers(vmo, i, &state);
+		if (!ret)
+			fill_note(&core->note[core->nr_notes++], i, &state);
+		else if (ret != -ENODATA)
 			return ret;
-		memcpy(&state, content, sizeof(state));
-		fill_note(&core->note[core->nr_notes++], i, &state.regs, &state.sregs);
 	}
 	return 0;
 }
 
 /* ---- memory ---------------------------------------------------------------- */
 
-static uint32_t elf_flags(uint32_t flags)
+static int add_load(struct core *core, uint64_t vaddr, uint64_t gpa, uint64_t bytes,
+		    uint32_t flags)
 {
-	return (flags & HYPR_VMO_RUN_R ? PF_R : 0) | (flags & HYPR_VMO_RUN_W ? PF_W : 0) |
-	       (flags & HYPR_VMO_RUN_X ? PF_X : 0);
-}
+	Elf64_Phdr *grown;
 
-static int add_load(struct core *core, const struct hypr_vmo *vmo,
-		    const struct hypr_vmo_segment *segment)
-{
-	uint64_t bytes = segment->pages * HYPR_VMO_PAGE_BYTES;
-	uint32_t flags = elf_flags(segment->flags);
-	Elf64_Phdr *last = core->nr_loads ? &core->load[core->nr_loads - 1] : NULL, *grown;
-
-	if (last && last->p_flags == flags) {
-		last->p_filesz += bytes;
-		last->p_memsz += bytes;
-		return 0;
-	}
 	if (core->nr_loads == LOADS_MAX)
-		return hypr_fail(-E2BIG, "%s: memory is in more than %d pieces of unlike permissions",
-				 vmo->file.name, LOADS_MAX);
+		return hypr_fail(-E2BIG, "%s: memory is in more than %d pieces of unlike permissions or addresses",
+				 core->vmo->file.name, LOADS_MAX);
 	if (core->nr_loads == core->max_loads) {
 		core->max_loads = core->max_loads ? 2 * core->max_loads : 64;
 		grown = reallocarray(core->load, core->max_loads, sizeof(*grown));
 		if (!grown)
-			return hypr_fail(-ENOMEM, "%s: no memory", vmo->file.name);
+			return hypr_fail(-ENOMEM, "%s: no memory", core->vmo->file.name);
 		core->load = grown;
 	}
 	core->load[core->nr_loads++] = (Elf64_Phdr){
 		.p_type = PT_LOAD,
 		.p_flags = flags,
-		.p_offset = segment->gpa,	/* from the start of memory, as yet */
-		.p_vaddr = segment->gpa,
-		.p_paddr = segment->gpa,
+		.p_offset = gpa,	/* from the start of memory, as yet */
+		.p_vaddr = vaddr,
+		.p_paddr = gpa,
 		.p_filesz = bytes,
 		.p_memsz = bytes,
 		.p_align = HYPR_VMO_PAGE_BYTES,
@@ -135,8 +121,24 @@ static int add_load(struct core *core, const struct hypr_vmo *vmo,
 	return 0;
 }
 
-static int add_loads(struct core *core, const struct hypr_vmo *vmo)
+static int add_segment(struct core *core, const struct hypr_vmo_segment *segment)
 {
+	uint64_t bytes = segment->pages * HYPR_VMO_PAGE_BYTES;
+	uint32_t flags = (segment->flags & HYPR_VMO_RUN_R ? PF_R : 0) |
+			 (segment->flags & HYPR_VMO_RUN_W ? PF_W : 0) |
+			 (segment->flags & HYPR_VMO_RUN_X ? PF_X : 0);
+	Elf64_Phdr *last = core->nr_loads ? &core->load[core->nr_loads - 1] : NULL;
+
+	if (!last || last->p_flags != flags)
+		return add_load(core, segment->gpa, segment->gpa, bytes, flags);
+	last->p_filesz += bytes;
+	last->p_memsz += bytes;
+	return 0;
+}
+
+static int add_segments(struct core *core)
+{
+	const struct hypr_vmo *vmo = core->vmo;
 	struct hypr_vmo_segment segment;
 	uint64_t gpa;
 	int ret;
@@ -144,11 +146,28 @@ static int add_loads(struct core *core, const struct hypr_vmo *vmo)
 	for (gpa = 0; gpa < vmo->header.mem_bytes; gpa += segment.pages * HYPR_VMO_PAGE_BYTES) {
 		ret = hypr_vmo_segment(vmo, gpa, &segment);
 		if (!ret)
-			ret = add_load(core, vmo, &segment);
+			ret = add_segment(core, &segment);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+static int add_mapping(void *arg, const struct hypr_vmo_mapping *mapping)
+{
+	return add_load(arg, mapping->gva, mapping->gpa, mapping->bytes,
+			PF_R | (mapping->rights & HYPR_RIGHT_WRITE ? PF_W : 0) |
+			(mapping->rights & HYPR_RIGHT_EXECUTE ? PF_X : 0));
+}
+
+static int add_mappings(struct core *core, const struct hypr_paging *paging)
+{
+	int ret = hypr_vmo_mappings(core->vmo, paging, add_mapping, core, &core->repeats);
+
+	if (!ret && !core->nr_loads)
+		ret = hypr_fail(-EFAULT, "%s: its page tables map no memory",
+				core->vmo->file.name);
+	return ret;
 }
 
 static int write_segment(struct core *core, struct hypr_vmo *vmo,
@@ -235,29 +254,55 @@ static int write_head(struct core *core)
 	return ret ? hypr_fail_sys(ret, "%s: writing", core->temp.base) : 0;
 }
 
+/* @paging: NULL: guest physical addresses */
+static int export(struct core *core, const char *path, unsigned int flags,
+		  const struct hypr_paging *paging)
+{
+	const struct hypr_vmo_need need = { .layers = core->vmo };
+	int ret;
+
+	ret = hypr_vmo_temp_create(&core->temp, path, flags, &need);
+	if (ret)
+		return ret;
+	ret = add_notes(core, core->vmo);
+	if (!ret)
+		ret = paging ? add_mappings(core, paging) : add_segments(core);
+	if (!ret)
+		ret = write_head(core);
+	if (!ret)
+		ret = write_memory(core, core->vmo);
+	if (!ret)
+		ret = hypr_vmo_temp_commit(&core->temp);
+	hypr_vmo_temp_destroy(&core->temp);
+	free(core->load);
+	free(core->note);
+	return ret;
+}
+
 int hypr_vmo_export(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		    unsigned int *vcpus)
 {
-	const struct hypr_vmo_need need = { .layers = vmo };
-	struct core core = { 0 };
-	int ret;
+	struct core core = { .vmo = vmo };
+	int ret = export(&core, path, flags, NULL);
 
-	ret = hypr_vmo_temp_create(&core.temp, path, flags, &need);
-	if (ret)
-		return ret;
-	ret = add_notes(&core, vmo);
-	if (!ret)
-		ret = add_loads(&core, vmo);
-	if (!ret)
-		ret = write_head(&core);
-	if (!ret)
-		ret = write_memory(&core, vmo);
-	if (!ret)
-		ret = hypr_vmo_temp_commit(&core.temp);
 	if (!ret && vcpus)
 		*vcpus = core.nr_notes;
-	hypr_vmo_temp_destroy(&core.temp);
-	free(core.load);
-	free(core.note);
+	return ret;
+}
+
+int hypr_vmo_export_virtual(struct hypr_vmo *vmo, const char *path, unsigned int flags,
+			    const struct hypr_paging *paging,
+			    struct hypr_vmo_exported *exported)
+{
+	static const struct hypr_paging first = { .size = sizeof(first) };
+	struct core core = { .vmo = vmo };
+	int ret = export(&core, path, flags, paging ? paging : &first);
+
+	if (!ret && exported)
+		*exported = (struct hypr_vmo_exported){
+			.vcpus = core.nr_notes,
+			.loads = core.nr_loads,
+			.repeats = core.repeats,
+		};
 	return ret;
 }

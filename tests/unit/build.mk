@@ -8,14 +8,18 @@ UNIT_NAMES := guest boot device cpu state_check mptable console rtc pause moment
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
-UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude \
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude $(CORE_INCLUDE) \
 	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
+UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) $(CORE_SRC:%.c=$(UNIT_OBJ)/%.o) \
 	$(patsubst %.c,$(UNIT_OBJ)/%.o,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SUBJECT := $(UNIT_OBJ)/subject.a
 
 $(UNIT_OBJ)/lib/%.o: lib/%.c tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_OBJ)/core/%.o: core/%.c tests/unit/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
@@ -37,7 +41,8 @@ $(UNIT_PROGRAMS): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_v
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 # VMO files, with a kit of their own.
-UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress cli)
+UNIT_VMO := $(patsubst %,out/tests/unit/vmo_%_test,write open layers tools golden ws compress cli \
+	translate)
 UNIT_TESTS += $(UNIT_VMO)
 
 $(UNIT_VMO): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
@@ -73,7 +78,8 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
--include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*/*.d $(UNIT_OBJ)/cli/*.d)
+-include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*/*.d $(UNIT_OBJ)/cli/*.d \
+	$(UNIT_OBJ)/core/*.d $(UNIT_OBJ)/core/*/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
 UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt cpuid)
@@ -84,7 +90,7 @@ $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
 
-UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm)
+UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm translate)
 UNIT_TESTS += $(UNIT_PLAYED)
 
 $(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_vm.o \
@@ -122,7 +128,7 @@ $(UNIT_COMMAND): $(UNIT_OBJ)/command_test.o | $(UNIT_HYPR)
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
 UNIT_TESTS += $(UNIT_ENGINE_TSAN)
-UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) \
+UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) $(CORE_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
 $(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)

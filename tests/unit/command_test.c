@@ -614,6 +614,12 @@ static void test_verify_tells_trouble_from_difference(void **ctx)
 	assert_int_equal(run("", "verify vm1 boot"), 11);
 	assert_non_null(strstr(c.text, "no moment"));
 	assert_int_equal(run("", "verify vm1 none"), 4);
+	assert_int_equal(run("", "translate vm1 0x1000 --view none"), 4);
+	assert_int_equal(run("", "translate vm1 0x1000 --vcpu 99"), 11);
+	assert_int_equal(run("", "translate vm1 0x1000"), 0);
+	assert_non_null(strstr(c.answer, "0x1000 -> 0x1000 (paging is off)"));
+	assert_int_equal(run("", "translate vm1 0x1000 --cr3 0xfffffffff000"), 1);
+	assert_non_null(strstr(c.text, "beyond memory"));
 	stop();
 	remove_files();
 }

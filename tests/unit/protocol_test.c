@@ -76,6 +76,18 @@ static void test_request_is_understood(void **ctx)
 	assert_true(r.progress);
 	assert_int_equal(parse("{\"op\":\"save\",\"file\":\"/a\",\"progress\":false}", &r), 0);
 	assert_false(r.progress);
+	assert_int_equal(parse("{\"op\":\"translate\",\"gva\":\"0xffffffff81000000\"}", &r), 0);
+	assert_int_equal(r.op, HYPR_OP_TRANSLATE);
+	assert_int_equal(r.gva, 0xffffffff81000000);
+	assert_int_equal(r.paging.size, sizeof(r.paging));
+	assert_int_equal(r.paging.flags, 0);
+	assert_int_equal(parse("{\"op\":\"translate\",\"gva\":\"0x0\",\"cr3\":\"0x1f000\","
+			       "\"vcpu\":3,\"view\":\"A\"}", &r), 0);
+	assert_int_equal(r.gva, 0);
+	assert_int_equal(r.paging.flags, HYPR_PAGING_CR3);
+	assert_int_equal(r.paging.cr3, 0x1f000);
+	assert_int_equal(r.paging.vcpu, 3);
+	assert_string_equal(r.view, "A");
 }
 
 static void test_request_is_refused(void **ctx)
@@ -95,6 +107,16 @@ static void test_request_is_refused(void **ctx)
 		"{\"op\":\"save\",\"file\":\"/a\",\"prefault\":\"used\"}",
 		"{\"op\":\"working-set\",\"file\":\"a.ws\"}",
 		"{\"op\":\"working-set\",\"compress\":true}",
+		"{\"op\":\"translate\"}", "{\"op\":\"translate\",\"gva\":4096}",
+		"{\"op\":\"translate\",\"gva\":\"4096\"}", "{\"op\":\"translate\",\"gva\":\"0x\"}",
+		"{\"op\":\"translate\",\"gva\":\"0x1g\"}",
+		"{\"op\":\"translate\",\"gva\":\"0x10000000000000000\"}",
+		"{\"op\":\"translate\",\"gva\":\"0x-1\"}",
+		"{\"op\":\"translate\",\"gva\":\"0x0x1\"}",
+		"{\"op\":\"translate\",\"gva\":\"0x1\",\"cr3\":1}",
+		"{\"op\":\"translate\",\"gva\":\"0x1\",\"vcpu\":-1}",
+		"{\"op\":\"translate\",\"gva\":\"0x1\",\"vcpu\":4294967296}",
+		"{\"op\":\"info\",\"gva\":\"0x1\"}",
 		"{\"op\":\"pause\",\"force\":true}", "\xff\xfe", "{\"op\":\"\xff\"}",
 	};
 	struct hypr_request r;

@@ -3,6 +3,7 @@
 #include "vmo_kit.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -364,6 +365,85 @@ static void test_diff_that_cannot_answer_is_not_code_1(void **ctx)
 	assert_int_equal(run(&cmd_vmo_verify, 0, "none.vmo", "--vm", "vm1", NULL), EXIT_FILE);
 }
 
+/* ---- virtual addresses ------------------------------------------------------ */
+
+/* A real guest with 4-level tables of its own: GVA is GPA, below 1 GiB. */
+static const char *guest(void)
+{
+	static char path[PATH_MAX];
+
+	assert_non_null(realpath("tests/golden/intel-guest.vmo", path));
+	return path;
+}
+
+static void test_translate_says_where_or_why_not(void **ctx)
+{
+	const struct cli_command *translate = &cmd_translate;
+
+	(void)ctx;
+	start();
+	assert_int_equal(run(translate, 0, guest(), "0x412345", NULL), EXIT_OK);
+	assert_string_equal(said, "0x412345 -> 0x412345 (2 MiB page, rwx, supervisor)\n");
+	assert_int_equal(run(translate, 0, guest(), "0x3ff00000", NULL), EXIT_OK);
+	assert_string_equal(said, "0x3ff00000 -> 0x3ff00000 (2 MiB page, rwx, supervisor; no memory is there)\n");
+	assert_int_equal(run(translate, 0, guest(), "0xffffffff81000000", NULL), EXIT_FAILED);
+	assert_string_equal(said, "");
+	assert_non_null(strstr(complained, "its entry of level 4, 0x0 at GPA 0x9ff8, is not present"));
+	assert_int_equal(run(translate, 0, guest(), "0x412345", "--cr3", "0x800000000", NULL),
+			 EXIT_FAILED);
+	assert_non_null(strstr(complained, "level 4 is at GPA 0x800000000, beyond memory"));
+	assert_int_equal(run(translate, 0, guest(), "4096", "--cr3", "0x9000", "--json", NULL),
+			 EXIT_OK);
+	assert_non_null(strstr(said, "\"gpa\":\"0x1000\",\"page_bytes\":2097152,\"rights\":\"rwx-\",\"fault\":\"none\""));
+	assert_int_equal(run(translate, 0, guest(), "-j", "0x8000000000", NULL), EXIT_FAILED);
+	assert_non_null(strstr(said, "\"fault\":\"not-present\",\"level\":4"));
+	/* kit_write()'s vCPUs have paging off; and their number is 2. */
+	assert_int_equal(run(translate, 0, "a.vmo", "0x12", "--vcpu", "1", NULL), EXIT_OK);
+	assert_string_equal(said, "0x12 -> 0x12 (paging is off)\n");
+	assert_int_equal(run(translate, 0, "a.vmo", "0x12", "--vcpu", "2", NULL), EXIT_FILE);
+	assert_non_null(strstr(complained, "no registers of vCPU 2"));
+}
+
+static void test_translate_refuses(void **ctx)
+{
+	static const char *const bad[] = {
+		"", "0x", "x", "-1", "0x-1", "0x0x1", "1f", "0x10000000000000000", "0x1 ", " 1",
+	};
+	size_t i;
+
+	(void)ctx;
+	start();
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(run(&cmd_translate, 0, "--", "a.vmo", bad[i], NULL), EXIT_USAGE);
+		assert_int_equal(run(&cmd_translate, 0, "--cr3", bad[i], "a.vmo", "1", NULL),
+				 EXIT_USAGE);
+	}
+	assert_int_equal(run(&cmd_translate, 0, "--vcpu", "x", "a.vmo", "1", NULL), EXIT_USAGE);
+	assert_int_equal(run(&cmd_translate, 0, "--view", "A", "a.vmo", "1", NULL), EXIT_USAGE);
+	/* A file by its name, or because it is there; else a VM. */
+	assert_int_equal(run(&cmd_translate, 0, "none.vmo", "1", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_translate, 0, "./none", "1", NULL), EXIT_FILE);
+	assert_int_equal(run(&cmd_translate, 0, "none", "1", NULL), EXIT_NO_VM);
+	put_text("none", "text");
+	assert_int_equal(run(&cmd_translate, 0, "none", "1", NULL), EXIT_FILE);
+}
+
+static void test_export_says_which_addresses(void **ctx)
+{
+	(void)ctx;
+	start();
+	assert_int_equal(run(&cmd_vmo_export, 0, guest(), "core", NULL), EXIT_OK);
+	assert_string_equal(said, "core: ELF core with the registers of 1 vCPUs; addresses are guest physical\n");
+	assert_int_equal(run(&cmd_vmo_export, 0, guest(), "core", "-f", "--virtual", NULL), EXIT_OK);
+	assert_string_equal(said, "core: ELF core with the registers of 1 vCPUs; addresses are guest virtual, in 1 segments\n");
+	assert_int_equal(run(&cmd_vmo_export, 0, guest(), "core", "-fj", "--cr3", "0x9000", NULL),
+			 EXIT_OK);
+	assert_string_equal(said, "{\"ok\":true,\"file\":\"core\",\"vcpus\":1,\"virtual\":true,\"loads\":1,\"repeats\":0}\n");
+	assert_int_equal(run(&cmd_vmo_export, 0, "a.vmo", "new", "--vcpu", "0", NULL), EXIT_FAILED);
+	assert_non_null(strstr(complained, "paging off"));
+	assert_int_equal(run(&cmd_vmo_export, 0, "a.vmo", "new", "--cr3", "1g", NULL), EXIT_USAGE);
+}
+
 /* ---- help ------------------------------------------------------------------ */
 
 static void test_hypr_vmo_lists_its_commands(void **ctx)
@@ -404,6 +484,9 @@ int main(void)
 		T(test_diff_lists_many_ranges_in_little_memory),
 		T(test_a_file_that_cannot_be_had_is_code_8),
 		T(test_diff_that_cannot_answer_is_not_code_1),
+		T(test_translate_says_where_or_why_not),
+		T(test_translate_refuses),
+		T(test_export_says_which_addresses),
 		T(test_hypr_vmo_lists_its_commands),
 	};
 
