@@ -5,8 +5,10 @@
 
 LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/hypr.h)
 LIB_SRC := $(wildcard lib/*/*.c)
-LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
-LIB_CFLAGS := $(CFLAGS) -Ilib -D_GNU_SOURCE -fPIC -pthread
+# What the library uses of core/; the shared one keeps it to itself.
+LIB_CORE_SRC := $(patsubst %,core/%.c,secure user/plat_user)
+LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o) $(LIB_CORE_SRC:core/%.c=out/obj/core/%.o)
+LIB_CFLAGS := $(CFLAGS) -Ilib -I. $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
 # Libraries that Debian has as static ones too.
 LIB_LIBS := -ljansson -lsodium -lxxhash -lzstd -pthread
 

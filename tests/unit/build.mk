@@ -9,9 +9,10 @@ UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude \
-	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
+	-Ikernel/overlay/include/uapi $(CORE_INCLUDE) -D_GNU_SOURCE -pthread -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
+	$(LIB_CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o) \
 	$(patsubst %.c,$(UNIT_OBJ)/%.o,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SUBJECT := $(UNIT_OBJ)/subject.a
 
@@ -122,7 +123,7 @@ $(UNIT_COMMAND): $(UNIT_OBJ)/command_test.o | $(UNIT_HYPR)
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
 UNIT_TESTS += $(UNIT_ENGINE_TSAN)
-UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) \
+UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) $(LIB_CORE_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
 $(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
