@@ -85,7 +85,7 @@ $(CORE_NUMA): tests/rig/numa.c $(CORE_STATIC)
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))
 PROGRAMS += $(CORE_BENCH)
 
-out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft world broken)
+out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft machine world broken)
 
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
