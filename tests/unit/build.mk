@@ -54,6 +54,14 @@ $(UNIT_PLACE): $(UNIT_OBJ)/vmo_place_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=openat,--wrap=linkat,--wrap=renameat2 \
 		-Wl,--wrap=flock,--wrap=fsync,--wrap=pwrite -o $@ $^ $(LIB_LIBS) -lcmocka
 
+# It looks for the secret key when the library has it.
+UNIT_SECRET := out/tests/unit/vmo_secret_test
+UNIT_TESTS += $(UNIT_SECRET)
+
+$(UNIT_SECRET): $(UNIT_OBJ)/vmo_secret_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=crypto_sign_seed_keypair -o $@ $^ $(LIB_LIBS) -lcmocka
+
 # It counts the memory that is taken.
 UNIT_MEMORY := out/tests/unit/vmo_memory_test
 UNIT_TESTS += $(UNIT_MEMORY)
