@@ -14,7 +14,7 @@
 
 /* Exit codes; hypr(1) lists them. */
 #define EXIT_OK			0
-#define EXIT_FAILED		1	/* also: verify found differences */
+#define EXIT_FAILED		1	/* of verify and vmo diff: memory differs */
 #define EXIT_USAGE		2
 #define EXIT_NO_VM		3
 #define EXIT_NO_VIEW		4
@@ -24,6 +24,7 @@
 #define EXIT_FILE		8	/* a VMO file is missing, damaged, newer, or not the one wanted */
 #define EXIT_PANIC		9	/* the guest panicked */
 #define EXIT_TRIPLE_FAULT	10	/* the guest had a triple fault */
+#define EXIT_TROUBLE		11	/* verify could not compare */
 #define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16

@@ -11,8 +11,9 @@ static int run(const struct cli_args *args)
 
 	code = cli_call(args, "verify", args->arg[0],
 			json_pack("{s:s, s:s}", "op", "verify", "view", args->arg[1]), &answer);
+	/* EXIT_FAILED is the answer that memory differs. */
 	if (code)
-		return code;
+		return code == EXIT_FAILED ? EXIT_TROUBLE : code;
 	if (!args->json)
 		cli_compared(answer, NULL);
 	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;

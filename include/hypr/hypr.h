@@ -167,7 +167,7 @@ int hypr_prefault_flags(const char *text);
 }
 
 /**
- * hypr_vm_create() - build a VM and load its kernel; nothing runs yet
+ * hypr_vm_create() - build a VM and place its kernel; nothing runs yet
  * @config: what to build
  * @vmp: out: the VM, to be given back with hypr_vm_destroy()
  *
@@ -178,6 +178,7 @@ int hypr_prefault_flags(const char *text);
  * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started; the VMO
  *	is packed;
  * -E2BIG: the command line is longer than the kernel takes;
+ * -EFBIG: kernel or initrd is larger than the memory of any VM;
  * -ENOSPC: kernel and initrd do not fit into the memory;
  * -EOPNOTSUPP: this host cannot do it with the engine asked for, or lacks what
  *	the VMO's guest needs, or does not know the VMO's version;
@@ -190,7 +191,11 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp);
 
 /**
  * hypr_vm_start() - let the vCPUs run
- * Return: 0; -EALREADY when started before; -ENOMEM when no thread is to be had.
+ *
+ * Return: 0; -EALREADY it was started before; -ENOMEM no memory for a thread. With
+ * hypr_vm_config.vmo also -ESHUTDOWN a vCPU ended before the state was in it; -EIO,
+ * -EINVAL or what else KVM returned: KVM refused a part of the state. After a failure
+ * other than -EALREADY the VM has ended.
  */
 int hypr_vm_start(struct hypr_vm *vm);
 
@@ -240,7 +245,9 @@ struct hypr_pause_result {
 /**
  * hypr_vm_pause() - stop the vCPUs; the guest's clock stands still too
  * @result: out, or NULL
- * Return: 0; -EALREADY paused; -ESHUTDOWN the guest has ended or never started.
+ *
+ * Return: 0; -EALREADY paused; -ESHUTDOWN the guest has ended or never started; -EIO a
+ * vCPU did not leave the guest within 10 seconds, or KVM did not return its whole state.
  */
 int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result);
 
@@ -329,7 +336,8 @@ struct hypr_snapshot_result {
  *
  * Return: 0; -EINVAL bad name; -EEXIST name in use; -ENOSPC all views in use;
  * -ENOMEM; -ESHUTDOWN the guest has ended; -EIO state could not be read;
- * -EBADMSG the file that the active view stands on was truncated.
+ * -EBADMSG the file that the active view stands on was truncated; -ECANCELED the
+ * progress callback said so, see hypr_progress_set().
  */
 int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
 		       struct hypr_snapshot_result *result);
@@ -347,8 +355,10 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *view,
  * Return: 0; -EINVAL bad name or flag; -EEXIST name in use; -ENOSPC all views in
  * use; -EOPNOTSUPP it has other memory, vCPUs or CPU features than the VM, or this
  * host cannot record; -ENOEXEC it is packed; -ENODATA no working set was recorded
- * (HYPR_LOAD_PREFAULT_USED); -ESHUTDOWN; as for hypr_vmo_open(), hypr_vmo_map() and
- * hypr_vmo_ws_read().
+ * (HYPR_LOAD_PREFAULT_USED); -EAGAIN the kernel dropped the tables again and again
+ * while the library built them (HYPR_LOAD_PREFAULT_USED); -ESHUTDOWN; as for
+ * hypr_vmo_open(), hypr_vmo_map() and hypr_vmo_ws_read().  Engine stock builds the
+ * tables of all pages only: -EOPNOTSUPP for every other flag.
  */
 int hypr_view_load(struct hypr_vm *vm, const char *view, const char *path, unsigned int flags,
 		   struct hypr_snapshot_result *result);
@@ -451,10 +461,12 @@ struct hypr_swap_result {
 	uint64_t commit_cycles;		/* the kernel's: request until every vCPU had
 					 * left the old view */
 	uint64_t ioctl_cycles;		/* around the commit's system call */
-	uint64_t state_cycles;		/* saving and loading vCPU and device state */
+	uint64_t state_cycles;		/* saving and setting vCPU and device state */
 	uint64_t total_cycles;		/* request until the vCPUs were let go */
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
-	uint64_t pages_restored;	/* HYPR_SWAP_RESET: private pages put back */
+	uint64_t pages_restored;	/* HYPR_SWAP_RESET: as in struct hypr_reset_result */
+	int reset_way;			/* HYPR_SWAP_RESET: HYPR_RESET_* */
+	uint32_t reserved;
 };
 
 /**
@@ -476,10 +488,20 @@ struct hypr_swap_result {
 int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
 		   struct hypr_swap_result *result);
 
+/* How a reset finds the pages that differ from the moment. */
+#define HYPR_RESET_COPY_BACK	0	/* the kernel tells which were written */
+#define HYPR_RESET_COMPARE	1	/* it compares all private pages */
+#define HYPR_RESET_DROP		2	/* it drops all pages: they fault in again */
+
+/** hypr_reset_name() - "copy-back", "compare" or "drop" */
+const char *hypr_reset_name(int way);
+
 struct hypr_reset_result {
 	uint32_t view;
 	int pause;			/* HYPR_PAUSE_*; NONE for a view that is not active */
-	uint64_t pages_restored;	/* private pages put back */
+	int way;			/* HYPR_RESET_* */
+	uint32_t reserved;
+	uint64_t pages_restored;	/* pages looked at, and put back if they differed */
 	uint64_t pause_cycles;
 	uint64_t restore_cycles;	/* finding and putting them back */
 	uint64_t prepare_cycles;	/* completing the tables, if it had to be */
@@ -527,7 +549,9 @@ struct hypr_verify_result {
  * one that was reset must not.
  *
  * Return: 0 compared (see @result); -ENOENT; -EINVAL the boot view has no
- * moment; -ESHUTDOWN; -EBADMSG the file that it stands on was truncated; -ENOMEM.
+ * moment; -ESHUTDOWN; -EBADMSG the file that it stands on was truncated; -EIO a vCPU
+ * did not leave the guest within 10 seconds; -ECANCELED as for hypr_view_snapshot();
+ * -ENOMEM.
  */
 int hypr_view_verify(struct hypr_vm *vm, const char *view,
 		     struct hypr_verify_result *result);
@@ -540,8 +564,8 @@ int hypr_view_verify(struct hypr_vm *vm, const char *view,
  * As hypr_view_verify(), and any view will do.
  *
  * Return: 0 compared (see @result); -ENOENT no such view, or file; -EINVAL the
- * file has memory of another size; -ESHUTDOWN; -EBADMSG; -ENOMEM; as for
- * hypr_vmo_open() and hypr_vmo_read().
+ * file has memory of another size; -ESHUTDOWN; -EBADMSG; -EIO; -ECANCELED; -ENOMEM;
+ * as for hypr_vmo_open() and hypr_vmo_read().
  */
 int hypr_view_compare(struct hypr_vm *vm, const char *view, const char *path,
 		      struct hypr_verify_result *result);
@@ -624,7 +648,9 @@ int hypr_client_call_within(const char *vm, const char *request, int timeout_ms,
 
 /**
  * hypr_client_check() - does a VM of this name run?  Asks nothing, waits for nothing.
- * Return: 0 it does, perhaps without answering; -ESRCH; -EINVAL bad name; -EACCES.
+ * Return: 0 it does, perhaps without answering; -ESRCH; -EINVAL bad name; -EACCES;
+ * -EPERM, -ENOTDIR as for hypr_server_start(); -ENAMETOOLONG the runtime folder's path
+ * is too long for a socket's.
  */
 int hypr_client_check(const char *vm);
 

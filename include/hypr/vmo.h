@@ -327,7 +327,7 @@ int hypr_vmo_sign(const char *path, const char *key);
  * Sections of the topmost file are kept.  The identity is another one.  @path can be
  * the topmost file itself, but no file below it.
  *
- * Return: 0; -EINVAL @path is a file below; as for hypr_vmo_read() and the writer.
+ * Return: 0; -EINVAL unknown flag, or @path is a file below; as for hypr_vmo_read() and the writer.
  */
 int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 		     struct hypr_vmo_written *written);

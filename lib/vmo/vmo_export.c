@@ -83,7 +83,7 @@ static int add_notes(struct core *core, struct hypr_vmo *vmo)
 		section = hypr_vmo_find(vmo, HYPR_VMO_VCPU, i);
 		if (!section || section->bytes < sizeof(state))
 			continue;
-		ret = hypr_vmo_load(vmo, section, &content);
+		ret = hypr_vmo_content(vmo, section, &content);
 		if (ret)
 			return ret;
 		memcpy(&state, content, sizeof(state));

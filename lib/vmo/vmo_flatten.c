@@ -57,7 +57,7 @@ static int copy_sections(struct hypr_vmo *vmo, struct hypr_vmo_writer *writer)
 		section = &vmo->table[i];
 		if (hypr_vmo_known(section->type) && section->type != HYPR_VMO_WORKING_SET)
 			continue;
-		ret = hypr_vmo_load(vmo, section, &content);
+		ret = hypr_vmo_content(vmo, section, &content);
 		if (!ret)
 			ret = hypr_vmo_writer_section(writer, section->type, section->index,
 						      section->version, section->flags, content,
@@ -81,6 +81,8 @@ int hypr_vmo_flatten(struct hypr_vmo *vmo, const char *path, unsigned int flags,
 	struct hypr_vmo_writer *writer;
 	int ret;
 
+	if (flags & ~HYPR_VMO_REPLACE)
+		return hypr_fail(-EINVAL, "unknown flags %#x", flags & ~HYPR_VMO_REPLACE);
 	ret = hypr_vmo_writer_create(path, &params, &writer);
 	if (ret)
 		return ret;

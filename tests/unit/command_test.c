@@ -534,7 +534,7 @@ static void test_snapshot_is_all_or_nothing(void **ctx)
 	/* One object. */
 	assert_ptr_equal(strchr(c.answer, '\n') + 1, c.answer + strlen(c.answer));
 	assert_non_null(strstr(c.answer, "\"saved\":{"));
-	assert_non_null(strstr(c.answer, "\"view\":\"A\""));
+	assert_non_null(strstr(c.answer, "\"name\":\"A\""));
 	stop();
 	remove_files();
 }
@@ -602,6 +602,18 @@ static void test_files_that_are_none(void **ctx)
 	snprintf(line, sizeof(line), "load vm1 %s/a-name-of-more-than-31-characters.vmo", dir);
 	assert_int_equal(run("", line), 2);
 	assert_non_null(strstr(c.text, "too long for a view's"));
+	stop();
+	remove_files();
+}
+
+/* A script must not take "could not compare" for "differs". */
+static void test_verify_tells_trouble_from_difference(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(run("", RUN "--detach"), 0);
+	assert_int_equal(run("", "verify vm1 boot"), 11);
+	assert_non_null(strstr(c.text, "no moment"));
+	assert_int_equal(run("", "verify vm1 none"), 4);
 	stop();
 	remove_files();
 }
@@ -676,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_names_that_are_not_utf8),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_files_that_are_none),
+		cmocka_unit_test(test_verify_tells_trouble_from_difference),
 		cmocka_unit_test(test_doctor_for_engine_stock),
 		cmocka_unit_test(test_help),
 	};

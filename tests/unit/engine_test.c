@@ -483,7 +483,50 @@ static void test_create_refuses_a_host_without_hypr(void **ctx)
 	assert_null(f->vm);
 }
 
+static void test_create_refuses_a_kernel_larger_than_any_memory(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_config c = config(&f->report);
+	char large[] = "/tmp/hypr-large-XXXXXX";
+	int fd = mkstemp(large);
+
+	assert_true(fd >= 0);
+	/* Sparse: it takes no space. */
+	assert_int_equal(ftruncate(fd, (off_t)HYPR_MEM_MAX_BYTES + 1), 0);
+	c.kernel = large;
+	assert_int_equal(hypr_vm_create(&c, &f->vm), -EFBIG);
+	assert_non_null(strstr(hypr_error(), "more than any VM's memory"));
+	close(fd);
+	unlink(large);
+}
+
 /* ---- views --------------------------------------------------------------- */
+
+static int say_stop(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	return 1;
+}
+
+/* The progress callback ends them; the VM runs on, and no view is left half made. */
+static void test_progress_ends_what_is_long(void **ctx)
+{
+	struct hypr_verify_result verified;
+	struct hypr_view_info views[4];
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	hypr_progress_set(say_stop, NULL);
+	assert_int_equal(hypr_view_snapshot(f->vm, "B", NULL), -ECANCELED);
+	assert_int_equal(hypr_view_verify(f->vm, "A", &verified), -ECANCELED);
+	hypr_progress_set(NULL, NULL);
+	assert_int_equal(hypr_view_list(f->vm, views, 4), 2);
+	assert_true(runs());
+	assert_int_equal(hypr_view_verify(f->vm, "A", &verified), 0);
+}
 
 static void test_views_have_an_end(void **ctx)
 {
@@ -527,6 +570,50 @@ static void test_view_errors(void **ctx)
 	assert_int_equal(hypr_vm_resume(f->vm), -EALREADY);
 	assert_int_equal(hypr_vm_start(f->vm), -EALREADY);
 	assert_true(runs());
+}
+
+/* The first word of a page of view A, which no vCPU is in. */
+static volatile uint64_t *word_of_a(unsigned int page)
+{
+	return (uint64_t *)(uintptr_t)(fake_kvm_slot(KVM_HYPR_VIEW_FIRST, 0)->userspace_addr +
+				       page * 4096ull);
+}
+
+static void check_reset(struct hypr_vm *vm, int way, uint64_t looked_at, uint64_t differ)
+{
+	struct hypr_verify_result v;
+	struct hypr_reset_result r;
+
+	assert_int_equal(hypr_view_reset(vm, "A", &r), 0);
+	assert_int_equal(r.way, way);
+	if (looked_at)
+		assert_int_equal(r.pages_restored, looked_at);
+	assert_int_equal(hypr_view_verify(vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, differ);
+}
+
+static void test_reset_looks_at_what_the_kernel_reports(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	*word_of_a(20) += 1;
+	/* Of a view that nobody asked about before, all pages are reported. */
+	check_reset(f->vm, HYPR_RESET_COMPARE, 0, 0);
+	fake_kvm.tracks = true;
+	fake_kvm.written = 1ull << 20 | 1ull << 21 | 1ull << 63;
+	*word_of_a(20) += 1;
+	*word_of_a(21) += 1;
+	*word_of_a(63) += 1;
+	check_reset(f->vm, HYPR_RESET_COPY_BACK, 3, 0);
+	/* It believes the kernel: a page that is not reported stays. */
+	*word_of_a(22) += 1;
+	fake_kvm.written = 1ull << 21;
+	check_reset(f->vm, HYPR_RESET_COPY_BACK, 1, 1);
+	/* A kernel that does not tell has them compared. */
+	fake_kvm.written_errno = EOPNOTSUPP;
+	check_reset(f->vm, HYPR_RESET_COMPARE, 0, 0);
 }
 
 static void test_reset_of_the_active_view(void **ctx)
@@ -757,8 +844,11 @@ int main(void)
 		T(test_snapshot_fails_whole_whatever_fails),
 		T(test_create_fails_whole_whatever_fails),
 		T(test_create_refuses_a_host_without_hypr),
+		T(test_create_refuses_a_kernel_larger_than_any_memory),
+		T(test_progress_ends_what_is_long),
 		T(test_views_have_an_end),
 		T(test_view_errors),
+		T(test_reset_looks_at_what_the_kernel_reports),
 		T(test_reset_of_the_active_view),
 		T(test_reset_that_fails_half_way),
 		T(test_swap_after_a_reset_flushes_once),

@@ -409,7 +409,7 @@ static void test_folder_of_others_is_refused(void **ctx)
 {
 	struct fixture *f = *ctx;
 	struct hypr_server *none;
-	char link[80], *answer;
+	char link[80], name[200] = "", *answer;
 	int n = 0;
 
 	assert_int_equal(hypr_server_start(f->vm, &f->server), 0);
@@ -417,6 +417,7 @@ static void test_folder_of_others_is_refused(void **ctx)
 	assert_int_equal(hypr_client_call("fake", "{\"op\":\"info\"}", &answer), -EPERM);
 	assert_non_null(strstr(hypr_error(), "others may write to it (mode 720): chmod go-w"));
 	assert_int_equal(hypr_client_list(count_any, &n), -EPERM);
+	assert_int_equal(hypr_client_check("fake"), -EPERM);
 	assert_int_equal(hypr_server_start(f->vm, &none), -EPERM);
 	assert_int_equal(chmod(f->dir, 0755), 0);
 	assert_int_equal(hypr_client_check("fake"), 0);
@@ -425,6 +426,11 @@ static void test_folder_of_others_is_refused(void **ctx)
 	assert_int_equal(symlink(f->dir, link), 0);
 	setenv("HYPR_RUNTIME_DIR", link, 1);
 	assert_int_equal(hypr_client_check("fake"), -ENOTDIR);
+	/* A path that no socket's address can hold. */
+	memset(name, 'x', sizeof(name) - 1);
+	name[0] = '/';
+	setenv("HYPR_RUNTIME_DIR", name, 1);
+	assert_int_equal(hypr_client_check("fake"), -ENAMETOOLONG);
 	setenv("HYPR_RUNTIME_DIR", f->dir, 1);
 	unlink(link);
 	if (geteuid())

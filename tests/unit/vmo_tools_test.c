@@ -210,6 +210,8 @@ static void test_flatten_keeps_memory_and_sections(void **ctx)
 	hypr_vmo_info(vmo, &child_info);
 	assert_int_equal(hypr_vmo_flatten(vmo, kit_path("flat.vmo"), 0, NULL), 0);
 	assert_int_equal(hypr_vmo_flatten(vmo, kit_path("flat.vmo"), 0, NULL), -EEXIST);
+	assert_int_equal(hypr_vmo_flatten(vmo, kit_path("packed.vmo"), HYPR_VMO_COMPRESS, NULL),
+			 -EINVAL);
 	hypr_vmo_close(vmo);
 	unlink(kit_path("base.vmo"));
 	unlink(kit_path("child.vmo"));
