@@ -13,7 +13,7 @@
 
 /* Bits whose change takes another root or invalidates TLBs. */
 #define CR0_ROOT	(CR0_WP | CR0_PG)
-#define CR4_ROOT	(CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+#define CR4_ROOT	(SHADOW_CR4_PGE | CR4_LA57 | SHADOW_CR4_PCIDE | CR4_SMEP | CR4_SMAP)
 
 int create_shadow_page_table(const struct shadow_params *params,
 			     struct shadow_page_table **table)
@@ -137,7 +137,7 @@ int shadow_load_cr3(struct shadow_vcpu *vcpu, u64 cr3)
 	bool keep = false;
 	int err;
 
-	if (vcpu->cr4 & CR4_PCIDE) {
+	if (vcpu->cr4 & SHADOW_CR4_PCIDE) {
 		reserved &= ~CR3_KEEP;
 		keep = cr3 & CR3_KEEP;
 	}
@@ -163,7 +163,7 @@ hypr_hpa_t shadow_root(const struct shadow_vcpu *vcpu)
 
 u16 shadow_pcid(const struct shadow_vcpu *vcpu)
 {
-	return vcpu->cr4 & CR4_PCIDE ? (u16)(vcpu->cr3 & CR3_PCID) : 0;
+	return vcpu->cr4 & SHADOW_CR4_PCIDE ? (u16)(vcpu->cr3 & CR3_PCID) : 0;
 }
 
 void shadow_stats(const struct shadow_page_table *table, struct shadow_stats *stats)

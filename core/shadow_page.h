@@ -53,8 +53,9 @@ extern "C" {
 #define SPTE_HOST_W	BIT_ULL(10)
 #define SPTE_HOST_NX	BIT_ULL(11)
 
-#define CR4_PGE		BIT_ULL(7)
-#define CR4_PCIDE	BIT_ULL(17)
+#define SHADOW_CR4_PGE		BIT_ULL(7)
+#define SHADOW_CR4_PCIDE	BIT_ULL(17)
+
 
 /**
  * struct shadow_chain - a chain of entries

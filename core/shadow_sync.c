@@ -212,8 +212,8 @@ void shadow_invlpg(struct shadow_vcpu *vcpu, hypr_gva_t gva)
 	 */
 	if (page && page->unsync)
 		sync_entry(table, page, index);
-	else if (page && !page->entries[index] && (vcpu->cr4 & CR4_PGE) &&
-		 (vcpu->cr4 & CR4_PCIDE))
+	else if (page && !page->entries[index] && (vcpu->cr4 & SHADOW_CR4_PGE) &&
+		 (vcpu->cr4 & SHADOW_CR4_PCIDE))
 		shadow_sync_all(table);
 	table->params.tlb.flush_address(table->params.tlb.context, shadow_pcid(vcpu), gva);
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See shadow_guest.h. */
+#include <sys/mman.h>
+
 #include "tests/core/shadow_guest.h"
 
 #define FRAMES		(2 * GUEST_PAGES)
+#define MAPPING_BYTES	(FRAMES * CORE_PAGE_4K + CORE_PAGE_2M)
 #define RETRIES		4
 
 static u8 *frame_of(const struct guest *guest, u64 gpa)
@@ -131,9 +134,11 @@ struct guest *guest_create(u32 max_pages, int *err)
 	struct shadow_params params;
 
 	guest_check(guest);
-	guest->frames = aligned_alloc(CORE_PAGE_2M, FRAMES * CORE_PAGE_4K);
-	guest_check(guest->frames);
-	memset(guest->frames, 0, FRAMES * CORE_PAGE_4K);
+	guest->mapping = mmap(NULL, MAPPING_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	guest_check(guest->mapping != MAP_FAILED);
+	guest->frames = (u8 *)(((uintptr_t)guest->mapping + CORE_PAGE_2M - 1) &
+			       ~(CORE_PAGE_2M - 1));
 	for (u32 i = 0; i < GUEST_PAGES; i++)
 		guest->frame[i] = i;
 	guest->memory.read = read_entry;
@@ -153,7 +158,7 @@ struct guest *guest_create(u32 max_pages, int *err)
 void guest_destroy(struct guest *guest)
 {
 	destroy_shadow_page_table(guest->table);
-	free(guest->frames);
+	munmap(guest->mapping, MAPPING_BYTES);
 	free(guest);
 }
 

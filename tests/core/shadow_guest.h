@@ -64,6 +64,7 @@ struct guest_tlb_entry {
 };
 
 struct guest {
+	void *mapping;
 	u8 *frames;			/* host memory: 2 * GUEST_PAGES */
 	u32 frame[GUEST_PAGES];		/* host frame of each guest page */
 	u8 host[GUEST_PAGES];		/* HOST_* */
