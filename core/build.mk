@@ -59,6 +59,21 @@ PROGRAMS += $(CORE_BENCH)
 
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
-	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS)
+	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS) -ljansson
 
--include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d)
+# Fuzz targets, with clang's libFuzzer: out/fuzz/core/NAME from tests/fuzz/core_NAME.c.
+# Not part of `all`: they need clang.
+CORE_FUZZ := $(patsubst tests/fuzz/core_%.c,out/fuzz/core/%,$(wildcard tests/fuzz/core_*.c))
+CORE_FUZZ_KIT := $(filter-out %_test.c,$(wildcard tests/core/*.c))
+
+out/obj/fuzz/core/%.o: %.c core/build.mk
+	@mkdir -p $(@D)
+	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(CORE_FUZZ): out/fuzz/core/%: out/obj/fuzz/core/tests/fuzz/core_%.o \
+		$(CORE_SRC:%.c=out/obj/fuzz/core/%.o) $(CORE_FUZZ_KIT:%.c=out/obj/fuzz/core/%.o)
+	@mkdir -p $(@D)
+	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+
+-include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d) \
+	$(wildcard out/obj/fuzz/core/*/*.d out/obj/fuzz/core/*/*/*.d)
