@@ -294,19 +294,20 @@ void walk_set_registers(struct walk *walk, u64 cr0, u64 cr4, u64 efer, u64 rflag
  * struct walk_tables - 4-level tables that the host owns, read through the direct map
  * @root: the root table
  * @present: an entry without any of these bits is not present
- * @canonical: addresses are linear ones, bits 63:48 repeat bit 47; else those are 0
+ * @below_zero: bytes of the address space below 0, where it begins: 2^47 for linear
+ *	addresses, whose bits 63:48 repeat bit 47; 0 for guest-physical ones
  *
  * Entries are the host's own: well-formed, below MAXPHYADDR, their tables reachable.
  */
 struct walk_tables {
 	hypr_hpa_t root;
 	u64 present;
-	bool canonical;
+	u64 below_zero;
 };
 
 static inline struct walk_tables walk_tables_x86(hypr_hpa_t root)
 {
-	struct walk_tables tables = { root, 1, true };
+	struct walk_tables tables = { root, 1, BIT_ULL(47) };
 
 	return tables;
 }
@@ -314,7 +315,7 @@ static inline struct walk_tables walk_tables_x86(hypr_hpa_t root)
 /* @mbec: an entry that allows only execution in user mode is present, too. */
 static inline struct walk_tables walk_tables_ept(hypr_hpa_t root, bool mbec)
 {
-	struct walk_tables tables = { root, mbec ? 0x407u : 7u, false };
+	struct walk_tables tables = { root, mbec ? 0x407u : 7u, 0 };
 
 	return tables;
 }
