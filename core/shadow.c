@@ -132,8 +132,7 @@ static bool remember(struct shadow_vcpu *vcpu, u64 root, u16 pcid)
 
 int shadow_load_cr3(struct shadow_vcpu *vcpu, u64 cr3)
 {
-	struct shadow_page_table *table = vcpu->table;
-	u64 reserved = ~(BIT_ULL(table->params.maxphyaddr) - 1);
+	u64 reserved = ~(BIT_ULL(vcpu->table->params.maxphyaddr) - 1);
 	bool keep = false;
 	int err;
 
@@ -149,10 +148,8 @@ int shadow_load_cr3(struct shadow_vcpu *vcpu, u64 cr3)
 		return err;
 	vcpu->cr3 = cr3;
 	vcpu->walk.root = cr3;
-	if (!remember(vcpu, cr3 & SPTE_ADDRESS, shadow_pcid(vcpu)) || !keep) {
-		shadow_sync_all(table);
-		table->params.tlb.flush_context(table->params.tlb.context, shadow_pcid(vcpu));
-	}
+	if (!remember(vcpu, cr3 & SPTE_ADDRESS, shadow_pcid(vcpu)) || !keep)
+		shadow_flush_context(vcpu);
 	return 0;
 }
 

@@ -25,7 +25,7 @@
 #ifndef CORE_SHADOW_H
 #define CORE_SHADOW_H
 
-#include "mmu_tlb.h"
+#include "mmu_types.h"
 #include "types.h"
 #include "walk.h"
 
@@ -133,22 +133,14 @@ struct shadow_vcpu {
 	} known[SHADOW_ROOTS];
 };
 
-enum shadow_result {
-	SHADOW_RETRY,		/* run the guest's instruction again */
-	SHADOW_REFLECT,		/* inject #PF with .error_code, CR2 = the GVA */
-	SHADOW_EMULATE,		/* do the write to .gpa, call shadow_guest_wrote(), go on */
-	SHADOW_NO_MEMORY,	/* no memory at .gpa, or none that allows the access */
-	SHADOW_NO_TABLE,	/* one of the guest's tables lies where no memory is */
-};
-
 /**
  * struct shadow_fault - what shadow_fault() found
  * @result: what the caller does
- * @error_code: of SHADOW_REFLECT
- * @gpa: of SHADOW_EMULATE and SHADOW_NO_MEMORY
+ * @error_code: of MMU_REFLECT
+ * @gpa: of MMU_EMULATE and MMU_NO_MEMORY
  */
 struct shadow_fault {
-	enum shadow_result result;
+	enum mmu_result result;
 	u32 error_code;
 	hypr_gpa_t gpa;
 };
@@ -225,12 +217,15 @@ int shadow_fault(struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflag
 /** shadow_invlpg() - the guest executes INVLPG, or INVPCID type 0 for its own PCID */
 void shadow_invlpg(struct shadow_vcpu *vcpu, hypr_gva_t gva);
 
+/** shadow_flush_context() - the guest drops the entries of its PCID that are not global */
+void shadow_flush_context(struct shadow_vcpu *vcpu);
+
 /** shadow_invalidate() - any other INVPCID: every table is synchronised, all is flushed */
 void shadow_invalidate(struct shadow_page_table *table);
 
 /**
  * shadow_guest_wrote() - guest memory has been written by something else than the
- * guest's own stores: by SHADOW_EMULATE, by a device, by the host
+ * guest's own stores: by MMU_EMULATE, by a device, by the host
  * @gpa: first byte
  * @bytes: any number; the range does not wrap
  *

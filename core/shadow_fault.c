@@ -79,7 +79,7 @@ static u64 leaf_entry(const struct job *job, u64 hpa, u64 rights)
 }
 
 /* Maps a page of 4 KiB: entry of job->page. */
-static enum shadow_result map_small(struct job *job, u64 rights)
+static enum mmu_result map_small(struct job *job, u64 rights)
 {
 	struct shadow_page_table *table = job->table;
 	u64 gfn = job->guest.address / CORE_PAGE_4K;
@@ -92,11 +92,11 @@ static enum shadow_result map_small(struct job *job, u64 rights)
 	if (tracked)
 		entry &= ~SPTE_W;
 	shadow_entry_map(table, job->page, index_at(job), gfn, entry);
-	return job->write && tracked ? SHADOW_EMULATE : SHADOW_RETRY;
+	return job->write && tracked ? MMU_EMULATE : MMU_RETRY;
 }
 
 /* Maps a part of a large guest page; the entry of job->page is that of @level. */
-static int map_large(struct job *job, u64 rights, enum shadow_result *result)
+static int map_large(struct job *job, u64 rights, enum mmu_result *result)
 {
 	const u64 all = SPTE_W | SPTE_U;
 	u64 gfn = job->guest.address / CORE_PAGE_4K;
@@ -114,7 +114,7 @@ static int map_large(struct job *job, u64 rights, enum shadow_result *result)
 
 		shadow_entry_map(job->table, job->page, index_at(job), gfn,
 				 leaf_entry(job, hpa, rights | SPTE_LARGE));
-		*result = SHADOW_RETRY;
+		*result = MMU_RETRY;
 		return 0;
 	}
 	job->table->stats.splits++;
@@ -126,7 +126,7 @@ static int map_large(struct job *job, u64 rights, enum shadow_result *result)
 }
 
 /* Makes the entries from the root to the page. */
-static int install(struct job *job, u64 leaf_rights, enum shadow_result *result)
+static int install(struct job *job, u64 leaf_rights, enum mmu_result *result)
 {
 	u32 level;
 	int err;
@@ -136,7 +136,7 @@ static int install(struct job *job, u64 leaf_rights, enum shadow_result *result)
 		u64 entry = job->guest.step[level - 1].entry;
 
 		if (gpte_changed(job, level)) {
-			*result = SHADOW_RETRY;
+			*result = MMU_RETRY;
 			return 0;
 		}
 		err = descend(job, (entry & SPTE_ADDRESS) / CORE_PAGE_4K, false,
@@ -145,7 +145,7 @@ static int install(struct job *job, u64 leaf_rights, enum shadow_result *result)
 			return err;
 	}
 	if (gpte_changed(job, level)) {
-		*result = SHADOW_RETRY;
+		*result = MMU_RETRY;
 		return 0;
 	}
 	if (level > 1)
@@ -193,11 +193,11 @@ static int resolve(struct job *job, struct shadow_fault *fault)
 	if (params->translate(params->context, hypr_gpa(fault->gpa.addr & ~(CORE_PAGE_4K - 1)),
 			      job->write, &job->host) ||
 	    (job->write && !job->host.writable) || (job->fetch && !job->host.executable)) {
-		fault->result = SHADOW_NO_MEMORY;
+		fault->result = MMU_NO_MEMORY;
 		return 0;
 	}
 	if (!leaf_rights(job, &rights)) {
-		fault->result = SHADOW_EMULATE;
+		fault->result = MMU_EMULATE;
 		return 0;
 	}
 	err = install(job, rights, &fault->result);
@@ -228,21 +228,21 @@ int shadow_fault(struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflag
 	err = walk_translate(&walk, gva.addr, access, &job.guest);
 	if (!err) {
 		err = resolve(&job, fault);
-		if (!err && fault->result == SHADOW_EMULATE)
+		if (!err && fault->result == MMU_EMULATE)
 			job.table->stats.emulated++;
 		return err;
 	}
 	if (err == -EAGAIN) {
-		fault->result = SHADOW_RETRY;
+		fault->result = MMU_RETRY;
 		return 0;
 	}
 	if (err != -EFAULT || job.guest.fault == WALK_FAULT_CANONICAL)
 		return -EINVAL;
 	if (job.guest.fault == WALK_FAULT_MEMORY) {
-		fault->result = SHADOW_NO_TABLE;
+		fault->result = MMU_NO_TABLE;
 		return 0;
 	}
-	fault->result = SHADOW_REFLECT;
+	fault->result = MMU_REFLECT;
 	fault->error_code = job.guest.error_code;
 	job.table->stats.reflected++;
 	return 0;

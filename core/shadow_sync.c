@@ -218,6 +218,14 @@ void shadow_invlpg(struct shadow_vcpu *vcpu, hypr_gva_t gva)
 	table->params.tlb.flush_address(table->params.tlb.context, shadow_pcid(vcpu), gva);
 }
 
+void shadow_flush_context(struct shadow_vcpu *vcpu)
+{
+	const struct mmu_tlb *tlb = &vcpu->table->params.tlb;
+
+	shadow_sync_all(vcpu->table);
+	tlb->flush_context(tlb->context, shadow_pcid(vcpu));
+}
+
 void shadow_invalidate(struct shadow_page_table *table)
 {
 	shadow_sync_all(table);

@@ -283,14 +283,14 @@ struct guest_outcome guest_access(struct guest *guest, u32 nr, u64 gva, u32 acce
 		}
 		guest_check(!shadow_fault(&guest->vcpu[nr], hypr_gva(gva), access,
 					  guest->rflags, &fault));
-		if (fault.result == SHADOW_RETRY)
+		if (fault.result == MMU_RETRY)
 			continue;
 		outcome.result = fault.result;
 		outcome.error_code = fault.error_code;
 		outcome.gpa = fault.gpa.addr;
-		if (fault.result == SHADOW_EMULATE) {
+		if (fault.result == MMU_EMULATE) {
 			guest_check(access & WALK_WRITE);
-			outcome.result = SHADOW_RETRY;
+			outcome.result = MMU_RETRY;
 			outcome.emulate = true;
 		}
 		return outcome;
@@ -303,7 +303,7 @@ struct guest_outcome guest_store(struct guest *guest, u32 nr, u64 gva, u64 value
 {
 	struct guest_outcome outcome = guest_access(guest, nr, gva, access | WALK_WRITE);
 
-	if (outcome.result == SHADOW_RETRY) {
+	if (outcome.result == MMU_RETRY) {
 		*guest_at(guest, outcome.gpa) = value;
 		if (outcome.emulate)
 			shadow_guest_wrote(guest->table, hypr_gpa(outcome.gpa), 8);

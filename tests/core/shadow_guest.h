@@ -86,7 +86,7 @@ struct guest {
 
 /* How an access ended. */
 struct guest_outcome {
-	enum shadow_result result;	/* SHADOW_RETRY: done, at .gpa */
+	enum mmu_result result;	/* MMU_RETRY: done, at .gpa */
 	u32 error_code;
 	u64 gpa;
 	bool emulate;			/* done, and the write has to be emulated */

@@ -12,8 +12,9 @@
 #define WINDOW_LARGE	301u		/* the same by pages of 2 MiB */
 #define INDEXES		4u		/* entries that a table uses */
 #define PAGES		1024u		/* INDEXES ^ 5: pages that have a GVA */
-#define RECORDS		48u
-#define HOT		8u
+#define RECORDS		128u
+#define RECORDS_OF_ENTRY 4u
+#define HOT		4u
 #define AUDIT		64u		/* steps between audits */
 #define MAX_LEVELS	5u
 /* What no step may exceed; see shadow_fault.c. */
@@ -141,20 +142,20 @@ static struct guest_outcome oracle_now(struct machine *m, const struct shadow_vc
 	err = walk_translate(&walk, gva, access, &result);
 	guest_check(!err || err == -EFAULT);
 	if (err) {
-		outcome.result = result.fault == WALK_FAULT_MEMORY ? SHADOW_NO_TABLE :
-								     SHADOW_REFLECT;
+		outcome.result = result.fault == WALK_FAULT_MEMORY ? MMU_NO_TABLE :
+								     MMU_REFLECT;
 		outcome.error_code = result.error_code;
 		return outcome;
 	}
 	outcome.gpa = result.address;
 	if (result.address >= GUEST_PAGES * CORE_PAGE_4K) {
-		outcome.result = SHADOW_NO_MEMORY;
+		outcome.result = MMU_NO_MEMORY;
 	} else {
 		u32 host = m->guest->host[result.address / CORE_PAGE_4K];
 
 		if ((host & HOST_MISSING) || ((host & HOST_READ_ONLY) && (access & WALK_WRITE)) ||
 		    ((host & HOST_NO_EXECUTE) && (access & WALK_FETCH)))
-			outcome.result = SHADOW_NO_MEMORY;
+			outcome.result = MMU_NO_MEMORY;
 	}
 	return outcome;
 }
@@ -276,10 +277,14 @@ static void forget_all(struct machine *m)
 
 static void remember(struct machine *m, u64 gpa, u64 old)
 {
+	u32 same = 0;
+
 	if (gpa / CORE_PAGE_4K >= TABLES)
 		return;
 	m->counts.edits++;
-	if (m->nr_records == RECORDS)
+	for (u32 i = 0; i < m->nr_records; i++)
+		same += m->record[i].gpa == gpa;
+	if (m->nr_records == RECORDS || same == RECORDS_OF_ENTRY)
 		forget_all(m);
 	m->record[m->nr_records].gpa = gpa;
 	m->record[m->nr_records].old = old;
@@ -309,13 +314,13 @@ static void access_gva(struct machine *m, u32 nr, u64 gva, u32 access, u64 value
 	if (same && guest->logged == m->logged) {
 		if (memcmp(guest->log, m->log, m->logged * sizeof(m->log[0])))
 			complain(m, nr, gva, access, &want, &have);
-	} else if (guest->logged || have.result != SHADOW_RETRY ||
+	} else if (guest->logged || have.result != MMU_RETRY ||
 		   !((same && pending) || explained(m, nr, gva, access, have.gpa))) {
 		complain(m, nr, gva, access, &want, &have);
 	} else {
 		m->counts.stale++;
 	}
-	if (have.result != SHADOW_RETRY)
+	if (have.result != MMU_RETRY)
 		return;
 	m->counts.reached++;
 	if (gva < window(m, WINDOW_SMALL) || gva >= window(m, WINDOW_LARGE + 1))
@@ -420,16 +425,21 @@ static void edit(struct machine *m, u32 nr)
 		   WALK_WRITE, value);
 }
 
-static void random_access(struct machine *m, u32 nr)
+static void access_as(struct machine *m, u32 nr, u64 gva)
 {
 	static const u32 kinds[] = {
 		0, WALK_WRITE, WALK_FETCH, WALK_IMPLICIT, WALK_IMPLICIT | WALK_WRITE,
 		WALK_USER, WALK_USER | WALK_WRITE, WALK_USER | WALK_FETCH,
 	};
-	u64 gva = draw_gva(m), bits = m->draw(m->source);
+	u64 bits = m->draw(m->source);
 
 	m->guest->rflags = bits & 8 ? RFLAGS_AC : 0;
 	access_gva(m, nr, gva, kinds[bits % 8], draw_entry(m, below(m, TABLES), 0));
+}
+
+static void random_access(struct machine *m, u32 nr)
+{
+	access_as(m, nr, draw_gva(m));
 }
 
 static void load_cr3(struct machine *m, u32 nr)
@@ -475,24 +485,46 @@ static void set_mode(struct machine *m, u32 nr)
 static void host_event(struct machine *m)
 {
 	u64 bits = m->draw(m->source);
-	u32 gfn = bits & 1 ? 512 + (bits >> 8) % 1024 : (bits >> 8) % TABLES;
+	u32 gfn = bits % 8 ? 512 + (bits >> 8) % 1024 : (bits >> 8) % TABLES;
 
-	if (bits & 2) {
+	if (bits >> 3 & 1) {
 		guest_move(m->guest, gfn);
 		return;
 	}
-	/* Tables stay, mostly. */
-	m->guest->host[gfn] = (bits & 1) || (bits >> 2) % 8 == 0 ? bits >> 5 & 7 : 0;
+	m->guest->host[gfn] = bits >> 5 & 7;
 	shadow_host_changed(m->guest->table, hypr_gpa(gfn * CORE_PAGE_4K), CORE_PAGE_4K);
 }
 
-static void invlpg(struct machine *m, u32 nr)
+static void invlpg(struct machine *m, u32 nr, u64 gva)
 {
 	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
-	u64 gva = draw_gva(m);
 
 	shadow_invlpg(&m->guest->vcpu[nr], hypr_gva(gva));
 	m->times[nr].page[shadow_pcid(vcpu)][page_number(m, gva)] = ++m->now;
+}
+
+/* What an operating system does: edit an entry, mostly invalidate, use it. */
+static void edit_and_use(struct machine *m, u32 nr)
+{
+	u64 bits = m->draw(m->source), gva = m->hot[bits % HOT];
+
+	edit(m, nr);
+	if (bits / HOT % 4)
+		invlpg(m, nr, gva);
+	for (u32 i = 0; i < 1 + bits / 16 % 4; i++)
+		access_as(m, nr, gva);
+}
+
+/* Everything of 2 MiB as it was at the start. */
+static void host_restore(struct machine *m)
+{
+	u32 gfn = below(m, 3) * 512;
+
+	for (u32 i = 0; i < 512; i++)
+		if (m->guest->frame[gfn + i] != gfn + i)
+			guest_move(m->guest, gfn + i);
+	memset(&m->guest->host[gfn], 0, 512);
+	shadow_host_changed(m->guest->table, hypr_gpa(gfn * CORE_PAGE_4K), CORE_PAGE_2M);
 }
 
 void machine_step(struct machine *m)
@@ -501,18 +533,22 @@ void machine_step(struct machine *m)
 	u32 nr = below(m, GUEST_VCPUS), kind = below(m, 100);
 
 	shadow_stats(m->guest->table, &before);
-	if (kind < 55)
+	if (kind < 40)
 		random_access(m, nr);
-	else if (kind < 75)
+	else if (kind < 55)
 		edit(m, nr);
+	else if (kind < 77)
+		edit_and_use(m, nr);
 	else if (kind < 85)
-		invlpg(m, nr);
+		invlpg(m, nr, draw_gva(m));
 	else if (kind < 93)
 		load_cr3(m, nr);
 	else if (kind < 96)
 		set_mode(m, nr);
-	else if (kind < 98)
+	else if (kind < 97)
 		host_event(m);
+	else if (kind < 98)
+		host_restore(m);
 	else if (kind < 99)
 		forget_all(m);
 	else if (percent(m, 10))

@@ -7,8 +7,8 @@
 #define GVA	0x7f0000400000ull
 #define DATA	0x300000ull		/* GPA of a page that is no table */
 #define RWU	(G_P | G_W | G_U)
-#define RETRY	SHADOW_RETRY
-#define REFLECT	SHADOW_REFLECT
+#define RETRY	MMU_RETRY
+#define REFLECT	MMU_REFLECT
 
 static struct guest *guest;
 static u64 cr3;
@@ -69,7 +69,7 @@ static void reaches(u64 gva, u32 access, u64 gpa)
 {
 	struct guest_outcome outcome = guest_access(guest, 0, gva, access);
 
-	assert_int_equal(outcome.result, SHADOW_RETRY);
+	assert_int_equal(outcome.result, MMU_RETRY);
 	assert_int_equal(outcome.gpa, gpa);
 }
 
@@ -77,7 +77,7 @@ static void faults(u64 gva, u32 access, u32 error_code)
 {
 	struct guest_outcome outcome = guest_access(guest, 0, gva, access);
 
-	assert_int_equal(outcome.result, SHADOW_REFLECT);
+	assert_int_equal(outcome.result, MMU_REFLECT);
 	assert_int_equal(outcome.error_code, error_code);
 }
 
@@ -104,7 +104,7 @@ static const struct {
 	const char *what;
 	u64 page, cr0, cr4, efer, rflags;
 	u32 access;
-	enum shadow_result result;
+	enum mmu_result result;
 	u32 error_code;
 } rights[] = {
 	{ "user reads user", RWU, CR0_WP, 0, 0, 0, WALK_USER, RETRY, 0 },
