@@ -252,6 +252,112 @@ static void test_cr3_load_synchronises(void **state)
 	assert_int_equal(stats().unsync, 1);
 }
 
+/* The guest's level-2 entry for @gva is @value; a device writes it. */
+static void set_level2(u64 gva, u64 value)
+{
+	u64 entry = guest_entry(guest, cr3, 4, 2, gva);
+
+	*guest_at(guest, entry) = value;
+	shadow_guest_wrote(guest->table, hypr_gpa(entry), 8);
+}
+
+static void test_synchronised_entry_keeps_what_it_may(void **state)
+{
+	u64 entry, before;
+
+	(void)state;
+	guest->host[DATA / CORE_PAGE_4K] = HOST_NO_EXECUTE;
+	map(GVA, DATA, RWU);
+	reaches(GVA, WALK_USER | WALK_WRITE, DATA);
+	entry = map_window();
+	guest_store(guest, 0, entry, DATA | RWU | G_A | G_D, 0);
+	assert_int_equal(shadow_load_cr3(&guest->vcpu[0], cr3), 0);
+	before = stats().faults;
+	reaches(GVA, WALK_USER | WALK_WRITE, DATA);
+	assert_int_equal(stats().faults, before);
+	assert_int_equal(guest_access(guest, 0, GVA, WALK_USER | WALK_FETCH).result,
+			 MMU_NO_MEMORY);
+}
+
+/* What has been invalidated while no path led to the table is seen through a new path. */
+static void test_new_path_to_a_table_out_of_sync(void **state)
+{
+	u64 other = GVA + CORE_PAGE_2M, entry;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	map(GVA + 0x1000, DATA, RWU);
+	reaches(GVA, WALK_USER, DATA);
+	set_level2(other, *guest_at(guest, guest_entry(guest, cr3, 4, 2, GVA)));
+	entry = map_window();
+	guest_store(guest, 0, entry, (DATA + 0x1000) | RWU | G_A, 0);
+	assert_int_equal(stats().unsync, 1);
+	reaches(other + 0x1000, WALK_USER, DATA);
+	reaches(other, WALK_USER, DATA + 0x1000);
+}
+
+static void test_table_out_of_sync_that_nobody_uses(void **state)
+{
+	u64 level2, entry, pages;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	level2 = *guest_at(guest, guest_entry(guest, cr3, 4, 2, GVA));
+	reaches(GVA, WALK_USER, DATA);
+	entry = map_window();
+	guest_store(guest, 0, entry, (DATA + 0x1000) | RWU, 0);
+	set_level2(GVA, 0);
+	pages = stats().pages;
+	assert_int_equal(shadow_load_cr3(&guest->vcpu[0], cr3), 0);
+	assert_int_equal(stats().pages, pages - 1);
+	/* The same, but a fault uses it before it is dropped. */
+	set_level2(GVA, level2);
+	reaches(GVA, WALK_USER, DATA + 0x1000);
+	guest_store(guest, 0, entry, (DATA + 0x2000) | RWU, 0);
+	assert_int_equal(stats().unsync, 1);
+	set_level2(GVA, 0);
+	shadow_invlpg(&guest->vcpu[0], hypr_gva(GVA));
+	set_level2(GVA, level2);
+	reaches(GVA, WALK_USER, DATA + 0x2000);
+	assert_int_equal(stats().unsync, 0);
+}
+
+static void test_unused_leaf_table_is_dropped_at_a_write(void **state)
+{
+	u64 table, window = GVA + (1ull << 39), pages;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	reaches(GVA, WALK_USER, DATA);
+	table = guest_entry(guest, cr3, 4, 1, GVA) & ~0xfffull;
+	map(window, table, G_P | G_W);
+	reaches(window, 0, table);
+	set_level2(GVA, 0);
+	pages = stats().pages;
+	assert_false(guest_store(guest, 0, window, 5, 0).emulate);
+	assert_int_equal(stats().pages, pages - 1);
+	assert_int_equal(stats().unsync, 0);
+}
+
+static void test_leaf_table_becomes_an_upper_one(void **state)
+{
+	u64 entry, table;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	reaches(GVA, WALK_USER, DATA);
+	entry = map_window();
+	table = guest_entry(guest, cr3, 4, 1, GVA) & ~0xfffull;
+	guest_store(guest, 0, entry, table | RWU | G_A, 0);
+	assert_int_equal(stats().unsync, 1);
+	/* Its entry for GVA points to itself: at level 2 it is a table, at level 1 a page. */
+	*guest_at(guest, guest_entry(guest, cr3, 4, 3, GVA + (1ull << 39))) = table | RWU;
+	reaches((GVA & ~0x3fffffffull) + (1ull << 39) + (GVA >> 12 & 511) * CORE_PAGE_2M +
+		(GVA >> 12 & 511) * CORE_PAGE_4K, WALK_USER, table);
+	assert_int_equal(stats().unsync, 0);
+	assert_true(guest_store(guest, 0, entry + 8, 0, 0).emulate);
+}
+
 static void test_new_entries_need_no_invlpg(void **state)
 {
 	u64 entry;
@@ -697,6 +803,16 @@ static void test_without_memory_the_oldest_page_is_recycled(void **state)
 		map(GVA, DATA, RWU);
 	}
 	reaches(GVA, 0, DATA);
+	/* 1 GiB, whose shadow needs a page of its own. */
+	teardown(NULL);
+	assert_int_equal(setup_with(64), 0);
+	guest_map(guest, cr3, 4, 3, 1ull << 40, 0, RWU);
+	page_allocs_left = 2;
+	shadow_forget(guest->table);
+	assert_int_equal(shadow_fault(&guest->vcpu[0], hypr_gva(1ull << 40), 0, 0, &fault),
+			 -ENOMEM);
+	page_allocs_left = -1;
+	reaches(1ull << 40, 0, 0);
 }
 
 static void test_root_without_memory(void **state)
@@ -823,6 +939,11 @@ int main(void)
 		TEST(cleared_flags_are_set_again_after_invlpg),
 		TEST(leaf_table_goes_out_of_sync),
 		TEST(cr3_load_synchronises),
+		TEST(synchronised_entry_keeps_what_it_may),
+		TEST(new_path_to_a_table_out_of_sync),
+		TEST(table_out_of_sync_that_nobody_uses),
+		TEST(unused_leaf_table_is_dropped_at_a_write),
+		TEST(leaf_table_becomes_an_upper_one),
 		TEST(new_entries_need_no_invlpg),
 		TEST(global_entry_of_another_pcid_is_synchronised_by_invlpg),
 		TEST(pcid_keeps_what_bit_63_says),
