@@ -53,7 +53,7 @@ $(CORE_TESTS): out/tests/core/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(C
 # What a test replaces of the platform.
 CORE_WRAP_PAGES := -Wl,--wrap=plat_page_alloc,--wrap=plat_alloc
 CORE_TEST_WRAP_mmu_test := $(CORE_WRAP_PAGES)
-CORE_TEST_WRAP_shadow_test := $(CORE_WRAP_PAGES)
+CORE_TEST_WRAP_shadow_error_test := $(CORE_WRAP_PAGES)
 
 # Bench programs, without sanitisers: out/bench/core_NAME from bench/core/NAME.c.
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))

@@ -1,63 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See shadow_machine.h. */
-#include "tests/core/shadow_machine.h"
-
 #include "tests/core/shadow_audit.h"
-
-#define TABLES		24u		/* guest pages 0 to 23: tables that change */
-#define ROOTS		3u		/* the first of them */
-#define PCIDS		4u
-#define WINDOW_TABLES	100u		/* first page of the window's own tables */
-#define WINDOW_SMALL	300u		/* entry of the root: pages of 4 KiB */
-#define WINDOW_LARGE	301u		/* the same by pages of 2 MiB */
-#define INDEXES		4u		/* entries that a table uses */
-#define PAGES		1024u		/* INDEXES ^ 5: pages that have a GVA */
-#define RECORDS		128u
-#define RECORDS_OF_ENTRY 4u
-#define HOT		4u
-#define AUDIT		64u		/* steps between audits */
-#define MAX_LEVELS	5u
-/* What no step may exceed; see shadow_fault.c. */
-#define WORK_MAX	50000u
+#include "tests/core/shadow_oracle.h"
 
 static const u32 index_of[INDEXES] = { 0, 1, 2, 511 };
-
-/* An entry that was replaced. */
-struct record {
-	u64 gpa;
-	u64 old;
-	u64 time;
-};
-
-/* When a vCPU's TLB was told to forget. */
-struct times {
-	u64 all;
-	u64 context[PCIDS];
-	u64 page[PCIDS][PAGES];
-	u64 root[PCIDS];		/* root of the PCID; ~0: none */
-};
-
-struct machine {
-	struct guest *guest;
-	u64 (*draw)(void *source);
-	void *source;
-	u32 levels;
-	u64 now;
-	struct record record[RECORDS];
-	u32 nr_records;
-	struct times times[GUEST_VCPUS];
-	u64 hot[HOT];			/* GVAs that were reached */
-	struct machine_counts counts;
-	/* The oracle's walk. */
-	struct walk_memory memory;
-	u32 choice[MAX_LEVELS];		/* which record to read; 0: memory */
-	u32 choices[MAX_LEVELS];
-	const struct record *used[MAX_LEVELS];
-	u32 reads;
-	bool pending;			/* it met an entry that has a record */
-	struct walk_step log[GUEST_LOG];
-	u32 logged;
-};
 
 static u64 below(struct machine *m, u64 limit)
 {
@@ -67,181 +13,6 @@ static u64 below(struct machine *m, u64 limit)
 static bool percent(struct machine *m, u32 chance)
 {
 	return below(m, 100) < chance;
-}
-
-/* The oracle reads memory, or the record that m->choice names for this level. */
-static bool oracle_read(const struct walk_memory *memory, u64 address, u32 bytes, u64 *entry)
-{
-	struct machine *m = memory->data;
-	u32 read = m->reads++, nr = 0;
-
-	guest_check(read < MAX_LEVELS);
-	if (!m->guest->memory.read(&m->guest->memory, address, bytes, entry))
-		return false;
-	m->used[read] = NULL;
-	for (u32 i = 0; i < m->nr_records; i++) {
-		if (m->record[i].gpa != address)
-			continue;
-		m->pending = true;
-		if (++nr == m->choice[read]) {
-			*entry = m->record[i].old;
-			m->used[read] = &m->record[i];
-		}
-	}
-	m->choices[read] = nr;
-	/* A table that is used at two levels: what the walk itself has set. */
-	for (u32 i = 0; i < m->logged; i++)
-		if (m->log[i].address == address)
-			*entry = m->log[i].entry;
-	return true;
-}
-
-static int oracle_exchange(const struct walk_memory *memory, u64 address, u32 bytes,
-			   u64 old_entry, u64 new_entry)
-{
-	struct machine *m = memory->data;
-
-	(void)bytes;
-	for (u32 i = 0; i < m->logged; i++) {
-		if (m->log[i].address == address && m->log[i].entry != old_entry) {
-			/* The walk starts over. */
-			m->reads = 0;
-			return -EAGAIN;
-		}
-	}
-	if (m->guest->host[address / CORE_PAGE_4K] & HOST_READ_ONLY)
-		return -ENXIO;
-	m->log[m->logged].address = address;
-	m->log[m->logged++].entry = new_entry;
-	return 0;
-}
-
-static struct walk oracle_walk(struct machine *m, const struct shadow_vcpu *vcpu)
-{
-	struct walk walk = { .memory = &m->memory, .root = vcpu->cr3 };
-
-	walk_set_registers(&walk, vcpu->cr0, vcpu->cr4, vcpu->efer, m->guest->rflags,
-			   WALK_PAGE_1G);
-	walk.mode.maxphyaddr = 40;
-	return walk;
-}
-
-/* By the tables as they are. */
-static struct guest_outcome oracle_now(struct machine *m, const struct shadow_vcpu *vcpu,
-				       u64 gva, u32 access)
-{
-	struct walk walk = oracle_walk(m, vcpu);
-	struct guest_outcome outcome = { 0 };
-	struct walk_result result;
-	int err;
-
-	memset(m->choice, 0, sizeof(m->choice));
-	m->pending = false;
-	m->reads = 0;
-	m->logged = 0;
-	err = walk_translate(&walk, gva, access, &result);
-	guest_check(!err || err == -EFAULT);
-	if (err) {
-		outcome.result = result.fault == WALK_FAULT_MEMORY ? MMU_NO_TABLE :
-								     MMU_REFLECT;
-		outcome.error_code = result.error_code;
-		return outcome;
-	}
-	outcome.gpa = result.address;
-	if (result.address >= GUEST_PAGES * CORE_PAGE_4K) {
-		outcome.result = MMU_NO_MEMORY;
-	} else {
-		u32 host = m->guest->host[result.address / CORE_PAGE_4K];
-
-		if ((host & HOST_MISSING) || ((host & HOST_READ_ONLY) && (access & WALK_WRITE)) ||
-		    ((host & HOST_NO_EXECUTE) && (access & WALK_FETCH)))
-			outcome.result = MMU_NO_MEMORY;
-	}
-	return outcome;
-}
-
-static u32 page_number(const struct machine *m, u64 gva)
-{
-	u32 number = 0;
-
-	for (u32 level = m->levels; level; level--) {
-		u32 index = gva >> (12 + 9 * (level - 1)) & 511;
-
-		number = number * INDEXES + (index == 511 ? 3 : index & 3);
-	}
-	return number;
-}
-
-/* May vCPU @nr still use the records of the last walk? */
-static bool remembered(const struct machine *m, u32 nr, u64 gva, bool global)
-{
-	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
-	const struct times *times = &m->times[nr];
-	u16 pcid = shadow_pcid(vcpu);
-	u64 since = times->all;
-	u32 page = page_number(m, gva);
-
-	for (u32 p = 0; p < PCIDS; p++)
-		if ((global || p == pcid) && times->page[p][page] > since)
-			since = times->page[p][page];
-	if (!global && times->context[pcid] > since)
-		since = times->context[pcid];
-	for (u32 i = 0; i < m->reads; i++)
-		if (m->used[i] && m->used[i]->time <= since)
-			return false;
-	return true;
-}
-
-/* Only an entry whose accessed flag is set is cached; for a write, the dirty flag too. */
-static bool cacheable(const struct machine *m, const struct walk_result *result, u32 access)
-{
-	for (u32 i = 0; i < m->reads; i++)
-		if (m->used[i] && !(m->used[i]->old & G_A))
-			return false;
-	return !(access & WALK_WRITE) || !m->used[m->reads - 1] ||
-	       (result->step[result->level - 1].entry & G_D);
-}
-
-/* Do some old entries lead from @root to @gpa? */
-static bool explained_by(struct machine *m, u32 nr, u64 root, u64 gva, u32 access, u64 gpa)
-{
-	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
-	struct walk walk = oracle_walk(m, vcpu);
-	bool other = root != (vcpu->cr3 & ~0xfffull);
-	struct walk_result result;
-
-	walk.root = root;
-	memset(m->choice, 0, sizeof(m->choice));
-	m->logged = 0;
-	for (;;) {
-		bool global;
-		int at;
-
-		m->reads = 0;
-		if (!walk_peek(&walk, gva, access, &result) && result.address == gpa &&
-		    cacheable(m, &result, access)) {
-			global = result.global && (vcpu->cr4 & CR4_PGE);
-			if ((global || !other) && remembered(m, nr, gva, global))
-				return true;
-		}
-		for (at = (int)m->reads - 1; at >= 0 && m->choice[at] == m->choices[at]; at--)
-			m->choice[at] = 0;
-		if (at < 0)
-			return false;
-		m->choice[at]++;
-	}
-}
-
-/*
- * A global translation by any root serves every one: a guest that gives it another
- * meaning in another address space gets either.
- */
-static bool explained(struct machine *m, u32 nr, u64 gva, u32 access, u64 gpa)
-{
-	for (u32 root = 0; root < ROOTS; root++)
-		if (explained_by(m, nr, root * CORE_PAGE_4K, gva, access, gpa))
-			return true;
-	return false;
 }
 
 static void complain(const struct machine *m, u32 nr, u64 gva, u32 access,
@@ -315,7 +86,7 @@ static void access_gva(struct machine *m, u32 nr, u64 gva, u32 access, u64 value
 		if (memcmp(guest->log, m->log, m->logged * sizeof(m->log[0])))
 			complain(m, nr, gva, access, &want, &have);
 	} else if (guest->logged || have.result != MMU_RETRY ||
-		   !((same && pending) || explained(m, nr, gva, access, have.gpa))) {
+		   !((same && pending) || oracle_explains(m, nr, gva, access, have.gpa))) {
 		complain(m, nr, gva, access, &want, &have);
 	} else {
 		m->counts.stale++;
@@ -500,7 +271,7 @@ static void invlpg(struct machine *m, u32 nr, u64 gva)
 	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
 
 	shadow_invlpg(&m->guest->vcpu[nr], hypr_gva(gva));
-	m->times[nr].page[shadow_pcid(vcpu)][page_number(m, gva)] = ++m->now;
+	m->times[nr].page[shadow_pcid(vcpu)][oracle_page_number(m, gva)] = ++m->now;
 }
 
 /* What an operating system does: edit an entry, mostly invalidate, use it. */
