@@ -31,7 +31,7 @@ struct mmu_vcpu;
  * struct mmu_fault - an exit of the processor, and what to do about it
  * @gva: in: linear address; shadow paging
  * @gpa: in: guest-physical address, EPT; out: of MMU_EMULATE and MMU_NO_MEMORY
- * @access: in: WALK_WRITE, WALK_FETCH; shadow paging: WALK_USER, WALK_IMPLICIT too
+ * @access: in: WALK_WRITE, WALK_FETCH, WALK_USER; shadow paging: WALK_IMPLICIT too
  * @rflags: in: the guest's; shadow paging
  * @result: out
  * @error_code: out: of MMU_REFLECT

@@ -52,20 +52,28 @@ static int translate(const struct mmu_virtualization *mmu, hypr_gpa_t gpa, u64 s
 	return ept_refusal_errno(ept_translate(&mmu->map, gpa, size, run));
 }
 
+/* The right that an access needs; fetches from user-mode addresses have their own. */
+static u32 right_for(const struct mmu_virtualization *mmu, u32 access)
+{
+	if (access & WALK_WRITE)
+		return EPT_WRITE;
+	if (!(access & WALK_FETCH))
+		return EPT_READ;
+	return mmu->map.can.user_execute && (access & WALK_USER) ? EPT_USER_EXEC : EPT_EXEC;
+}
+
 /*
  * An EPT violation.  If the map allows the access, the TLB had an older entry, which the
  * violation has dropped (SDM, "Operations that Invalidate Cached Mappings").
  */
 static int fault(struct mmu_vcpu *vcpu, struct mmu_fault *fault)
 {
-	u32 need = fault->access & WALK_WRITE ? EPT_WRITE :
-		   fault->access & WALK_FETCH ? EPT_EXEC : EPT_READ;
 	hypr_gpa_t page = hypr_gpa(fault->gpa.addr & ~(CORE_PAGE_4K - 1));
 	struct memory_mapping run;
 
 	fault->error_code = 0;
 	if (ept_translate(&vcpu->mmu->map, page, CORE_PAGE_4K, &run) == EPT_OK &&
-	    (run.permissions & need))
+	    (run.permissions & right_for(vcpu->mmu, fault->access)))
 		fault->result = MMU_RETRY;
 	else
 		fault->result = MMU_NO_MEMORY;

@@ -394,6 +394,26 @@ static void test_flushes_name_the_pcid(void **state)
 	}
 }
 
+static void test_user_fetches_have_a_right_of_their_own(void **state)
+{
+	struct mmu_params params = params_of(MMU_EPT);
+	struct memory_mapping mapping = { .size = CORE_PAGE_4K, .permissions = RWX };
+	struct mmu_fault fault = { .access = WALK_FETCH };
+
+	(void)state;
+	params.can.user_execute = true;
+	assert_int_equal(init_mmu_virtualization(&mmu, &params), 0);
+	mmu_vcpu_init(&vcpu, &mmu);
+	assert_int_equal(mmu.page_table->map(&mmu, &mapping), 0);
+	assert_int_equal(mmu.page_table->fault(&vcpu, &fault), 0);
+	assert_int_equal(fault.result, MMU_RETRY);
+	fault.access = WALK_FETCH | WALK_USER;
+	assert_int_equal(mmu.page_table->fault(&vcpu, &fault), 0);
+	assert_int_equal(fault.result, MMU_NO_MEMORY);
+	mmu_vcpu_fini(&vcpu);
+	fini_mmu_virtualization(&mmu);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_memory_runs_out),
 		cmocka_unit_test(test_fault_without_memory_is_reported),
 		cmocka_unit_test(test_flushes_name_the_pcid),
+		cmocka_unit_test(test_user_fetches_have_a_right_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
