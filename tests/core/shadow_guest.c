@@ -51,15 +51,10 @@ static int exchange_entry(const struct walk_memory *memory, u64 address, u32 byt
 
 static bool is_large(const struct guest *guest, u32 gfn)
 {
-	u32 base = gfn & ~511u, i;
+	u32 base = gfn & ~511u;
 
-	if (guest->frame[base] % 512)
-		return false;
-	for (i = 1; i < 512; i++)
-		if (guest->frame[base + i] != guest->frame[base] + i ||
-		    guest->host[base + i] != guest->host[base])
-			return false;
-	return true;
+	return !memcmp(&guest->host[base], &guest->host[base + 1], 511) &&
+	       !memcmp(&guest->frame[base], &guest->home[base], 512 * sizeof(u32));
 }
 
 static int translate(void *context, hypr_gpa_t gpa, bool write, struct shadow_host_page *page)
@@ -140,7 +135,7 @@ struct guest *guest_create(u32 max_pages, int *err)
 	guest->frames = (u8 *)(((uintptr_t)guest->mapping + CORE_PAGE_2M - 1) &
 			       ~(CORE_PAGE_2M - 1));
 	for (u32 i = 0; i < GUEST_PAGES; i++)
-		guest->frame[i] = i;
+		guest->frame[i] = guest->home[i] = i;
 	guest->memory.read = read_entry;
 	guest->memory.exchange = exchange_entry;
 	guest->memory.data = guest;

@@ -15,7 +15,7 @@
 
 #define GUEST_PAGES	2048u		/* 8 MiB: four large pages */
 #define GUEST_VCPUS	2
-#define GUEST_TLB	512
+#define GUEST_TLB	128
 #define GUEST_LOG	16
 
 /* x86 entry flags of the guest's tables. */
@@ -67,6 +67,7 @@ struct guest {
 	void *mapping;
 	u8 *frames;			/* host memory: 2 * GUEST_PAGES */
 	u32 frame[GUEST_PAGES];		/* host frame of each guest page */
+	u32 home[GUEST_PAGES];		/* where it was at the start */
 	u8 host[GUEST_PAGES];		/* HOST_* */
 	struct walk_memory memory;	/* by GPA */
 	struct shadow_page_table *table;
