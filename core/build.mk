@@ -70,7 +70,7 @@ CORE_FUZZ_KIT := $(filter-out %_test.c,$(wildcard tests/core/*.c))
 
 out/obj/fuzz/core/%.o: %.c core/build.mk
 	@mkdir -p $(@D)
-	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+	clang $(CORE_TEST_CFLAGS) -O2 -fsanitize=fuzzer-no-link -c -o $@ $<
 
 $(CORE_FUZZ): out/fuzz/core/%: out/obj/fuzz/core/tests/fuzz/core_%.o \
 		$(CORE_SRC:%.c=out/obj/fuzz/core/%.o) $(CORE_FUZZ_KIT:%.c=out/obj/fuzz/core/%.o)

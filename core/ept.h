@@ -292,7 +292,8 @@ enum ept_refusal ept_protect(struct ept_context *ept, hypr_gpa_t gpa, u64 size,
  * ept_translate() - the first run of a range
  * @size: bytes to look at, a multiple of 4 KiB
  * @run: out: as many bytes from @gpa on, at most @size, as one struct memory_mapping
- *	can say.  After EPT_NOT_MAPPED run->size is the bytes that are not mapped.
+ *	can say.  After EPT_NOT_MAPPED run->size is the bytes that are not mapped, and
+ *	run->hpa and run->permissions are 0.
  *
  * A caller that wants the whole range continues at @gpa + run->size.
  *

@@ -129,7 +129,8 @@ enum ept_check_rule ept_check_tables(const struct ept_check_cpu *cpu, hypr_hpa_t
 			result->pages[level - 1]++;
 			continue;
 		}
-		places[--level].table = (const u64 *)plat_hpa_to_virt(hypr_hpa(entry & BITS(51, 12)));
+		level--;
+		places[level].table = (const u64 *)plat_hpa_to_virt(hypr_hpa(entry & BITS(51, 12)));
 		places[level].next = 0;
 		result->tables++;
 	}

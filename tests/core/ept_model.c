@@ -6,11 +6,11 @@
 #include "tests/core/ept_kit.h"
 #include "tests/core/ept_model.h"
 
-#define SMALL_PAGES	2048
+#define SMALL_PAGES	(512 * 2)
 #define LARGE_PAGES	(512 * 514)
 #define PAGES_2M	512
 #define PAGES_1G	(512 * 512)
-/* Windows begin 2 MiB (large) or 4 MiB (small) below a multiple of 1 GiB. */
+/* Windows begin 2 MiB below a multiple of 1 GiB. */
 #define BOUNDARY	(3 * CORE_PAGE_1G)
 
 struct page {
@@ -331,7 +331,7 @@ static void read_step(const struct model *model, const u8 *bytes, struct step *s
 	static const u64 offsets[4] = {
 		CORE_PAGE_1G, 5 * CORE_PAGE_1G, CORE_PAGE_2M, CORE_PAGE_4K,
 	};
-	static const u32 lengths[8] = { 1, 1, 7, 511, 512, 1024, 1536, LARGE_PAGES };
+	static const u32 lengths[8] = { 1, 1, 7, 511, 512, 513, 1024, LARGE_PAGES };
 	u64 first = bytes[1] | bytes[2] << 8 | (u64)bytes[3] << 16;
 	u64 length = lengths[bytes[4] & 7] + (bytes[4] & 0x80 ? bytes[4] >> 3 & 15 : 0);
 
@@ -394,7 +394,7 @@ void ept_model_run(const u8 *bytes, size_t size, struct ept_model_tally *tally)
 	can.accessed_dirty = bytes[0] & 8;
 	can.user_execute = bytes[0] & 16;
 	model.count = bytes[1] == EPT_MODEL_LARGE ? LARGE_PAGES : SMALL_PAGES;
-	model.base = BOUNDARY - (model.count == LARGE_PAGES ? 1 : 2) * CORE_PAGE_2M;
+	model.base = BOUNDARY - CORE_PAGE_2M;
 	memset(storage, 0, model.count * sizeof(storage[0]));
 	ept_kit_init(&model.kit, bytes[0] & 32 ? 5 : 4, &can);
 	model.kit.ept.keep_small = bytes[0] & 64;

@@ -9,6 +9,8 @@
 #include "tests/unit/unit.h"
 
 static u64 seed;
+static struct ept_model_tally tally;
+static u64 all_steps;
 
 /* xorshift64*, Marsaglia and Vigna. */
 static u64 draw(u64 *state)
@@ -21,7 +23,6 @@ static u64 draw(u64 *state)
 
 static void run(u32 runs, u32 steps, u8 window)
 {
-	struct ept_model_tally tally = { 0 };
 	size_t size = EPT_MODEL_HEAD + steps * EPT_MODEL_STEP;
 	u8 *bytes = malloc(size);
 	u64 state = seed;
@@ -38,13 +39,7 @@ static void run(u32 runs, u32 steps, u8 window)
 		ept_model_run(bytes, size, &tally);
 	}
 	free(bytes);
-	printf("%llu done, %llu refused, %llu out of memory, %llu splits, %llu merges, %llu touched\n",
-	       (unsigned long long)tally.done, (unsigned long long)tally.refused,
-	       (unsigned long long)tally.out_of_memory, (unsigned long long)tally.splits,
-	       (unsigned long long)tally.merges, (unsigned long long)tally.touched);
-	assert_true(tally.done > runs * steps / 8);
-	assert_true(tally.refused > runs * steps / 20);
-	assert_true(tally.out_of_memory && tally.splits && tally.merges && tally.touched);
+	all_steps += runs * steps;
 }
 
 static void test_random_operations_on_pages_up_to_2m(void **state)
@@ -59,11 +54,26 @@ static void test_random_operations_on_pages_up_to_1g(void **state)
 	run(8, 40, EPT_MODEL_LARGE);
 }
 
+static void test_the_runs_met_everything(void **state)
+{
+	(void)state;
+	printf("%llu done, %llu refused, %llu out of memory, ",
+	       (unsigned long long)tally.done, (unsigned long long)tally.refused,
+	       (unsigned long long)tally.out_of_memory);
+	printf("%llu splits, %llu merges, %llu touched\n", (unsigned long long)tally.splits,
+	       (unsigned long long)tally.merges, (unsigned long long)tally.touched);
+	assert_int_equal(tally.done + tally.refused + tally.out_of_memory, all_steps);
+	assert_true(tally.done > all_steps / 8);
+	assert_true(tally.refused > all_steps / 20);
+	assert_true(tally.out_of_memory && tally.splits && tally.merges && tally.touched);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_operations_on_pages_up_to_2m),
 		cmocka_unit_test(test_random_operations_on_pages_up_to_1g),
+		cmocka_unit_test(test_the_runs_met_everything),
 	};
 	const char *given = getenv("EPT_SEED");
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* EPT: unmap, protect, split and merge: tests/core/ept_range_test. */
+#include <pthread.h>
+
 #include "tests/core/ept_kit.h"
 #include "tests/unit/unit.h"
 
@@ -273,6 +275,60 @@ static void test_keep_small_holds_merges_off(void **state)
 	assert_edit(kit, 0, M2, true);
 }
 
+/*
+ * A CPU that sets the dirty bit of one page, while the mapper changes permissions.
+ * The CPU's thread alone clears the bit, so a bit that is clear after the set was lost.
+ */
+struct writer {
+	u64 *entry;
+	u32 rounds;
+	u32 lost;
+	bool done;
+};
+
+static bool is_dirty(const u64 *entry)
+{
+	return __atomic_load_n(entry, __ATOMIC_SEQ_CST) & EPT_DIRTY;
+}
+
+static void *set_and_clear(void *argument)
+{
+	struct writer *writer = argument;
+
+	for (u32 i = 0; i < writer->rounds; i++) {
+		__atomic_fetch_or(writer->entry, EPT_DIRTY, __ATOMIC_SEQ_CST);
+		/* Long enough for a store of the mapper to come after the set. */
+		for (u32 look = 0; look < 16; look++) {
+			if (!is_dirty(writer->entry)) {
+				writer->lost++;
+				break;
+			}
+		}
+		__atomic_fetch_and(writer->entry, ~(u64)EPT_DIRTY, __ATOMIC_SEQ_CST);
+	}
+	__atomic_store_n(&writer->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void test_protect_loses_no_dirty_bit(void **state)
+{
+	struct ept_kit *kit = *state;
+	struct writer writer = { .rounds = 1000000 };
+	pthread_t thread;
+	u64 *table;
+
+	ept_kit_map(kit, 0, 0, K4, RWX_WB);
+	table = kit->ept.root;
+	for (u32 level = 4; level > 1; level--)
+		table = plat_hpa_to_virt(hypr_hpa(table[0] & 0xffffffffff000));
+	writer.entry = &table[0];
+	assert_int_equal(pthread_create(&thread, NULL, set_and_clear, &writer), 0);
+	for (u32 i = 0; !__atomic_load_n(&writer.done, __ATOMIC_ACQUIRE); i++)
+		protect(kit, 0, K4, i & 1 ? RWX_WB : RO_WB);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(writer.lost, 0);
+}
+
 #define with(test)	cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -290,6 +346,7 @@ int main(void)
 		with(test_map_merges_with_its_neighbours),
 		with(test_no_merge_of_pages_that_differ),
 		with(test_keep_small_holds_merges_off),
+		with(test_protect_loses_no_dirty_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,9 @@ static void assert_hole(const struct ept_kit *kit, u64 gpa, u64 size)
 
 	assert_int_equal(ept_translate(&kit->ept, hypr_gpa(gpa), size, &run), EPT_NOT_MAPPED);
 	assert_int_equal(run.gpa.addr, gpa);
+	assert_int_equal(run.hpa.addr, 0);
 	assert_int_equal(run.size, size);
+	assert_int_equal(run.permissions, 0);
 }
 
 static void assert_edit(const struct ept_kit *kit, u64 gpa, u64 end, bool invept)
@@ -208,6 +210,7 @@ static void test_map_of_5_levels_reaches_57_bits(void **state)
 	assert_int_equal(kit->ept.stats.tables, 5);
 	assert_int_equal(ept_kit_map(kit, top, K4, K4, RWX_WB), EPT_BEYOND_GPA_WIDTH);
 	assert_hole(kit, 0, top - K4);
+	assert_hole(kit, top - 5 * K4, 4 * K4);
 }
 
 static void test_entries_have_the_bits_of_the_sdm(void **state)
@@ -325,6 +328,18 @@ static void test_map_out_of_memory_changes_nothing(void **state)
 	assert_int_equal(kit->live, 6);
 }
 
+static void test_map_refuses_table_pages_beyond_maxphyaddr(void **state)
+{
+	struct ept_kit *kit = *state;
+
+	kit->ept.can.maxphyaddr = 32;
+	assert_int_equal(ept_kit_map(kit, 0, 0, K4, RWX_WB), EPT_TABLE_BEYOND_MAXPHYADDR);
+	assert_edit(kit, 0, 0, false);
+	assert_int_equal(kit->live, 1);
+	kit->ept.can.maxphyaddr = 52;
+	assert_hole(kit, 0, 1ull << 48);
+}
+
 static void test_translate_ends_a_run_where_it_breaks(void **state)
 {
 	struct ept_kit *kit = *state;
@@ -378,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_every_refusal_has_a_name_of_its_own),
 		cmocka_unit_test(test_mapping_is_checked_before_a_context_is_known),
 		with(test_map_out_of_memory_changes_nothing, start),
+		with(test_map_refuses_table_pages_beyond_maxphyaddr, start),
 		with(test_translate_ends_a_run_where_it_breaks, start),
 		with(test_translate_refuses, start),
 	};
