@@ -63,19 +63,24 @@ out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS) -ljansson
 
-# Fuzz targets, with clang's libFuzzer: out/fuzz/core/NAME from tests/fuzz/core_NAME.c.
-# Not part of `all`: they need clang.
+# Fuzz targets, with clang's libFuzzer, not part of `all`: out/fuzz/core/NAME from
+# tests/fuzz/core_NAME.c and the helpers of tests.
 CORE_FUZZ := $(patsubst tests/fuzz/core_%.c,out/fuzz/core/%,$(wildcard tests/fuzz/core_*.c))
 CORE_FUZZ_KIT := $(filter-out %_test.c,$(wildcard tests/core/*.c))
+CORE_FUZZ_OBJ := out/obj/fuzz/core
+CORE_FUZZ_CFLAGS := $(CORE_TEST_CFLAGS) -O2 -fno-omit-frame-pointer
 
-out/obj/fuzz/core/%.o: %.c core/build.mk
+$(CORE_FUZZ_OBJ)/%.o: %.c core/build.mk
 	@mkdir -p $(@D)
-	clang $(CORE_TEST_CFLAGS) -O2 -fsanitize=fuzzer-no-link -c -o $@ $<
+	clang $(CORE_FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
 
-$(CORE_FUZZ): out/fuzz/core/%: out/obj/fuzz/core/tests/fuzz/core_%.o \
-		$(CORE_SRC:%.c=out/obj/fuzz/core/%.o) $(CORE_FUZZ_KIT:%.c=out/obj/fuzz/core/%.o)
+$(CORE_FUZZ): out/fuzz/core/%: $(CORE_FUZZ_OBJ)/tests/fuzz/core_%.o \
+		$(CORE_SRC:%.c=$(CORE_FUZZ_OBJ)/%.o) $(CORE_FUZZ_KIT:%.c=$(CORE_FUZZ_OBJ)/%.o)
 	@mkdir -p $(@D)
-	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+	clang $(CORE_FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+
+.PHONY: core-fuzz
+core-fuzz: $(CORE_FUZZ)
 
 -include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d) \
-	$(wildcard out/obj/fuzz/core/*/*.d out/obj/fuzz/core/*/*/*.d)
+	$(wildcard $(CORE_FUZZ_OBJ)/*/*.d $(CORE_FUZZ_OBJ)/*/*/*.d)
