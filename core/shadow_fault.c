@@ -155,8 +155,8 @@ static int install(struct job *job, u64 leaf_rights, enum mmu_result *result)
 }
 
 /*
- * Rights of the entry that stands for the guest's leaf.  It is writable only once the
- * guest's dirty flag is set, so that the first write faults.
+ * Rights of the shadow's entry for the guest's leaf.  The entry is writable only once
+ * the guest's dirty flag is set, so that the first write faults.
  *
  * With CR0.WP = 0 the guest's kernel writes to a read-only page.  The shadow's CR0.WP
  * is 1: the page becomes a writable one of the supervisor, which no one executes, and

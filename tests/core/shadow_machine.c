@@ -18,18 +18,18 @@ static bool percent(struct machine *m, u32 chance)
 static void complain(const struct machine *m, u32 nr, u64 gva, u32 access,
 		     const struct guest_outcome *want, const struct guest_outcome *have)
 {
-	u64 cr3 = m->guest->vcpu[nr].cr3;
+	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
 
-	fprintf(stderr,
-		"vcpu %u, gva %llx, access %x, cr0 %llx, cr4 %llx, efer %llx, cr3 %llx: result %d, code %x, gpa %llx, %u flags; want %d, %x, %llx, %u flags%s\n",
-		nr, (unsigned long long)gva, access, (unsigned long long)m->guest->vcpu[nr].cr0,
-		(unsigned long long)m->guest->vcpu[nr].cr4,
-		(unsigned long long)m->guest->vcpu[nr].efer,
-		(unsigned long long)m->guest->vcpu[nr].cr3, have->result, have->error_code,
-		(unsigned long long)have->gpa, m->guest->logged, want->result,
+	fprintf(stderr, "vcpu %u, gva %llx, access %x, cr0 %llx, cr4 %llx, efer %llx, cr3 %llx\n",
+		nr, (unsigned long long)gva, access, (unsigned long long)vcpu->cr0,
+		(unsigned long long)vcpu->cr4, (unsigned long long)vcpu->efer,
+		(unsigned long long)vcpu->cr3);
+	fprintf(stderr, "have: result %d, code %x, gpa %llx, %u flags set\n", have->result,
+		have->error_code, (unsigned long long)have->gpa, m->guest->logged);
+	fprintf(stderr, "want: result %d, code %x, gpa %llx, %u flags set%s\n", want->result,
 		want->error_code, (unsigned long long)want->gpa, m->logged,
-		m->pending ? " (or what old entries allow)" : "");
-	for (u32 level = m->levels, table = cr3 >> 12; level && table < GUEST_PAGES; level--) {
+		m->pending ? ", or what old entries allow" : "");
+	for (u32 level = m->levels, table = vcpu->cr3 >> 12; level && table < GUEST_PAGES; level--) {
 		u64 gpa = table * CORE_PAGE_4K + (gva >> (12 + 9 * (level - 1)) & 511) * 8;
 		u64 entry = *guest_at(m->guest, gpa);
 
