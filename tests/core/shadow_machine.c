@@ -20,7 +20,8 @@ static void complain(const struct machine *m, u32 nr, u64 gva, u32 access,
 {
 	const struct shadow_vcpu *vcpu = &m->guest->vcpu[nr];
 
-	fprintf(stderr, "vcpu %u, gva %llx, access %x, cr0 %llx, cr4 %llx, efer %llx, cr3 %llx\n",
+	fprintf(stderr,
+		"vcpu %u, gva %llx, access %x; cr0 %llx, cr4 %llx, efer %llx, cr3 %llx\n",
 		nr, (unsigned long long)gva, access, (unsigned long long)vcpu->cr0,
 		(unsigned long long)vcpu->cr4, (unsigned long long)vcpu->efer,
 		(unsigned long long)vcpu->cr3);
