@@ -50,6 +50,7 @@ static int descend(struct job *job, u64 gfn, bool direct, u64 rights)
 	key.level = job->page->key.level - 1;
 	if (direct) {
 		key.direct = true;
+		key.global = rights & SPTE_G;
 		key.nxe = false;
 		key.flip = false;
 	}
@@ -61,7 +62,7 @@ static int descend(struct job *job, u64 gfn, bool direct, u64 rights)
 	/* What was invalidated while nothing led to the table has not been seen. */
 	if (child->unsync && shadow_child(table, job->page, index_at(job)) != child)
 		shadow_sync_page(table, child);
-	shadow_entry_link(table, job->page, index_at(job), child, rights);
+	shadow_entry_link(table, job->page, index_at(job), child, rights & ~SPTE_G);
 	job->page = child;
 	return 0;
 }
@@ -98,7 +99,7 @@ static enum mmu_result map_small(struct job *job, u64 rights)
 /* Maps a part of a large guest page; the entry of job->page is that of @level. */
 static int map_large(struct job *job, u64 rights, enum mmu_result *result)
 {
-	const u64 all = SPTE_W | SPTE_U;
+	const u64 all = SPTE_W | SPTE_U | (rights & SPTE_G);
 	u64 gfn = job->guest.address / CORE_PAGE_4K;
 	int err;
 
@@ -118,8 +119,7 @@ static int map_large(struct job *job, u64 rights, enum mmu_result *result)
 		return 0;
 	}
 	job->table->stats.splits++;
-	/* The split page is shared by all that map the region, global or not. */
-	err = descend(job, gfn, true, rights & ~SPTE_G);
+	err = descend(job, gfn, true, rights);
 	if (!err)
 		*result = map_small(job, all);
 	return err;

@@ -84,6 +84,7 @@ struct shadow_slot {
  * @level: level of the entries
  * @direct: part of a large guest page: no table of the guest's
  * @nxe: EFER.NXE: bit 63 is a flag, else it is reserved
+ * @global: a direct page of global pages: INVLPG drops those of all PCIDs
  * @flip: CR0.WP = 0 and CR4.SMAP = 0: leaf entries of read-only user pages may be those
  *	of writable supervisor pages
  */
@@ -91,6 +92,7 @@ struct shadow_key {
 	u64 gfn;
 	u8 level;
 	bool direct;
+	bool global;
 	bool nxe;
 	bool flip;
 };

@@ -113,7 +113,8 @@ bool shadow_is_tracked(const struct shadow_page_table *table, u64 gfn)
 static bool same_key(const struct shadow_key *one, const struct shadow_key *two)
 {
 	return one->gfn == two->gfn && one->level == two->level &&
-	       one->direct == two->direct && one->nxe == two->nxe && one->flip == two->flip;
+	       one->direct == two->direct && one->global == two->global &&
+	       one->nxe == two->nxe && one->flip == two->flip;
 }
 
 static struct shadow_page *find(struct shadow_page_table *table, const struct shadow_key *key)

@@ -251,6 +251,32 @@ static void test_global_page_stays_in_the_tlb(void **state)
 	faults(GVA, WALK_USER, WALK_PF_USER);
 }
 
+/* Parts of a large global page are global: INVLPG drops them for every PCID. */
+static void test_split_global_page_is_invalidated_for_every_pcid(void **state)
+{
+	u64 other;
+
+	(void)state;
+	set_mode(CR0_WP, CR4_PGE | CR4_PCIDE, EFER_NXE);
+	assert_int_equal(shadow_load_cr3(&guest->vcpu[0], cr3 | 1), 0);
+	guest->host[512 + 7] = HOST_READ_ONLY;
+	guest_map(guest, cr3, 4, 2, GVA, CORE_PAGE_2M, RWU | G_G);
+	guest_map(guest, cr3, 4, 3, 1ull << 40, 0, RWU | G_G);
+	reaches(GVA, WALK_USER, CORE_PAGE_2M);
+	reaches((1ull << 40) + CORE_PAGE_2M, WALK_USER, CORE_PAGE_2M);
+	assert_true(stats().splits > 0);
+	set_level2(GVA, 0);
+	*guest_at(guest, guest_entry(guest, cr3, 4, 3, 1ull << 40)) = 0;
+	shadow_guest_wrote(guest->table, hypr_gpa(guest_entry(guest, cr3, 4, 3, 1ull << 40)), 8);
+	other = guest_table(guest);
+	assert_int_equal(shadow_load_cr3(&guest->vcpu[0], other | 2), 0);
+	shadow_invlpg(&guest->vcpu[0], hypr_gva(GVA));
+	shadow_invlpg(&guest->vcpu[0], hypr_gva((1ull << 40) + CORE_PAGE_2M));
+	assert_int_equal(shadow_load_cr3(&guest->vcpu[0], cr3 | 1 | CR3_KEEP), 0);
+	faults(GVA, WALK_USER, WALK_PF_USER);
+	faults((1ull << 40) + CORE_PAGE_2M, WALK_USER, WALK_PF_USER);
+}
+
 static void test_upper_table_write_is_emulated(void **state)
 {
 	u64 level2 = guest_entry(guest, cr3, 4, 2, GVA), entry;
@@ -421,6 +447,7 @@ int main(void)
 		TEST(global_entry_of_another_pcid_is_synchronised_by_invlpg),
 		TEST(pcid_keeps_what_bit_63_says),
 		TEST(global_page_stays_in_the_tlb),
+		TEST(split_global_page_is_invalidated_for_every_pcid),
 		TEST(upper_table_write_is_emulated),
 		TEST(flooded_table_is_given_up),
 		TEST(every_leaf_table_written_stays_bounded),
