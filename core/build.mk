@@ -60,6 +60,8 @@ CORE_TEST_WRAP_numa_test := $(CORE_WRAP_PAGES) \
 	$(patsubst %,-Wl$(comma)--wrap=plat_%,cpu node_count node_of_cpu node_distance)
 CORE_TEST_WRAP_secure_test := $(patsubst %,-Wl$(comma)--wrap=plat_%,\
 	alloc random secret_alloc secret_free secret_protect digest lock_init lock_take lock_drop)
+CORE_TEST_WRAP_mmu_test := $(CORE_WRAP_PAGES)
+CORE_TEST_WRAP_shadow_error_test := $(CORE_WRAP_PAGES)
 CORE_TEST_WRAP_plat_test := -Wl,--wrap=getrandom,--wrap=sodium_init
 CORE_TEST_WRAP_plat_pages_test := $(patsubst %,-Wl$(comma)--wrap=numa_%,\
 	available max_node node_of_cpu distance tonode_memory)
