@@ -71,7 +71,9 @@ static int count_copies(bool all)
 		    (!all && strstr(line, " dd")))
 			continue;
 		for (unsigned long at = start; at < end; at += CHUNK - sizeof(masked_hex)) {
-			ssize_t got = pread(mem, chunk, CHUNK, (off_t)at);
+			/* What follows the mapping may be the secret memory itself. */
+			size_t len = end - at < CHUNK ? end - at : CHUNK;
+			ssize_t got = pread(mem, chunk, len, (off_t)at);
 
 			found += got > 0 ? count_in(chunk, (size_t)got) : 0;
 			sodium_memzero(chunk, CHUNK);
