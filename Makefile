@@ -33,8 +33,11 @@ help:
 ## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
 ##                as a table and as out/bench-vmo.json; from a file to a guest that
 ##                works: on the emulated PC, and as out/bench-start.json
+## make bench-core      core/: page walks, EPT mapping, pools, the TLB model; natively, as
+##                a table and as out/bench-core.json
 ## make soak      the long runs: hours (tests/soak.list)
 ## make fuzz-vmo  libFuzzer and AFL++ on VMO files, FUZZ_SECONDS=600 for each
+## make fuzz-core libFuzzer on core/, FUZZ_SECONDS=600 for each target
 ## make kcsan     the ioctl tests on a kernel that looks for data races
 ##
 ## make setup     install the Debian packages of rig/packages.txt
@@ -56,6 +59,7 @@ help:
 -include lib/build.mk
 -include cli/build.mk
 -include guests/build.mk
+-include tests/guest/build.mk
 -include bench/build.mk
 -include tests/unit/build.mk
 -include tests/fuzz/build.mk
@@ -107,6 +111,14 @@ bench: setup
 	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
 	@bench/swap-run
 	@tests/bench_bars out/bench-swap.json
+
+.PHONY: bench-core fuzz-core
+bench-core: setup
+	@$(MAKE_QUIET) -j2 $(CORE_BENCH)
+	@bench/core-run
+
+fuzz-core: setup
+	@tests/fuzz/core-check --seconds $(or $(FUZZ_SECONDS),600)
 
 .PHONY: soak kcsan
 soak: setup

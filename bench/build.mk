@@ -3,7 +3,7 @@
 # hypr-demo, the demonstration that `make demo` runs on the emulated PC: static,
 # on libhypr, with the report format of the guest "epoch".
 
-BENCH_DEMO_SRC := bench/demo.c bench/demo_result.c bench/timeline.c \
+BENCH_DEMO_SRC := bench/demo.c bench/bench.c bench/demo_result.c bench/timeline.c \
 		  bench/stats.c bench/memslot_replace.c
 BENCH_DEMO_OBJ := $(BENCH_DEMO_SRC:%.c=out/obj/%.o)
 BENCH_CFLAGS := $(CFLAGS) -D_GNU_SOURCE -I. -pthread
@@ -26,10 +26,8 @@ BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/stats.c \
 		  bench/memslot_replace.c
 BENCH_SWAP_OBJ := $(BENCH_SWAP_SRC:%.c=out/obj/%.o)
 BENCH_SWAP := out/bin/hypr-bench-swap
-BENCH_SWAP_GUEST := $(patsubst %,out/obj/tests/kvm/%.o,tap harness harness_vcpu \
-		  guest guest_vmx guest_svm)
 
-$(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
+$(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(TEST_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -static -pthread -o $@ $^ -ljansson
 
@@ -38,7 +36,7 @@ $(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(BENCH_SWAP_GUEST)
 PROGRAMS += $(BENCH_SWAP)
 
 # hypr-bench-start: from a VMO file to a guest that works, on the emulated PC.
-BENCH_START_SRC := bench/start.c bench/timeline.c bench/stats.c
+BENCH_START_SRC := bench/start.c bench/bench.c bench/timeline.c bench/stats.c
 BENCH_START_OBJ := $(BENCH_START_SRC:%.c=out/obj/%.o)
 BENCH_START := out/bin/hypr-bench-start
 
@@ -63,7 +61,8 @@ $(BENCH_TEST): $(BENCH_TEST_SRC) $(wildcard bench/*.h) \
 		-fno-sanitize-recover=all -o $@ $(BENCH_TEST_SRC) -lcmocka -ljansson
 
 # hypr-bench-vmo: VMO files, natively; and from a file to a guest that works.
-BENCH_VMO_SRC := bench/vmo.c bench/vmo_speed.c bench/vmo_start.c bench/vmo_clones.c bench/stats.c
+BENCH_VMO_SRC := bench/vmo.c bench/vmo_bench.c bench/vmo_speed.c bench/vmo_start.c \
+		 bench/vmo_clones.c bench/bench.c bench/stats.c
 BENCH_VMO_OBJ := $(BENCH_VMO_SRC:%.c=out/obj/%.o)
 BENCH_VMO := out/bin/hypr-bench-vmo
 PROGRAMS += $(BENCH_VMO)

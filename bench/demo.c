@@ -21,9 +21,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "demo_result.h"
 #include "hypr/hypr.h"
 #include "timeline.h"
@@ -35,6 +35,8 @@
 #define MEMSLOT_ROUNDS	5
 #define RESETS_EACH	10	/* swaps; a reset takes as long as fifteen */
 #define DOTS		20
+
+const char bench_name[] = "hypr-demo";
 
 struct options {
 	uint64_t swaps;
@@ -69,19 +71,11 @@ struct demo {
 	uint64_t random;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- the screen ---------------------------------------------------------- */
 
 static void begin(const struct demo *demo, const char *what)
 {
-	printf("[%6.1f s] %-40s ", (double)(now_ns() - demo->start_ns) / 1e9,
+	printf("[%6.1f s] %-40s ", (double)(bench_now_ns() - demo->start_ns) / 1e9,
 	       what);
 	fflush(stdout);
 }
@@ -155,27 +149,27 @@ static bool drain(struct demo *demo, uint64_t before_tsc, uint64_t *record_tsc)
 /* Wait until the guest has completed a step; @tsc: when that was reported. */
 static int step_await(struct demo *demo, uint64_t timeout_ns, uint64_t *tsc)
 {
-	uint64_t deadline = now_ns() + timeout_ns;
+	uint64_t deadline = bench_now_ns() + timeout_ns;
 
 	while (!drain(demo, UINT64_MAX, tsc)) {
-		if (now_ns() >= deadline)
+		if (bench_now_ns() >= deadline)
 			return -ETIMEDOUT;
 		if (hypr_vm_wait(demo->vm, 0) != -ETIMEDOUT)
 			return -ESHUTDOWN;
-		report_log_wait(&demo->log, now_ns() + 1000000000);
+		report_log_wait(&demo->log, bench_now_ns() + 1000000000);
 	}
 	return 0;
 }
 
 static int steps_await(struct demo *demo, uint32_t steps)
 {
-	uint64_t start = now_ns();
+	uint64_t start = bench_now_ns();
 	uint32_t from = demo->current->now.last.epoch;
 	int ret = 0;
 
 	while (!ret && demo->current->now.last.epoch < from + steps)
 		ret = step_await(demo, REPORT_NS, NULL);
-	demo->step_ns = (now_ns() - start) / steps;
+	demo->step_ns = (bench_now_ns() - start) / steps;
 	return ret;
 }
 
@@ -608,7 +602,7 @@ static int demo_init(struct demo *demo)
 	const char *suffix;
 	struct utsname uts;
 
-	demo->start_ns = now_ns();
+	demo->start_ns = bench_now_ns();
 	demo->random = demo->options.seed * 0x9e3779b97f4a7c15ull + 1;
 	demo->boot.name = HYPR_VIEW_BOOT_NAME;
 	demo->a.name = "A";

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "memslot_replace.h"
+#include "bench.h"
 #include "stats.h"
 
 #define PAGE_BYTES	4096u

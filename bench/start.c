@@ -20,9 +20,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "bench/stats.h"
 #include "bench/timeline.h"
 #include "hypr/hypr.h"
@@ -60,33 +60,10 @@ static const struct way {
 #define NR_WAYS		(sizeof(ways) / sizeof(ways[0]))
 #define BASELINE	(NR_WAYS - 1)
 
+const char bench_name[] = "hypr-bench-start";
+
 static struct report_log reports;
 static const char *self;
-
-static void must(int ret, const char *what)
-{
-	if (!ret)
-		return;
-	fprintf(stderr, "hypr-bench-start: %s: %s\n", what,
-		*hypr_error() ? hypr_error() : strerror(-ret));
-	exit(1);
-}
-
-static void must_sys(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "hypr-bench-start: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void on_report(void *arg, unsigned int vcpu, uint32_t value, uint64_t tsc)
 {
@@ -98,7 +75,7 @@ static void on_report(void *arg, unsigned int vcpu, uint32_t value, uint64_t tsc
 /* The first whole record that the guest begins after @after; when that was. */
 static uint64_t step_await(struct hypr_vm *vm, uint64_t after)
 {
-	uint64_t deadline = now_ns() + WAIT_NS;
+	uint64_t deadline = bench_now_ns() + WAIT_NS;
 	struct epoch_stream stream = { .count = 0 };
 	struct epoch_record record;
 	struct report report;
@@ -114,11 +91,11 @@ static uint64_t step_await(struct hypr_vm *vm, uint64_t after)
 			}
 			return report.tsc;
 		}
-		if (hypr_vm_wait(vm, 0) != -ETIMEDOUT || now_ns() >= deadline) {
+		if (hypr_vm_wait(vm, 0) != -ETIMEDOUT || bench_now_ns() >= deadline) {
 			fprintf(stderr, "hypr-bench-start: the guest does not work\n");
 			exit(1);
 		}
-		report_log_wait(&reports, now_ns() + 1000000000);
+		report_log_wait(&reports, bench_now_ns() + 1000000000);
 	}
 }
 
@@ -131,8 +108,8 @@ static struct hypr_vm *vm_start(struct hypr_vm_config *config)
 	config->nr_pin = VCPUS_MAX;
 	config->pin = pin;
 	config->report = on_report;
-	must(hypr_vm_create(config, &vm), "making the VM");
-	must(hypr_vm_start(vm), "starting the VM");
+	bench_must(hypr_vm_create(config, &vm), "making the VM");
+	bench_must(hypr_vm_start(vm), "starting the VM");
 	return vm;
 }
 
@@ -164,7 +141,7 @@ static void file_write(uint32_t vcpus)
 	vm = vm_start(&config);
 	for (i = 0; i < BOOT_STEPS; i++)
 		step_await(vm, start);	/* not what the VMs before have said */
-	must(hypr_view_save(vm, NULL, &params, NULL), "writing the file");
+	bench_must(hypr_view_save(vm, NULL, &params, NULL), "writing the file");
 	hypr_vm_destroy(vm);
 }
 
@@ -174,7 +151,8 @@ static void working_set_record(void)
 	struct hypr_vm *vm = vm_from_file(HYPR_ENGINE_EPT_SWAP, "record", FILE_PATH);
 
 	step_await(vm, bench_tsc());
-	must(hypr_view_working_set(vm, NULL, NULL, HYPR_SAVE_REPLACE, NULL), "the working set");
+	bench_must(hypr_view_working_set(vm, NULL, NULL, HYPR_SAVE_REPLACE, NULL),
+		   "the working set");
 	hypr_vm_destroy(vm);
 }
 
@@ -190,12 +168,13 @@ static const char *read_whole(const char *path)
 	off_t at = 0;
 	ssize_t n;
 
-	must_sys(from >= 0 && fd >= 0 && !fstat(from, &st) && !ftruncate(fd, st.st_size), path);
+	bench_must_sys(from >= 0 && fd >= 0 && !fstat(from, &st) && !ftruncate(fd, st.st_size),
+		       path);
 	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must_sys(mem != MAP_FAILED, path);
+	bench_must_sys(mem != MAP_FAILED, path);
 	while (at < st.st_size) {
 		n = read(from, mem + at, (size_t)(st.st_size - at));
-		must_sys(n > 0, path);
+		bench_must_sys(n > 0, path);
 		at += n;
 	}
 	munmap(mem, (size_t)st.st_size);
@@ -228,14 +207,14 @@ static uint64_t new_process(unsigned int n)
 	pid_t pid;
 
 	snprintf(number, sizeof(number), "%u", n);
-	must_sys(!pipe2(fds, O_CLOEXEC), "pipe");
+	bench_must_sys(!pipe2(fds, O_CLOEXEC), "pipe");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
 	start = bench_tsc();
-	must(-posix_spawn(&pid, self, &actions, NULL, argv, environ), self);
+	bench_must(-posix_spawn(&pid, self, &actions, NULL, argv, environ), self);
 	close(fds[1]);
 	len = read(fds[0], answer, sizeof(answer) - 1);
-	must_sys(waitpid(pid, &status, 0) == pid, "waitpid");
+	bench_must_sys(waitpid(pid, &status, 0) == pid, "waitpid");
 	close(fds[0]);
 	posix_spawn_file_actions_destroy(&actions);
 	if (status || len <= 0)
@@ -251,12 +230,13 @@ static uint64_t further_view(struct hypr_vm *vm, const struct way *way)
 	struct hypr_swap_result swap;
 	uint64_t start = bench_tsc(), end;
 
-	must(hypr_view_load(vm, VIEW, FILE_PATH, (uint32_t)hypr_prefault_flags(way->prefault), NULL),
+	bench_must(hypr_view_load(vm, VIEW, FILE_PATH,
+				  (uint32_t)hypr_prefault_flags(way->prefault), NULL),
 	     "loading the file");
-	must(hypr_view_swap(vm, VIEW, 0, &swap), "swapping");
+	bench_must(hypr_view_swap(vm, VIEW, 0, &swap), "swapping");
 	end = step_await(vm, swap.resume_tsc);
-	must(hypr_view_swap(vm, HYPR_VIEW_BOOT_NAME, 0, NULL), "swapping back");
-	must(hypr_view_remove(vm, VIEW), "removing the view");
+	bench_must(hypr_view_swap(vm, HYPR_VIEW_BOOT_NAME, 0, NULL), "swapping back");
+	bench_must(hypr_view_remove(vm, VIEW), "removing the view");
 	return end - start;
 }
 
@@ -274,17 +254,17 @@ static void measure(uint32_t vcpus, unsigned int rounds, json_t *out)
 	struct summary sum[NR_WAYS];
 	unsigned int i, n;
 
-	must(hypr_vm_pause(vm[0], NULL), "pausing");
-	must(hypr_vm_pause(vm[1], NULL), "pausing");
+	bench_must(hypr_vm_pause(vm[0], NULL), "pausing");
+	bench_must(hypr_vm_pause(vm[1], NULL), "pausing");
 	for (i = 0; i < rounds * NR_WAYS; i++) {
 		n = i % NR_WAYS;
 		at = vm[!strcmp(ways[n].engine, HYPR_ENGINE_STOCK)];
 		if (ways[n].how == FURTHER_VIEW) {
-			must(hypr_vm_resume(at), "resuming");
-			must(samples_add(&samples[n], further_view(at, &ways[n])), "samples");
-			must(hypr_vm_pause(at, NULL), "pausing");
+			bench_must(hypr_vm_resume(at), "resuming");
+			bench_must(samples_add(&samples[n], further_view(at, &ways[n])), "samples");
+			bench_must(hypr_vm_pause(at, NULL), "pausing");
 		} else {
-			must(samples_add(&samples[n], new_process(n)), "samples");
+			bench_must(samples_add(&samples[n], new_process(n)), "samples");
 		}
 	}
 	hypr_vm_destroy(vm[0]);
@@ -358,7 +338,7 @@ int main(int argc, char **argv)
 		unlink(FILE_PATH ".ws");
 	}
 	if (json)
-		must(json_dump_file(root, json, JSON_INDENT(2)) ? -EIO : 0, json);
+		bench_must(json_dump_file(root, json, JSON_INDENT(2)) ? -EIO : 0, json);
 	json_decref(root);
 	return 0;
 }

@@ -29,14 +29,4 @@ void samples_summarize(struct samples *samples, struct summary *summary);
 
 void samples_fini(struct samples *samples);
 
-/* Time stamp counter, ordered against what is measured. */
-static inline uint64_t bench_tsc(void)
-{
-	uint32_t low, high;
-
-	asm volatile("rdtscp\n\tlfence" : "=a" (low), "=d" (high) : :
-		     "rcx", "memory");
-	return (uint64_t)high << 32 | low;
-}
-
 #endif /* BENCH_STATS_H */

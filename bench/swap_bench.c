@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Swaps and plain KVM, measured with the tiny guest of tests/kvm: see
+ * Swaps and plain KVM, measured with the tiny guest of tests/guest: see
  * swap_bench.h.  What fails ends the program, as in the tests.
  */
 #include "swap_bench.h"
@@ -9,7 +9,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "tests/kvm/harness.h"
+#include "bench.h"
+#include "tests/guest/harness.h"
 
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)

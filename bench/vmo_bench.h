@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/bench.h"
 #include "bench/stats.h"
 #include "hypr/vmo.h"
 
@@ -30,12 +31,6 @@ struct vmo_bench {
 	unsigned int clones;
 	json_t *root;
 };
-
-/* Ends the program with what hypr_error(), or errno, has to say. */
-void bench_must(int ret, const char *what);
-void bench_must_sys(int ok, const char *what);
-
-uint64_t bench_now_ns(void);
 
 /** bench_path() - valid until the eighth call after */
 const char *bench_path(const struct vmo_bench *bench, const char *name);

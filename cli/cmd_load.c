@@ -65,7 +65,7 @@ static int run(const struct cli_args *args)
 	if (!args->json) {
 		cli_begin(answer);
 		printf("view %s (%lld): %lld of %lld pages in the file; %lld mapped ahead, prepare %lld cycles\n",
-		       cli_str(answer, "view"), cli_int(answer, "number"),
+		       cli_str(answer, "name"), cli_int(answer, "view"),
 		       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
 		       cli_int(answer, "pages_mapped"),
 		       cli_int(answer, "prepare_cycles"));

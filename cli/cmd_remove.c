@@ -15,7 +15,7 @@ static int run(const struct cli_args *args)
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("view %s removed\n", cli_str(answer, "view"));
+		printf("view %s removed\n", cli_str(answer, "name"));
 	}
 	json_decref(answer);
 	return EXIT_OK;

@@ -20,7 +20,7 @@ static void print_view(const json_t *answer)
 {
 	cli_begin(answer);
 	printf("view %s (%lld): %lld of %lld pages kept; pause %s %lld cycles, copy in it %lld (%lld pages), before it %lld (%s, %lld rounds), prepare %lld\n",
-	       cli_str(answer, "view"), cli_int(answer, "number"),
+	       cli_str(answer, "name"), cli_int(answer, "view"),
 	       cli_int(answer, "pages_stored"), cli_int(answer, "pages_total"),
 	       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
 	       cli_int(answer, "copy_cycles"), cli_int(answer, "pages_in_pause"),

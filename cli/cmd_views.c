@@ -7,7 +7,7 @@
 static void print_view(const json_t *view)
 {
 	printf("%-16s %6lld %-7s %-9s %8lld %7lld %8lld %8lld\n", cli_str(view, "name"),
-	       cli_int(view, "number"),
+	       cli_int(view, "view"),
 	       json_is_true(json_object_get(view, "active")) ? "active" : "",
 	       json_is_true(json_object_get(view, "prepared")) ? "prepared" : "",
 	       cli_int(view, "swaps"), cli_int(view, "resets"),

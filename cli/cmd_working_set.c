@@ -41,7 +41,7 @@ static int run(const struct cli_args *args)
 	if (!args->json) {
 		cli_begin(answer);
 		printf("%s: %lld of %lld pages touched, in %lld ranges\n",
-		       cli_str(answer, "file"), cli_int(answer, "pages"),
+		       cli_str(answer, "path"), cli_int(answer, "pages"),
 		       cli_int(answer, "pages_total"), cli_int(answer, "ranges"));
 	}
 	json_decref(answer);

@@ -129,9 +129,9 @@ void cli_compared(const json_t *answer, const char *with)
 
 	cli_begin(answer);
 	printf("view %s%s%s: %lld pages compared (the shared control page left out), %lld differ",
-	       cli_str(answer, "view"), with ? " and " : "", with ? with : "",
+	       cli_str(answer, "name"), with ? " and " : "", with ? with : "",
 	       cli_int(answer, "pages_compared"), cli_int(answer, "pages_mismatched"));
-	json_array_foreach(json_object_get(answer, "mismatched"), i, range)
+	json_array_foreach(json_object_get(answer, "range"), i, range)
 		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
 		       cli_int(range, "end"));
 	printf("\n");

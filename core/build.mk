@@ -6,9 +6,10 @@
 
 CORE_SRC := $(wildcard core/*.c core/user/*.c)
 CORE_OBJ := $(CORE_SRC:core/%.c=out/obj/core/%.o)
-CORE_INCLUDE := -Icore -Icore/user
+# For quotes alone: <numa.h> is libnuma's.
+CORE_INCLUDE := -iquote core -iquote core/user
 CORE_CFLAGS := $(CFLAGS) $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
-CORE_LIBS := -lsodium -pthread
+CORE_LIBS := -lsodium -lnuma -pthread
 CORE_STATIC := out/lib/libcore.a
 PROGRAMS += $(CORE_STATIC)
 
@@ -51,14 +52,60 @@ $(CORE_TESTS): out/tests/core/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(C
 	$(CC) $(CORE_TEST_CFLAGS) $(CORE_TEST_WRAP_$(*F)) -o $@ $^ $(CORE_LIBS) -lcmocka
 
 # What a test replaces of the platform.
+comma := ,
 CORE_WRAP_PAGES := -Wl,--wrap=plat_page_alloc,--wrap=plat_alloc
+CORE_TEST_WRAP_pool_test := $(CORE_WRAP_PAGES) \
+	-Wl,--wrap=plat_lock_init,--wrap=plat_cpu,--wrap=plat_cpu_count
+CORE_TEST_WRAP_numa_test := $(CORE_WRAP_PAGES) \
+	$(patsubst %,-Wl$(comma)--wrap=plat_%,cpu node_count node_of_cpu node_distance)
+CORE_TEST_WRAP_secure_test := $(patsubst %,-Wl$(comma)--wrap=plat_%,\
+	alloc random secret_alloc secret_free secret_protect digest lock_init lock_take lock_drop)
+CORE_TEST_WRAP_plat_pages_test := $(patsubst %,-Wl$(comma)--wrap=numa_%,\
+	available max_node node_of_cpu distance tonode_memory)
+
+# Threads in a pool once more, under TSan.
+CORE_POOL_TSAN := out/tests/core/pool_thread_tsan_test
+UNIT_TESTS += $(CORE_POOL_TSAN)
+
+$(CORE_POOL_TSAN): tests/core/pool_thread_test.c $(CORE_SRC) $(wildcard core/*.h core/user/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(CORE_TEST_CFLAGS)) \
+		-fsanitize=thread -o $@ $(filter %.c,$^) $(CORE_LIBS) -lcmocka
+
+# The machine's own nodes: for the emulated PC, where it finds two.
+CORE_NUMA := out/tests/rig/numa
+PROGRAMS += $(CORE_NUMA)
+
+$(CORE_NUMA): tests/rig/numa.c $(CORE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) -static -Wl,--wrap=getaddrinfo -o $@ $^ $(CORE_LIBS)
 
 # Bench programs, without sanitisers: out/bench/core_NAME from bench/core/NAME.c.
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))
 PROGRAMS += $(CORE_BENCH)
 
+out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft world broken)
+
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)
-	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $< $(CORE_STATIC) $(CORE_LIBS) -ljansson
+	$(CC) $(CORE_CFLAGS) -MMD -MP -I. -o $@ $(filter %.c,$^) $(CORE_STATIC) $(CORE_LIBS) -ljansson
 
--include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d)
+# Fuzz targets, with clang's libFuzzer: out/fuzz/core/NAME from tests/fuzz/core_NAME.c.
+# Not part of `all`: they need clang.
+CORE_FUZZ := $(patsubst tests/fuzz/core_%.c,out/fuzz/core/%,$(wildcard tests/fuzz/core_*.c))
+CORE_FUZZ_KIT := $(filter-out %_test.c,$(wildcard tests/core/*.c))
+
+out/obj/fuzz/core/%.o: %.c core/build.mk
+	@mkdir -p $(@D)
+	clang $(CORE_TEST_CFLAGS) -O2 -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(CORE_FUZZ): out/fuzz/core/%: out/obj/fuzz/core/tests/fuzz/core_%.o \
+		$(CORE_SRC:%.c=out/obj/fuzz/core/%.o) $(CORE_FUZZ_KIT:%.c=out/obj/fuzz/core/%.o)
+	@mkdir -p $(@D)
+	clang $(CORE_TEST_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+
+.PHONY: core-fuzz
+core-fuzz: $(CORE_FUZZ)
+
+-include $(CORE_OBJ:.o=.d) $(wildcard $(CORE_TEST_OBJ)/*/*.d $(CORE_TEST_OBJ)/*/*/*.d out/bench/core_*.d) \
+	$(wildcard out/obj/fuzz/core/*/*.d out/obj/fuzz/core/*/*/*.d)

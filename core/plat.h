@@ -83,6 +83,20 @@ u32 plat_node_distance(u32 from, u32 to);
 /** plat_random() - fill @bytes with random bytes fit for keys; 0, or -EIO */
 int plat_random(void *buffer, size_t bytes);
 
+/* Bytes of a digest, and of its key. */
+#define PLAT_DIGEST_BYTES	32
+
+/**
+ * plat_digest() - a digest that nobody can compute without the key
+ * @key: PLAT_DIGEST_BYTES
+ * @data: what is digested
+ * @bytes: of @data
+ * @out: PLAT_DIGEST_BYTES, filled
+ *
+ * Return: 0, or -EIO.
+ */
+int plat_digest(const u8 *key, const void *data, size_t bytes, u8 *out);
+
 enum plat_secret_access {
 	PLAT_SECRET_NONE,
 	PLAT_SECRET_READ,

@@ -48,7 +48,7 @@ struct walk_level {
 };
 
 /**
- * struct walk_format - what tells one kind of page table from the others
+ * struct walk_format - how one kind of page table differs from the others
  * @name: for messages
  * @ept: rights, faults and memory types are those of EPT, else those of x86 paging
  * @levels: levels of the table, at most WALK_LEVELS
@@ -217,7 +217,8 @@ struct walk_step {
  * @ignore_pat: EPT: bit 6 of the leaf
  * @global: x86: the leaf's G flag, whatever CR4.PGE is
  * @key: protection key of the leaf, 0 if the format has none
- * @fault: why the access is refused; then @address to @key but @level, @top hold nothing
+ * @fault: why the access is refused; then only @level, @top, @step and the field that
+ *	belongs to the fault are of use
  * @error_code: of WALK_FAULT_PAGE
  * @qualification: of WALK_FAULT_EPT_VIOLATION
  * @step: [level - 1]
@@ -260,11 +261,10 @@ static inline hypr_hpa_t walk_hpa(const struct walk_result *result)
  * Reads each entry once, at most @walk->format->levels of them.  Then, if the access
  * is allowed, sets the accessed flag of every entry used, and the dirty flag of the
  * leaf for a write ("Accessed and Dirty Flags"), each by one compare-and-exchange.
- * An entry that changed in between makes the walk start over, 8 times at most.  A
- * refused access changes nothing: the SDM allows accessed flags there, and does not
- * want them.
+ * The walk starts over if an entry has changed in between, 8 times at most.  A refused
+ * access sets no flag; a processor may set accessed flags there.
  *
- * Takes no lock.  Whoever keeps the walked memory mapped is the caller.
+ * Takes no lock.  The caller keeps the walked memory mapped.
  *
  * Return: 0; -EFAULT if the access faults, @result->fault reports how; -EAGAIN if the
  * table changes all the time: repeat later; -EINVAL if @access contradicts itself,

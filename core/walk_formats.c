@@ -12,7 +12,7 @@
 
 #define PAGE_FLAG	BIT_ULL(7)
 
-/* Tables 4-4 to 4-6: bits 20:17 and so on of a 4 MiB page are address bits (PSE-36). */
+/* Bits 20:13 of a 4 MiB page are address bits 39:32 (PSE-36): the walker adds them. */
 const struct walk_format walk_x86_32bit = {
 	.name = "32-bit",
 	.levels = 2,
@@ -141,7 +141,7 @@ void walk_set_registers(struct walk *walk, u64 cr0, u64 cr4, u64 efer, u64 rflag
 		{ BIT_ULL(24), WALK_PKS },
 	};
 	const u64 pae = BIT_ULL(5), la57 = BIT_ULL(12), lma = BIT_ULL(10);
-	u32 flags = flags_of(cr4, in_cr4, sizeof(in_cr4) / sizeof(in_cr4[0]));
+	u32 flags = flags_of(cr4, in_cr4, sizeof(in_cr4) / sizeof(*in_cr4));
 
 	if (cr0 & BIT_ULL(16))
 		flags |= WALK_WP;

@@ -6,7 +6,7 @@
 LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/hypr.h)
 LIB_SRC := $(wildcard lib/*/*.c)
 LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
-LIB_CFLAGS := $(CFLAGS) -Ilib $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
+LIB_CFLAGS := $(CFLAGS) -I. -Ilib $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
 # Libraries that Debian has as static ones too.
 LIB_LIBS := -ljansson -lxxhash -lzstd $(CORE_LIBS)
 

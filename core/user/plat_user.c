@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later
-/* core/plat.h in user space. */
+/* core/plat.h in user space, but for pages and NUMA nodes: plat_pages.c. */
 #include <pthread.h>
 #include <sched.h>
 #include <sodium.h>
@@ -11,24 +11,7 @@
 
 #include "plat.h"
 
-u64 plat_direct_map;
-
-void *plat_page_alloc(u32 count, int node)
-{
-	size_t bytes = count * CORE_PAGE_4K;
-	void *page = aligned_alloc(bytes, bytes);
-
-	(void)node;
-	if (page)
-		memset(page, 0, bytes);
-	return page;
-}
-
-void plat_page_free(void *page, u32 count)
-{
-	(void)count;
-	free(page);
-}
+/* ---- small memory, locks, CPUs ---------------------------------------------- */
 
 void *plat_alloc(size_t bytes)
 {
@@ -68,35 +51,29 @@ void plat_lock_drop(struct plat_lock *lock)
 	pthread_mutex_unlock(lock_of(lock));
 }
 
+/* sysconf() reads files: it is asked once. */
 u32 plat_cpu_count(void)
 {
-	long count = sysconf(_SC_NPROCESSORS_CONF);
+	static u32 known;
+	u32 count = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	long said;
 
-	return count > 0 ? (u32)count : 1;
+	if (count)
+		return count;
+	said = sysconf(_SC_NPROCESSORS_CONF);
+	count = said > 0 ? (u32)said : 1;
+	__atomic_store_n(&known, count, __ATOMIC_RELAXED);
+	return count;
 }
 
 u32 plat_cpu(void)
 {
-	int cpu = sched_getcpu();
+	u32 cpu = (u32)sched_getcpu(), count = plat_cpu_count();
 
-	return cpu < 0 ? 0 : (u32)cpu % plat_cpu_count();
+	return cpu < count ? cpu : cpu % count;
 }
 
-u32 plat_node_count(void)
-{
-	return 1;
-}
-
-u32 plat_node_of_cpu(u32 cpu)
-{
-	(void)cpu;
-	return 0;
-}
-
-u32 plat_node_distance(u32 from, u32 to)
-{
-	return from == to ? 10 : 20;
-}
+/* ---- random bytes and secrets ----------------------------------------------- */
 
 int plat_random(void *buffer, size_t bytes)
 {
@@ -112,6 +89,14 @@ int plat_random(void *buffer, size_t bytes)
 		at += got;
 		bytes -= got;
 	}
+	return 0;
+}
+
+int plat_digest(const u8 *key, const void *data, size_t bytes, u8 *out)
+{
+	if (sodium_init() < 0 ||
+	    crypto_generichash(out, PLAT_DIGEST_BYTES, data, bytes, key, PLAT_DIGEST_BYTES))
+		return -EIO;
 	return 0;
 }
 
@@ -137,6 +122,8 @@ int plat_secret_protect(void *secret, enum plat_secret_access access)
 		failed = sodium_mprotect_readwrite(secret);
 	return failed ? -EIO : 0;
 }
+
+/* ---- the log ---------------------------------------------------------------- */
 
 void plat_log(const char *format, ...)
 {

@@ -167,7 +167,7 @@ int hypr_prefault_flags(const char *text);
 }
 
 /**
- * hypr_vm_create() - build a VM and load its kernel; nothing runs yet
+ * hypr_vm_create() - build a VM and place its kernel; nothing runs yet
  * @config: what to build
  * @vmp: out: the VM, to be given back with hypr_vm_destroy()
  *
@@ -461,10 +461,12 @@ struct hypr_swap_result {
 	uint64_t commit_cycles;		/* the kernel's: request until every vCPU had
 					 * left the old view */
 	uint64_t ioctl_cycles;		/* around the commit's system call */
-	uint64_t state_cycles;		/* saving and loading vCPU and device state */
+	uint64_t state_cycles;		/* saving and setting vCPU and device state */
 	uint64_t total_cycles;		/* request until the vCPUs were let go */
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
-	uint64_t pages_restored;	/* HYPR_SWAP_RESET: private pages put back */
+	uint64_t pages_restored;	/* HYPR_SWAP_RESET: as in struct hypr_reset_result */
+	int reset_way;			/* HYPR_SWAP_RESET: HYPR_RESET_* */
+	uint32_t reserved;
 };
 
 /**
@@ -486,10 +488,20 @@ struct hypr_swap_result {
 int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
 		   struct hypr_swap_result *result);
 
+/* How a reset finds the pages that differ from the moment. */
+#define HYPR_RESET_COPY_BACK	0	/* the kernel tells which were written */
+#define HYPR_RESET_COMPARE	1	/* it compares all private pages */
+#define HYPR_RESET_DROP		2	/* it drops all pages: they fault in again */
+
+/** hypr_reset_name() - "copy-back", "compare" or "drop" */
+const char *hypr_reset_name(int way);
+
 struct hypr_reset_result {
 	uint32_t view;
 	int pause;			/* HYPR_PAUSE_*; NONE for a view that is not active */
-	uint64_t pages_restored;	/* private pages put back */
+	int way;			/* HYPR_RESET_* */
+	uint32_t reserved;
+	uint64_t pages_restored;	/* pages looked at, and put back if they differed */
 	uint64_t pause_cycles;
 	uint64_t restore_cycles;	/* finding and putting them back */
 	uint64_t prepare_cycles;	/* completing the tables, if it had to be */

@@ -73,6 +73,13 @@ const char *hypr_version(void)
 	return HYPR_VERSION;
 }
 
+const char *hypr_reset_name(int way)
+{
+	static const char *const names[] = { "copy-back", "compare", "drop" };
+
+	return way >= 0 && way <= HYPR_RESET_DROP ? names[way] : "?";
+}
+
 const char *hypr_pause_name(int pause)
 {
 	switch (pause) {

@@ -3,7 +3,7 @@
  * A guest's page tables: which they are, by its registers and CPUID, and what they say
  * of an address.  core/walk.h reads them; this file decides nothing about an entry.
  */
-#include <walk.h>
+#include "core/walk.h"
 
 #include "base/error.h"
 #include "base/paging.h"

@@ -94,6 +94,21 @@ static int ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uin
 	return ret ? hypr_fail_sys(ret, "view %u: KVM_PREPARE_EPT_SWAP", view->number) : 0;
 }
 
+static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
+			    uint64_t pages, uint64_t *set)
+{
+	struct kvm_hypr_written arg = {
+		.view = view->number,
+		.nr_pages = pages,
+		.bitmap = (uintptr_t)bitmap,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_GET_WRITTEN, &arg) < 0)
+		return hypr_fail_sys(-errno, "view '%s': KVM_HYPR_GET_WRITTEN", view->name);
+	*set = arg.pages;
+	return 0;
+}
+
 static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 			 struct hypr_engine_swap *swap)
 {
@@ -126,5 +141,6 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.close = ept_swap_close,
 	.prepare = ept_swap_prepare,
 	.prepare_part = ept_swap_prepare_part,
+	.written = ept_swap_written,
 	.swap = ept_swap_swap,
 };

@@ -95,7 +95,7 @@ static int stock_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *p
 {
 	uint64_t pages;
 
-	if (madvise(view->mem, vm->mem_bytes, MADV_POPULATE_READ) < 0 && errno != EINVAL)
+	if (madvise(view->mem.host, view->mem.bytes, MADV_POPULATE_READ) < 0 && errno != EINVAL)
 		return hypr_fail_sys(-errno, "view '%s': mapping its memory", view->name);
 	pages = pre_fault(view, vm->mem_bytes);
 	if (pages_mapped)
@@ -105,7 +105,7 @@ static int stock_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *p
 
 /*
  * What the TLB knows of the guest's page tables may be wrong: their bytes were put
- * back.  KVM flushes it when CR3 changes; the state that is loaded after this has the
+ * back.  KVM flushes it when CR3 changes; the state that is set after this has the
  * right one.
  */
 static int flush(struct hypr_vcpu *vcpu, void *arg)

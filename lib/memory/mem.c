@@ -122,7 +122,8 @@ int hypr_mem_slots_check(struct hypr_vm *vm, const struct hypr_moment *moment)
 static int slot_set(struct hypr_vm *vm, const struct hypr_view *view, unsigned int n, bool log)
 {
 	const struct hypr_slot *slot = &view->slot[n];
-	const uint8_t *host = slot->control ? (uint8_t *)vm->control : view->mem + slot->gpa;
+	const void *host = slot->control ? vm->control :
+			   hypr_guest_at(&view->mem, hypr_gpa(slot->gpa), slot->bytes);
 	struct kvm_userspace_memory_region region = {
 		.slot = slot_id(view, n),
 		.flags = (slot->readonly ? KVM_MEM_READONLY : 0) |
@@ -132,6 +133,8 @@ static int slot_set(struct hypr_vm *vm, const struct hypr_view *view, unsigned i
 		.userspace_addr = (uintptr_t)host,
 	};
 
+	if (!host)
+		return -EFAULT;
 	return slot_ioctl(view, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 

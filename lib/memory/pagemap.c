@@ -46,21 +46,22 @@ struct scan_arg {
  * hypr_pagemap_scan() - find the pages of a mapping of this process
  * @kind: HYPR_PAGES_PRESENT: all that are there, or were and are swapped;
  *	HYPR_PAGES_PRIVATE: of these, the ones that are no file's
- * @fn: called for each stretch of them, in order, with offsets into @mem; may be NULL
+ * @fn: called for each stretch of them, in order, by their GPA; may be NULL
  * @pages: out: how many there are
  *
  * Return: 0; what @fn returned other than 0; -ENOTTY or -ENOENT: an older kernel,
  * or no /proc.
  */
-int hypr_pagemap_scan(const uint8_t *mem, uint64_t bytes, enum hypr_pages kind,
+int hypr_pagemap_scan(const struct hypr_guest *guest, enum hypr_pages kind,
 		      hypr_pages_fn fn, void *fn_arg, uint64_t *pages)
 {
 	struct scan_region region[SCAN_REGIONS];
+	uint64_t start = (uintptr_t)guest->host;
 	uint64_t not_a_file = kind == HYPR_PAGES_PRIVATE ? SCAN_PAGE_IS_FILE : 0;
 	struct scan_arg arg = {
 		.size = sizeof(arg),
-		.start = (uintptr_t)mem,
-		.end = (uintptr_t)mem + bytes,
+		.start = start,
+		.end = start + guest->bytes,
 		.vec = (uintptr_t)region,
 		.vec_len = SCAN_REGIONS,
 		.category_inverted = not_a_file,
@@ -83,7 +84,7 @@ int hypr_pagemap_scan(const uint8_t *mem, uint64_t bytes, enum hypr_pages kind,
 
 			*pages += nr;
 			if (fn)
-				ret = fn(fn_arg, region[i].start - (uintptr_t)mem, nr);
+				ret = fn(fn_arg, region[i].start - start, nr);
 		}
 		arg.start = arg.walk_end;
 	}

@@ -5,11 +5,12 @@
 
 #include <stdint.h>
 
+#include "base/guest.h"
 #include "memory/pages.h"
 
 enum hypr_pages { HYPR_PAGES_PRESENT, HYPR_PAGES_PRIVATE };
 
-int hypr_pagemap_scan(const uint8_t *mem, uint64_t bytes, enum hypr_pages kind,
+int hypr_pagemap_scan(const struct hypr_guest *guest, enum hypr_pages kind,
 		      hypr_pages_fn fn, void *fn_arg, uint64_t *pages);
 
 #endif /* LIB_MEMORY_PAGEMAP_H */

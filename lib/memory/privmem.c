@@ -12,50 +12,58 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/guest.h"
 #include "base/page.h"
 #include "memory/pagemap.h"
 #include "memory/privmem.h"
 
-struct putting_back {
-	uint8_t *mem;
-	const uint8_t *from;
-};
-
-/* Most private pages are as they were: compare, and write those that are not. */
-static int put_back(void *arg, uint64_t at, uint64_t pages)
+/**
+ * hypr_privmem_put_back() - make pages equal their file again
+ * @privmem: struct hypr_privmem
+ * @gpa: the first page
+ *
+ * Pages that are as they were stay shared, or clean.
+ * Return: 0; -EFAULT a page is beyond the memory.
+ */
+int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages)
 {
-	const struct putting_back *p = arg;
+	const struct hypr_privmem *p = privmem;
+	uint8_t *have = hypr_guest_at(p->guest, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
+	const uint8_t *want = hypr_guest_at(p->from, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
 
-	for (; pages; pages--, at += HYPR_PAGE_BYTES) {
-		if (memcmp(p->mem + at, p->from + at, HYPR_PAGE_BYTES))
-			memcpy(p->mem + at, p->from + at, HYPR_PAGE_BYTES);
+	if (!have || !want)
+		return -EFAULT;
+	for (; pages; pages--, have += HYPR_PAGE_BYTES, want += HYPR_PAGE_BYTES) {
+		if (memcmp(have, want, HYPR_PAGE_BYTES))
+			memcpy(have, want, HYPR_PAGE_BYTES);
 	}
 	return 0;
 }
 
 /** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
-int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages)
+int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages)
 {
-	return hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, NULL, NULL, pages);
+	return hypr_pagemap_scan(guest, HYPR_PAGES_PRIVATE, NULL, NULL, pages);
 }
 
 /**
  * hypr_privmem_restore() - make a private mapping equal its file again
- * @mem: the mapping, which nobody writes meanwhile
+ * @guest: the mapping, which nobody writes concurrently
  * @from: the file, mapped as a whole
  * @pages: out: private pages put back; all pages when the kernel does not tell
  * @dropped: out: they were dropped, not copied: nothing is mapped any more
  *
  * Return: 0; -errno of madvise().
  */
-int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
+int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
 			 uint64_t *pages, bool *dropped)
 {
-	struct putting_back p = { mem, from };
+	struct hypr_privmem p = { guest, from };
 
-	*dropped = hypr_pagemap_scan(mem, bytes, HYPR_PAGES_PRIVATE, put_back, &p, pages) != 0;
+	*dropped = hypr_pagemap_scan(guest, HYPR_PAGES_PRIVATE, hypr_privmem_put_back, &p,
+				     pages) != 0;
 	if (!*dropped)
 		return 0;
-	*pages = bytes / HYPR_PAGE_BYTES;
-	return madvise(mem, bytes, MADV_DONTNEED) ? -errno : 0;
+	*pages = guest->bytes / HYPR_PAGE_BYTES;
+	return madvise(guest->host, guest->bytes, MADV_DONTNEED) ? -errno : 0;
 }

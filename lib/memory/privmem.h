@@ -6,8 +6,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int hypr_privmem_count(uint8_t *mem, uint64_t bytes, uint64_t *pages);
-int hypr_privmem_restore(uint8_t *mem, uint64_t bytes, const uint8_t *from,
+struct hypr_guest;
+
+/* A mapping that nobody writes meanwhile, and the file, mapped as a whole. */
+struct hypr_privmem {
+	const struct hypr_guest *guest;
+	const struct hypr_guest *from;
+};
+
+int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages);
+int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages);
+int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
 			 uint64_t *pages, bool *dropped);
 
 #endif /* LIB_MEMORY_PRIVMEM_H */

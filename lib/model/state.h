@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The state of vCPUs and devices: the data only; run/state.c saves and loads it. */
+/* The state of vCPUs and devices: the data only; run/state.c saves and sets it. */
 #ifndef LIB_MODEL_STATE_H
 #define LIB_MODEL_STATE_H
 

@@ -27,7 +27,7 @@ struct hypr_vcpu {
 	int (*job)(struct hypr_vcpu *vcpu, void *arg);
 	void *job_arg;
 	int job_result;
-	struct kvm_msrs *msrs_set;	/* room for those that a load sets */
+	struct kvm_msrs *msrs_set;	/* room for those MSRs that a state sets */
 };
 
 #endif /* LIB_MODEL_VCPU_H */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "hypr/hypr.h"
+#include "base/guest.h"
 
 struct hypr_machine;
 struct hypr_state;
@@ -37,7 +38,7 @@ struct hypr_moment {
 	int fd;				/* sealed memfd, holes for zero pages; or -1 */
 	struct hypr_vmo *vmo;		/* or NULL */
 	char *path;			/* of @vmo */
-	const uint8_t *mem;		/* mapped read-only */
+	struct hypr_guest mem;		/* mapped read-only */
 	uint64_t pages_stored;
 	struct hypr_perm *perm;		/* all memory, ascending; NULL: all RWX */
 	size_t nr_perms;
@@ -63,13 +64,14 @@ struct hypr_view {
 	int vm_fd;			/* the KVM VM that has its slots, or -1 */
 	uint32_t slot_base;		/* what their numbers begin with */
 	struct hypr_machine *machine;	/* engine stock: that VM, all of it */
-	uint8_t *mem;
+	struct hypr_guest mem;
 	struct hypr_slot *slot;
 	unsigned int nr_slots;
 	struct hypr_moment *moment;	/* NULL for the boot view */
 	struct hypr_state *state;	/* where it was left, unless it is running */
 	bool prepared;
 	bool edited;			/* its bytes changed while no vCPU was in it */
+	uint64_t *written;		/* see view/written.c, or NULL */
 	struct hypr_record record;
 	uint64_t swaps;
 	uint64_t resets;

@@ -75,7 +75,7 @@ struct hypr_vm {
 	int paused_how;					/* op_lock, HYPR_PAUSE_* */
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */
-	struct hypr_vmo *vmo;		/* it begins in; until it is loaded */
+	struct hypr_vmo *vmo;		/* it begins in; until there is a moment of it */
 	pthread_t halt_thread;
 	bool has_halt_thread;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Loads a Linux bzImage the way a 64-bit boot loader does (the kernel's
+ * Puts a Linux bzImage into guest memory the way a 64-bit boot loader does (the kernel's
  * Documentation/arch/x86/boot.rst): boot parameters, memory map, page tables,
  * GDT, initrd.  The file is not trusted: every field is checked before it is
  * used, and nothing is written outside the guest's memory.
@@ -192,38 +192,60 @@ static void e820_fill(struct boot_params *params, uint64_t ram_bytes)
 	e820_add(params, CONTROL_END, ram_bytes, E820_RAM);
 }
 
-static void put64(uint8_t *ram, uint64_t gpa, uint64_t value)
-{
-	memcpy(ram + gpa, &value, sizeof(value));
-}
-
-/* The first 4 GiB, mapped to themselves by 2 MiB pages. */
-static void page_tables_build(uint8_t *ram)
+/* The first 4 GiB, mapped to themselves by 2 MiB pages: PML4, PDPT, four directories. */
+static int page_tables_build(const struct hypr_guest *guest)
 {
 	const uint64_t table = 0x3, large = 0x83;	/* present, writable (, large) */
-	uint64_t pdpt = HYPR_BOOT_PML4_GPA + PAGE_BYTES;
-	uint64_t pd = pdpt + PAGE_BYTES;
+	const uint64_t pdpt = HYPR_BOOT_PML4_GPA + PAGE_BYTES, pd = pdpt + PAGE_BYTES;
+	uint64_t *entry = hypr_guest_at(guest, hypr_gpa(HYPR_BOOT_PML4_GPA), 6 * PAGE_BYTES);
 	unsigned int i;
 
-	put64(ram, HYPR_BOOT_PML4_GPA, pdpt | table);
+	if (!entry)
+		return -EFAULT;
+	entry[0] = pdpt | table;
 	for (i = 0; i < 4; i++)
-		put64(ram, pdpt + 8 * i, (pd + PAGE_BYTES * i) | table);
+		entry[512 + i] = (pd + PAGE_BYTES * i) | table;
 	for (i = 0; i < 4 * 512; i++)
-		put64(ram, pd + 8 * i, ((uint64_t)i << 21) | large);
+		entry[2 * 512 + i] = ((uint64_t)i << 21) | large;
+	return 0;
 }
 
-static void gdt_build(uint8_t *ram)
+static int gdt_build(const struct hypr_guest *guest)
 {
 	/* Flat, 4 GiB: 64-bit code at __BOOT_CS, data at __BOOT_DS. */
-	put64(ram, HYPR_BOOT_GDT_GPA + HYPR_BOOT_CS, 0x00af9b000000ffffull);
-	put64(ram, HYPR_BOOT_GDT_GPA + HYPR_BOOT_DS, 0x00cf93000000ffffull);
+	const uint64_t gdt[HYPR_BOOT_GDT_ENTRIES] = {
+		[HYPR_BOOT_CS / 8] = 0x00af9b000000ffffull,
+		[HYPR_BOOT_DS / 8] = 0x00cf93000000ffffull,
+	};
+
+	return hypr_guest_write(guest, hypr_gpa(HYPR_BOOT_GDT_GPA), gdt, sizeof(gdt));
 }
 
-int hypr_boot_load(uint8_t *ram, uint64_t ram_bytes,
-		   const struct hypr_boot_image *image, struct hypr_boot_entry *entry)
+static int params_write(const struct hypr_guest *guest, const struct hypr_boot_image *image,
+			const struct layout *layout, struct setup_header *hdr)
 {
+	struct boot_params *params = hypr_guest_at(guest, hypr_gpa(HYPR_BOOT_PARAMS_GPA),
+						   sizeof(*params));
+
+	if (!params)
+		return -EFAULT;
+	memset(params, 0, sizeof(*params));
+	hdr->type_of_loader = LOADER_TYPE_OTHER;
+	hdr->cmd_line_ptr = HYPR_BOOT_CMDLINE_GPA;
+	hdr->ramdisk_image = (uint32_t)layout->initrd_gpa;
+	hdr->ramdisk_size = (uint32_t)image->initrd_bytes;
+	hdr->code32_start = (uint32_t)layout->kernel_gpa;
+	hdr->setup_data = 0;
+	params->hdr = *hdr;
+	e820_fill(params, guest->bytes);
+	return 0;
+}
+
+int hypr_boot_place(const struct hypr_guest *guest, const struct hypr_boot_image *image,
+		    struct hypr_boot_entry *entry)
+{
+	uint64_t ram_bytes = guest->bytes;
 	size_t cmdline_bytes = strlen(image->cmdline) + 1;
-	struct boot_params *params;
 	struct setup_header hdr;
 	struct layout layout = { 0 };
 	size_t offset = 0, bytes = 0;
@@ -249,24 +271,22 @@ int hypr_boot_load(uint8_t *ram, uint64_t ram_bytes,
 	if (ret)
 		return ret;
 
-	memcpy(ram + layout.kernel_gpa, image->kernel + offset, bytes);
-	if (image->initrd_bytes)
-		memcpy(ram + layout.initrd_gpa, image->initrd, image->initrd_bytes);
-	memcpy(ram + HYPR_BOOT_CMDLINE_GPA, image->cmdline, cmdline_bytes);
-
-	params = (struct boot_params *)(ram + HYPR_BOOT_PARAMS_GPA);
-	memset(params, 0, sizeof(*params));
-	hdr.type_of_loader = LOADER_TYPE_OTHER;
-	hdr.cmd_line_ptr = HYPR_BOOT_CMDLINE_GPA;
-	hdr.ramdisk_image = (uint32_t)layout.initrd_gpa;
-	hdr.ramdisk_size = (uint32_t)image->initrd_bytes;
-	hdr.code32_start = (uint32_t)layout.kernel_gpa;
-	hdr.setup_data = 0;
-	params->hdr = hdr;
-	e820_fill(params, ram_bytes);
-
-	page_tables_build(ram);
-	gdt_build(ram);
+	ret = hypr_guest_write(guest, hypr_gpa(layout.kernel_gpa), image->kernel + offset, bytes);
+	if (!ret)
+		ret = hypr_guest_write(guest, hypr_gpa(layout.initrd_gpa), image->initrd,
+				       image->initrd_bytes);
+	if (!ret)
+		ret = hypr_guest_write(guest, hypr_gpa(HYPR_BOOT_CMDLINE_GPA), image->cmdline,
+				       cmdline_bytes);
+	if (!ret)
+		ret = params_write(guest, image, &layout, &hdr);
+	if (!ret)
+		ret = page_tables_build(guest);
+	if (!ret)
+		ret = gdt_build(guest);
+	if (ret)
+		return hypr_fail(ret, "%s: placed outside of the guest's memory",
+				 image->kernel_name);
 
 	*entry = (struct hypr_boot_entry){
 		.rip = layout.kernel_gpa + ENTRY_64_OFFSET,

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/guest.h"
+
 /* Where things stand in guest memory, below 1 MiB. */
 #define HYPR_BOOT_GDT_GPA	0x00000500ull
 #define HYPR_BOOT_PARAMS_GPA	0x00007000ull	/* the "zero page" */
@@ -38,16 +40,15 @@ struct hypr_boot_entry {
 };
 
 /**
- * hypr_boot_load() - load a bzImage by the 64-bit boot protocol
- * @ram: guest memory from GPA 0, zeroed
- * @ram_bytes: its size
+ * hypr_boot_place() - put a bzImage into guest memory by the 64-bit boot protocol
+ * @guest: its memory, zeroed
  * @image: files in memory, any bytes
  * @entry: out
  *
  * Return: 0; -ENOEXEC no kernel that can be started; -E2BIG command line too
  * long; -ENOSPC kernel and initrd do not fit.
  */
-int hypr_boot_load(uint8_t *ram, uint64_t ram_bytes,
-		   const struct hypr_boot_image *image, struct hypr_boot_entry *entry);
+int hypr_boot_place(const struct hypr_guest *guest, const struct hypr_boot_image *image,
+		    struct hypr_boot_entry *entry);
 
 #endif /* LIB_PC_BOOT_H */

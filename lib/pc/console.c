@@ -311,7 +311,7 @@ void hypr_console_save(struct hypr_console *con, struct hypr_console_state *stat
 	pthread_mutex_unlock(&con->lock);
 }
 
-void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state)
+void hypr_console_set(struct hypr_console *con, const struct hypr_console_state *state)
 {
 	pthread_mutex_lock(&con->lock);
 	con->s = *state;

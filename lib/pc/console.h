@@ -54,7 +54,7 @@ struct hypr_panic_watch {
 /**
  * struct hypr_console - one serial line
  * @lock: guards everything below it but the fds, the thread and what is its own
- * @frozen: the state is being saved or loaded: nothing arrives and no line moves
+ * @frozen: the state is being saved or set: nothing arrives and no line moves
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
  * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet
@@ -111,7 +111,7 @@ uint32_t hypr_console_receive(struct hypr_console *con, const uint8_t *buf, uint
 /**
  * hypr_console_freeze(), hypr_console_thaw() - keep the other end away from the state
  *
- * In between only the guest's accesses, a save and a load change registers and line.
+ * In between only the guest's accesses, saving and setting a state change registers and line.
  * Output goes on: the ring of sent bytes is no part of a state.  Both may be called
  * twice.
  */
@@ -127,12 +127,12 @@ bool hypr_console_panic(struct hypr_console *con, char *words);
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
 
 /**
- * hypr_console_load() - whatever @state says, the registers hold what they can hold
+ * hypr_console_set() - whatever @state says, the registers hold what they can hold
  *
  * The line falls, and rises if there is a reason: the interrupt controllers get an
- * edge, whatever they held before.  So they must have been loaded first.
+ * edge, whatever they held before.  So they must have been set first.
  */
-void hypr_console_load(struct hypr_console *con, const struct hypr_console_state *state);
+void hypr_console_set(struct hypr_console *con, const struct hypr_console_state *state);
 
 /* Between console.c and the thread.  Under @lock, but for hypr_console_wake(). */
 

@@ -116,12 +116,12 @@ static int registers_set(struct hypr_vm *vm, const struct hypr_boot_entry *entry
 	return 0;
 }
 
-int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config)
+int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config)
 {
 	struct file kernel = { 0 }, initrd = { 0 };
 	struct hypr_boot_image image;
 	struct hypr_boot_entry entry;
-	uint8_t *ram = vm->active->mem;
+	const struct hypr_guest *guest = &vm->active->mem;
 	int ret;
 
 	ret = file_read(config->kernel, "kernel", &kernel);
@@ -140,11 +140,11 @@ int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config)
 		.initrd_bytes = initrd.bytes,
 		.cmdline = config->cmdline ? config->cmdline : DEFAULT_CMDLINE,
 	};
-	ret = hypr_boot_load(ram, vm->mem_bytes, &image, &entry);
-	if (!ret) {
-		hypr_mptable_write(ram, vm->nr_vcpus);
+	ret = hypr_boot_place(guest, &image, &entry);
+	if (!ret)
+		ret = hypr_mptable_write(guest, vm->nr_vcpus);
+	if (!ret)
 		ret = registers_set(vm, &entry);
-	}
 free_files:
 	free(initrd.data);
 	free(kernel.data);

@@ -6,6 +6,6 @@
 struct hypr_vm;
 struct hypr_vm_config;
 
-int hypr_vm_load(struct hypr_vm *vm, const struct hypr_vm_config *config);
+int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config);
 
 #endif /* LIB_PC_KERNEL_H */

@@ -5,14 +5,21 @@
  * Interrupt n is pin n of the I/O APIC, as KVM routes them by default.
  */
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "pc/mptable.h"
 
 #define LAPIC_GPA	0xfee00000u
 #define IOAPIC_GPA	0xfec00000u
 #define LAPIC_VERSION	0x14
 #define IOAPIC_VERSION	0x11
+
+#define VCPUS_MAX	64
+#define ISA_INTERRUPTS	16
+#define LOCAL_INTERRUPTS 2
+#define NR_INTERRUPTS	(ISA_INTERRUPTS + LOCAL_INTERRUPTS)
 
 enum {
 	ENTRY_PROCESSOR,
@@ -106,14 +113,21 @@ static uint8_t checksum(const void *data, size_t bytes)
 	return (uint8_t)-sum;
 }
 
-static void append(uint8_t *ram, struct mp_header *header, const void *entry, size_t bytes)
+/* The table as it grows, with its header at the front. */
+struct table {
+	struct mp_header header;
+	uint8_t entries[VCPUS_MAX * sizeof(struct mp_processor) + sizeof(struct mp_bus) +
+			sizeof(struct mp_ioapic) + NR_INTERRUPTS * sizeof(struct mp_interrupt)];
+};
+
+static void append(struct table *table, const void *entry, size_t bytes)
 {
-	memcpy(ram + HYPR_MP_TABLE_GPA + header->bytes, entry, bytes);
-	header->bytes += bytes;
-	header->entries++;
+	memcpy((uint8_t *)table + table->header.bytes, entry, bytes);
+	table->header.bytes += bytes;
+	table->header.entries++;
 }
 
-static void append_processors(uint8_t *ram, struct mp_header *header, unsigned int vcpus)
+static void append_processors(struct table *table, unsigned int vcpus)
 {
 	unsigned int i;
 
@@ -127,15 +141,15 @@ static void append_processors(uint8_t *ram, struct mp_header *header, unsigned i
 			.features = 0x201,	/* FPU, APIC */
 		};
 
-		append(ram, header, &cpu, sizeof(cpu));
+		append(table, &cpu, sizeof(cpu));
 	}
 }
 
-static void append_interrupts(uint8_t *ram, struct mp_header *header, uint8_t ioapic)
+static void append_interrupts(struct table *table, uint8_t ioapic)
 {
 	unsigned int i;
 
-	for (i = 0; i < 16; i++) {
+	for (i = 0; i < ISA_INTERRUPTS; i++) {
 		struct mp_interrupt isa = {
 			.type = ENTRY_IO_INT,
 			.kind = INT_INT,
@@ -144,9 +158,9 @@ static void append_interrupts(uint8_t *ram, struct mp_header *header, uint8_t io
 			.pin = (uint8_t)i,
 		};
 
-		append(ram, header, &isa, sizeof(isa));
+		append(table, &isa, sizeof(isa));
 	}
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < LOCAL_INTERRUPTS; i++) {
 		struct mp_interrupt local = {
 			.type = ENTRY_LOCAL_INT,
 			.kind = i == 0 ? INT_EXTINT : INT_NMI,
@@ -154,22 +168,22 @@ static void append_interrupts(uint8_t *ram, struct mp_header *header, uint8_t io
 			.pin = (uint8_t)i,
 		};
 
-		append(ram, header, &local, sizeof(local));
+		append(table, &local, sizeof(local));
 	}
 }
 
-void hypr_mptable_write(uint8_t *ram, unsigned int vcpus)
+int hypr_mptable_write(const struct hypr_guest *guest, unsigned int vcpus)
 {
 	/* Processors have 0 to vcpus - 1; an I/O APIC's own register has 4 bits. */
 	uint8_t ioapic_id = vcpus < 15 ? (uint8_t)vcpus : 15;
-	struct mp_header header = {
+	struct table table = { .header = {
 		.signature = { 'P', 'C', 'M', 'P' },
-		.bytes = sizeof(header),
+		.bytes = sizeof(table.header),
 		.revision = 4,
 		.oem = { 'H', 'Y', 'P', 'R', ' ', ' ', ' ', ' ' },
 		.product = { 'M', 'I', 'C', 'R', 'O', 'V', 'M', ' ', ' ', ' ', ' ', ' ' },
 		.lapic = LAPIC_GPA,
-	};
+	} };
 	struct mp_bus bus = {
 		.type = ENTRY_BUS,
 		.name = { 'I', 'S', 'A', ' ', ' ', ' ' },
@@ -188,15 +202,21 @@ void hypr_mptable_write(uint8_t *ram, unsigned int vcpus)
 		.revision = 4,
 	};
 
-	append_processors(ram, &header, vcpus);
-	append(ram, &header, &bus, sizeof(bus));
-	append(ram, &header, &ioapic, sizeof(ioapic));
-	append_interrupts(ram, &header, ioapic_id);
-
-	memcpy(ram + HYPR_MP_TABLE_GPA, &header, sizeof(header));
-	header.checksum = checksum(ram + HYPR_MP_TABLE_GPA, header.bytes);
-	memcpy(ram + HYPR_MP_TABLE_GPA, &header, sizeof(header));
-
+	if (vcpus > VCPUS_MAX)
+		return hypr_fail(-EINVAL, "the MP table has room for %d vCPUs, not for %u",
+				 VCPUS_MAX, vcpus);
+	append_processors(&table, vcpus);
+	append(&table, &bus, sizeof(bus));
+	append(&table, &ioapic, sizeof(ioapic));
+	append_interrupts(&table, ioapic_id);
+	table.header.checksum = checksum(&table, table.header.bytes);
 	pointer.checksum = checksum(&pointer, sizeof(pointer));
-	memcpy(ram + HYPR_MP_POINTER_GPA, &pointer, sizeof(pointer));
+
+	if (hypr_guest_write(guest, hypr_gpa(HYPR_MP_TABLE_GPA), &table, table.header.bytes))
+		return hypr_guest_fail(guest, hypr_gpa(HYPR_MP_TABLE_GPA), table.header.bytes,
+				       "the MP table");
+	if (hypr_guest_write(guest, hypr_gpa(HYPR_MP_POINTER_GPA), &pointer, sizeof(pointer)))
+		return hypr_guest_fail(guest, hypr_gpa(HYPR_MP_POINTER_GPA), sizeof(pointer),
+				       "the MP table's pointer");
+	return 0;
 }

@@ -111,7 +111,7 @@ size_t hypr_msrs_bytes(const struct hypr_vm *vm)
 	return sizeof(struct kvm_msrs) + vm->nr_msrs * sizeof(struct kvm_msr_entry);
 }
 
-/* Room for all of them, for each vCPU's loads. */
+/* Room for all of them, for what each vCPU is set to. */
 static int alloc_sets(struct hypr_vm *vm)
 {
 	unsigned int i;

@@ -10,7 +10,7 @@
 struct hypr_vm;
 
 /*
- * Machine check banks: each is four MSRs to save and load at every swap.  KVM gives a
+ * Machine check banks: each is four MSRs to save and set at every swap.  KVM gives a
  * vCPU 32 unless it is told otherwise, and so did hypr once.
  */
 #define HYPR_MCE_BANKS		1

@@ -118,7 +118,7 @@ void hypr_rtc_save(struct hypr_rtc *rtc, struct hypr_rtc_state *state)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
-void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state)
+void hypr_rtc_set(struct hypr_rtc *rtc, const struct hypr_rtc_state *state)
 {
 	pthread_mutex_lock(&rtc->lock);
 	rtc->s = *state;

@@ -36,7 +36,7 @@ uint8_t hypr_rtc_read(struct hypr_rtc *rtc, unsigned int reg);
 void hypr_rtc_write(struct hypr_rtc *rtc, unsigned int reg, uint8_t value);
 void hypr_rtc_save(struct hypr_rtc *rtc, struct hypr_rtc_state *state);
 
-/** hypr_rtc_load() - whatever @state says, the registers hold what they can hold */
-void hypr_rtc_load(struct hypr_rtc *rtc, const struct hypr_rtc_state *state);
+/** hypr_rtc_set() - whatever @state says, the registers hold what they can hold */
+void hypr_rtc_set(struct hypr_rtc *rtc, const struct hypr_rtc_state *state);
 
 #endif /* LIB_PC_RTC_H */

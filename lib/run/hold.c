@@ -4,7 +4,7 @@
  * whether one is alive, waits for its end, and holds its threads.
  *
  * A thread is in KVM_RUN, or it is *held*: in user space, with the I/O of its last
- * exit completed, waiting.  A held thread does jobs (save or load its vCPU's state),
+ * exit completed, waiting.  A held thread does jobs (save or set its vCPU's state),
  * so that a vCPU's ioctls always come from its own thread, on its own host CPU, and
  * those of several vCPUs run side by side.
  *

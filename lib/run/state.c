@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Saving and loading all of a VM that is not memory: vCPUs (each on its own
+ * Saving and setting all of a VM that is not memory: vCPUs (each on its own
  * thread), interrupt controllers, timer, serial line, clock chip, and the
  * guest's clock.
  *
  * The clock: a guest's TSC is the host's plus an offset, or, where KVM scales it,
  * the host's times a ratio plus an offset.  "The host's TSC as KVM counts it" below is
  * the one or the other before the offset.  Saving notes the offset and that count;
- * loading sets the offset so that the guest's TSC goes on from there.  One reading
+ * setting a state sets the offset so that the guest's TSC goes on from there.  One reading
  * serves all vCPUs, so they stay in step.  The offset is set as a device attribute, since KVM takes
  * a write to MSR_IA32_TSC that is near another vCPU's for an attempt to
  * synchronise them and alters it.  TSC_DEADLINE comes last: it is compared with
  * the guest's TSC.
  *
- * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Loading goes
+ * Interrupts: one on its way is in a line, in a chip, or in a LAPIC.  Setting goes
  * from the LAPICs to the chips to the lines, since what a chip is given it may hand
- * on at once, and a LAPIC that is loaded after that forgets it.  Saving goes the
+ * on at once, and a LAPIC that is set after that forgets it.  Saving goes the
  * other way round: what is handed on meanwhile is found in the LAPIC.  The console's
- * other end is kept away from the first save or load on until the vCPUs go on.
+ * other end is kept away from the first save or set on until the vCPUs go on.
  *
  * Only ever called with every vCPU held.
  */
@@ -32,7 +32,7 @@
 #include "model/vm.h"
 #include "pc/msr.h"
 #include "pc/console.h"
-#include "pc/rtc.h"
+#include "run/device.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "run/timers.h"
@@ -216,15 +216,16 @@ static int msrs_get(struct hypr_vcpu *vcpu, struct kvm_msrs *msrs)
 }
 
 /* Those that differ from what the vCPU has; @known NULL: all. */
-static int msrs_set(struct hypr_vcpu *vcpu, const struct kvm_msrs *msrs,
-		    const struct kvm_msrs *known)
+static int msrs_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state,
+		    const struct hypr_vcpu_state *known)
 {
+	const struct kvm_msrs *msrs = state->msrs;
 	struct kvm_msrs *set = vcpu->msrs_set;
 	unsigned int i;
 
 	set->nmsrs = 0;
 	for (i = 0; i < msrs->nmsrs; i++) {
-		if (!known || msrs->entries[i].data != known->entries[i].data)
+		if (!known || msrs->entries[i].data != known->msrs->entries[i].data)
 			set->entries[set->nmsrs++] = msrs->entries[i];
 	}
 	if (!set->nmsrs)
@@ -267,72 +268,83 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
-struct load {
+struct setting {
 	const struct hypr_state *state;
 	const struct hypr_state *known;	/* what the vCPUs have; NULL: not known */
 	uint64_t tsc_shift;	/* added to each vCPU's TSC offset */
 };
 
-static int vcpu_load_time(struct hypr_vcpu *vcpu, void *arg)
+static int vcpu_set_time(struct hypr_vcpu *vcpu, void *arg)
 {
-	const struct load *load = arg;
-	const struct hypr_vcpu_state *state = &load->state->vcpu[vcpu->index];
+	const struct setting *setting = arg;
+	const struct hypr_vcpu_state *state = &setting->state->vcpu[vcpu->index];
 	int ret;
 
-	ret = tsc_offset_set(vcpu, state->tsc_offset + load->tsc_shift);
+	ret = tsc_offset_set(vcpu, state->tsc_offset + setting->tsc_shift);
 	if (!ret)
 		ret = deadline_set(vcpu, state->tsc_deadline);
 	return ret;
 }
 
-/* A register file of KVM's, unless the vCPU has it. */
-static int vcpu_set(struct hypr_vcpu *vcpu, unsigned long request, void *to,
-		    const void *known, size_t bytes)
+/* Where a register file is in struct hypr_vcpu_state, and its size. */
+#define REGISTERS(file)	offsetof(struct hypr_vcpu_state, file), \
+			sizeof(((struct hypr_vcpu_state *)0)->file)
+
+/* A register file of KVM's, unless the vCPU has it: @known, or NULL. */
+static int registers_set(struct hypr_vcpu *vcpu, unsigned long request,
+			 struct hypr_vcpu_state *state, const struct hypr_vcpu_state *known,
+			 size_t offset, size_t bytes)
 {
-	if (known && !memcmp(to, known, bytes))
+	void *to = (uint8_t *)state + offset;
+
+	if (known && !memcmp(to, (const uint8_t *)known + offset, bytes))
 		return 0;
 	return vcpu_ioctl(vcpu, request, to);
+}
+
+static int xsave_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state,
+		     const struct hypr_vcpu_state *known)
+{
+	if (known && !memcmp(state->xsave, known->xsave, vcpu->vm->xsave_bytes))
+		return 0;
+	return vcpu_ioctl(vcpu, KVM_SET_XSAVE, state->xsave);
 }
 
 /*
  * What two views have alike is left in the vCPU: most MSRs, often the FPU.  Not so the
  * LAPIC and pending events, which may have changed since they were saved.
  */
-static int vcpu_load(struct hypr_vcpu *vcpu, void *arg)
+static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 {
-	const struct load *load = arg;
-	const struct hypr_vcpu_state *known = load->known ? &load->known->vcpu[vcpu->index] : NULL;
+	const struct setting *setting = arg;
+	unsigned int i = vcpu->index;
+	const struct hypr_vcpu_state *known = setting->known ? &setting->known->vcpu[i] : NULL;
 	/* KVM only reads them; its ioctls' arguments are not const. */
-	struct hypr_vcpu_state *state =
-		(struct hypr_vcpu_state *)&load->state->vcpu[vcpu->index];
+	struct hypr_vcpu_state *state = (struct hypr_vcpu_state *)&setting->state->vcpu[i];
 	int ret;
 
 	/* The deadline of the state that is being left must not fire in this one. */
 	ret = deadline_set(vcpu, 0);
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_SREGS, &state->sregs,
-			       known ? &known->sregs : NULL, sizeof(state->sregs));
+		ret = registers_set(vcpu, KVM_SET_SREGS, state, known, REGISTERS(sregs));
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_XCRS, &state->xcrs,
-			       known ? &known->xcrs : NULL, sizeof(state->xcrs));
+		ret = registers_set(vcpu, KVM_SET_XCRS, state, known, REGISTERS(xcrs));
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_XSAVE, state->xsave,
-			       known ? known->xsave : NULL, vcpu->vm->xsave_bytes);
+		ret = xsave_set(vcpu, state, known);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	if (!ret)
-		ret = msrs_set(vcpu, state->msrs, known ? known->msrs : NULL);
+		ret = msrs_set(vcpu, state, known);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
 	if (!ret)
-		ret = vcpu_set(vcpu, KVM_SET_DEBUGREGS, &state->debugregs,
-			       known ? &known->debugregs : NULL, sizeof(state->debugregs));
+		ret = registers_set(vcpu, KVM_SET_DEBUGREGS, state, known, REGISTERS(debugregs));
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp_state);
 	if (!ret)
-		ret = vcpu_load_time(vcpu, arg);
+		ret = vcpu_set_time(vcpu, arg);
 	return ret;
 }
 
@@ -342,8 +354,7 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
-	hypr_console_save(&vm->console, &state->console);
-	hypr_rtc_save(&vm->rtc, &state->rtc);
+	hypr_devices_save(vm, state);
 	for (i = 0; i < 3; i++) {
 		state->chip[i].chip_id = i;
 		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
@@ -354,8 +365,8 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-/* The vCPUs' LAPICs are loaded: what a chip hands on stays there. */
-static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
+/* The vCPUs' LAPICs are set: what a chip hands on stays there. */
+static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
@@ -365,8 +376,7 @@ static int devices_load(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
-	hypr_console_load(&vm->console, &state->console);
-	hypr_rtc_load(&vm->rtc, &state->rtc);
+	hypr_devices_set(vm, state);
 	return 0;
 }
 
@@ -388,7 +398,7 @@ static void control_save(struct hypr_vm *vm, struct hypr_state *state)
 }
 
 /* Releases the vCPUs of @state that are parked, once their threads go on. */
-void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state)
+void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
@@ -438,53 +448,53 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-static int load_now(struct hypr_vm *vm, const struct hypr_state *state, struct load *load)
+static int set_now(struct hypr_vm *vm, const struct hypr_state *state, struct setting *setting)
 {
 	uint64_t now = 0;
 	int ret = hypr_state_tsc_now(vm, &now);
 
-	load->state = state;
-	load->tsc_shift = state->host_tsc - now;
+	setting->state = state;
+	setting->tsc_shift = state->host_tsc - now;
 	return ret;
 }
 
 /**
- * hypr_state_load() - the vCPUs and devices go on from @state
+ * hypr_state_set() - the vCPUs and devices go on from @state
  * @known: what the vCPUs have, as hypr_state_save() found it in this pause, which is
- *	then not loaded again; NULL: not known
+ *	then not set again; NULL: not known
  */
-int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 		    const struct hypr_state *known)
 {
-	struct load load = { .known = known };
+	struct setting setting = { .known = known };
 	int ret;
 
 	hypr_console_freeze(&vm->console);
-	ret = load_now(vm, state, &load);
+	ret = set_now(vm, state, &setting);
 	if (ret)
 		return ret;
-	ret = hypr_vcpus_do(vm, vcpu_load, &load);
+	ret = hypr_vcpus_do(vm, vcpu_set_state, &setting);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the vCPUs' state");
-	ret = devices_load(vm, state);
+		return hypr_fail_sys(ret, "setting the vCPUs' state");
+	ret = devices_set(vm, state);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the devices' state");
+		return hypr_fail_sys(ret, "setting the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
 	return control_jump(vm);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */
-int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state)
+int hypr_state_set_time(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	struct load load;
+	struct setting setting;
 	int ret;
 
-	ret = load_now(vm, state, &load);
+	ret = set_now(vm, state, &setting);
 	if (ret)
 		return ret;
-	ret = hypr_vcpus_do(vm, vcpu_load_time, &load);
+	ret = hypr_vcpus_do(vm, vcpu_set_time, &setting);
 	if (ret)
-		return hypr_fail_sys(ret, "loading the guest's clock");
+		return hypr_fail_sys(ret, "setting the guest's clock");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The state of vCPUs and devices, saved and loaded with all vCPUs held. */
+/* The state of vCPUs and devices, saved and set with all vCPUs held. */
 #ifndef LIB_RUN_STATE_H
 #define LIB_RUN_STATE_H
 
@@ -14,9 +14,9 @@ void hypr_state_copy(struct hypr_vm *vm, struct hypr_state *to, const struct hyp
 int hypr_state_tsc_init(struct hypr_vm *vm);
 int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc);
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state);
-int hypr_state_load(struct hypr_vm *vm, const struct hypr_state *state,
+int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 		    const struct hypr_state *known);
-int hypr_state_load_time(struct hypr_vm *vm, const struct hypr_state *state);
-void hypr_state_load_control(struct hypr_vm *vm, const struct hypr_state *state);
+int hypr_state_set_time(struct hypr_vm *vm, const struct hypr_state *state);
+void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state);
 
 #endif /* LIB_RUN_STATE_H */

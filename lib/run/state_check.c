@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A state from a file is loaded into devices, and a device is code that trusts its
+ * A state from a file is set in devices, and a device is code that trusts its
  * registers: it uses an index as an index.  So each field of each section has a
  * rule here, which says what its consumer can hold; a file that breaks a rule is
- * refused before anything of it is loaded.
+ * refused before anything of it is set.
  *
  * The fields cover every byte of a section: state_check_test.c fails for a byte
  * without a rule.  HYPR_ANY needs a reason.  For hypr's own devices the reason is

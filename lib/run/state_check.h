@@ -35,7 +35,7 @@ struct hypr_field {
 const struct hypr_field *hypr_state_fields(uint32_t type, size_t *nr, size_t *bytes);
 
 /**
- * hypr_state_check() - can what this section says be loaded?
+ * hypr_state_check() - can what this section says be set?
  * @path: for messages
  * @data: contents, at least as long as the fixed part
  * @bytes: of them

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The timer of a local APIC whose state is loaded later. */
+/* The timer of a local APIC whose state is set later. */
 #ifndef LIB_RUN_TIMERS_H
 #define LIB_RUN_TIMERS_H
 

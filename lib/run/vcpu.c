@@ -15,9 +15,9 @@
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/device.h"
 #include "run/hold.h"
 #include "run/machine.h"
-#include "run/port.h"
 #include "run/vcpu.h"
 #include "vmo/vmo.h"
 
@@ -42,21 +42,6 @@ void hypr_vcpu_fini(struct hypr_vcpu *vcpu)
 	vcpu->msrs_set = NULL;
 	vcpu->fd = -1;
 	vcpu->run = NULL;
-}
-
-/*
- * Nothing is there: reads are all ones, writes go nowhere.  All memory is in slots,
- * so that a write to it means that its slot is read-only.
- */
-static void mmio_exit(struct hypr_vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	if (!run->mmio.is_write)
-		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-	else if (run->mmio.phys_addr < vcpu->vm->mem_bytes)
-		hypr_vm_end(vcpu->vm, true, "vCPU %u: write to read-only memory at GPA 0x%llx",
-			    vcpu->index, (unsigned long long)run->mmio.phys_addr);
 }
 
 /* A page of the guest cannot be had: of a file, it may have been truncated. */
@@ -102,16 +87,16 @@ void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		hypr_port_exit(vcpu);
+		hypr_device_port_exit(vcpu);
 		break;
 	case KVM_EXIT_MMIO:
-		mmio_exit(vcpu);
+		hypr_device_memory_exit(vcpu);
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		if (!hypr_port_panic(vm))
+		if (!hypr_device_panic(vm))
 			hypr_vm_end_as(vm, HYPR_END_TRIPLE_FAULT, "vCPU %u: triple fault",
 				       vcpu->index);
 		break;

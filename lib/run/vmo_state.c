@@ -60,7 +60,7 @@ static int write_vcpu(struct hypr_vm *vm, const struct hypr_state *state, unsign
 		msr[i].index = from->msrs->entries[i].index;
 		msr[i].value = from->msrs->entries[i].data;
 	}
-	/* Last, and no MSR that is loaded: what the guest's CPU has. */
+	/* Last, and no MSR that is set: what the guest's CPU has. */
 	msr[i].index = HYPR_MSR_MCG_CAP;
 	msr[i].value = vm->mce_banks;
 	memcpy(msr + to->nr_msrs, from->xsave, vm->xsave_bytes);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Doing what a request asks, and its answer.  Every answer has "ok"; one that
- * is ok names the VM, its engine and the operation, one that is not has "errno"
- * (a number) and "error" (words).  Field names are those of hypr.h.
+ * is ok names the VM and its engine, one that is not has "errno"
+ * (a number) and "error" (words).  The rest is a result of hypr.h (result.c)
+ * and what the request named.
  */
 #include <jansson.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -13,6 +13,7 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "serve/protocol.h"
+#include "serve/result.h"
 #include "vm/info.h"
 
 #define INFO_WAIT_MS	100	/* for an operation to end, before the VM is called busy */
@@ -24,21 +25,24 @@ static json_t *serve_info(struct hypr_vm *vm)
 	json_t *answer;
 
 	hypr_vm_info_within(vm, INFO_WAIT_MS, &info);
-	answer = json_pack("{s:s, s:i, s:i, s:I, s:i, s:I, s:i}",
-			   "state", hypr_vm_state_name(info.state),
-			   "vcpus", (int)info.vcpus,
-			   "views_max", (int)info.views_max,
-			   "mem_bytes", (json_int_t)info.mem_bytes,
-			   "guest_vcpus", (int)info.guest_vcpus,
-			   "guest_pauses", (json_int_t)info.guest_pauses,
-			   "pid", (int)getpid());
-	if (info.state == HYPR_VM_BUSY)
-		return answer;
-	json_object_set_new(answer, "active_view", json_string(info.active_view));
-	json_object_set_new(answer, "views", json_integer(info.views));
-	json_object_set_new(answer, "swaps", json_integer((json_int_t)info.swaps));
-	json_object_set_new(answer, "generation", json_integer((json_int_t)info.generation));
+	answer = hypr_json_vm_info(&info);
+	json_object_set_new(answer, "pid", json_integer(getpid()));
 	return answer;
+}
+
+/* What the request named, beside the result: strings that are "" are left out. */
+static json_t *named(json_t *answer, const char *name, const char *file)
+{
+	if (name[0])
+		json_object_set_new(answer, "name", json_string(name));
+	if (file[0])
+		json_object_set_new(answer, "file", json_string(file));
+	return answer;
+}
+
+static const char *or_null(const char *text)
+{
+	return text[0] ? text : NULL;
 }
 
 static json_t *serve_pause(struct hypr_vm *vm, int *ret)
@@ -46,9 +50,7 @@ static json_t *serve_pause(struct hypr_vm *vm, int *ret)
 	struct hypr_pause_result r;
 
 	*ret = hypr_vm_pause(vm, &r);
-	return json_pack("{s:s, s:I}",
-			 "pause", hypr_pause_name(r.pause),
-			 "pause_cycles", (json_int_t)r.pause_cycles);
+	return *ret ? NULL : hypr_json_pause(&r);
 }
 
 static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
@@ -57,33 +59,12 @@ static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request
 		.size = sizeof(params),
 		.flags = request->flags,
 		.path = request->file,
-		.parent = request->parent[0] ? request->parent : NULL,
+		.parent = or_null(request->parent),
 	};
-	const char *view = request->view[0] ? request->view : NULL;
-	char root[2 * sizeof(((struct hypr_save_result *)0)->root) + 1];
 	struct hypr_save_result r;
-	size_t i;
 
-	*ret = hypr_view_save(vm, view, &params, &r);
-	for (i = 0; i < sizeof(r.root); i++)
-		snprintf(root + 2 * i, 3, "%02x", r.root[i]);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}",
-			 "file", request->file,
-			 "view", view,
-			 "root", root,
-			 "pause", hypr_pause_name(r.pause),
-			 "pause_cycles", (json_int_t)r.pause_cycles,
-			 "copy_cycles", (json_int_t)r.copy_cycles,
-			 "write_ns", (json_int_t)r.write_ns,
-			 "file_bytes", (json_int_t)r.file_bytes,
-			 "pages_stored", (json_int_t)r.pages_stored,
-			 "pages_zero", (json_int_t)r.pages_zero,
-			 "pages_parent", (json_int_t)r.pages_parent,
-			 "copy", hypr_copy_name(r.copy),
-			 "precopy_cycles", (json_int_t)r.precopy_cycles,
-			 "rounds", (json_int_t)r.rounds,
-			 "pages_precopied", (json_int_t)r.pages_precopied,
-			 "pages_in_pause", (json_int_t)r.pages_in_pause);
+	*ret = hypr_view_save(vm, or_null(request->view), &params, &r);
+	return *ret ? NULL : named(hypr_json_save(&r), request->view, request->file);
 }
 
 static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
@@ -91,32 +72,17 @@ static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request
 	struct hypr_snapshot_result r;
 
 	*ret = hypr_view_load(vm, request->view, request->file, request->flags, &r);
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}",
-			 "view", request->view,
-			 "file", request->file,
-			 "number", (int)r.view,
-			 "prepare_cycles", (json_int_t)r.prepare_cycles,
-			 "total_cycles", (json_int_t)r.total_cycles,
-			 "pages_total", (json_int_t)r.pages_total,
-			 "pages_stored", (json_int_t)r.pages_stored,
-			 "pages_mapped", (json_int_t)r.pages_mapped);
+	return *ret ? NULL : named(hypr_json_snapshot(&r), request->view, request->file);
 }
 
 static json_t *serve_working_set(struct hypr_vm *vm, const struct hypr_request *request,
 				 int *ret)
 {
-	const char *view = request->view[0] ? request->view : NULL;
-	const char *file = request->file[0] ? request->file : NULL;
 	struct hypr_working_set_result r;
 
-	*ret = hypr_view_working_set(vm, view, file, request->flags, &r);
-	return json_pack("{s:s?, s:i, s:s, s:I, s:I, s:I}",
-			 "view", view,
-			 "number", (int)r.view,
-			 "file", r.path,
-			 "pages", (json_int_t)r.pages,
-			 "pages_total", (json_int_t)r.pages_total,
-			 "ranges", (json_int_t)r.ranges);
+	*ret = hypr_view_working_set(vm, or_null(request->view), or_null(request->file),
+				     request->flags, &r);
+	return *ret ? NULL : named(hypr_json_working_set(&r), request->view, "");
 }
 
 static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
@@ -124,36 +90,7 @@ static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
 	struct hypr_snapshot_result r;
 
 	*ret = hypr_view_snapshot(vm, view, &r);
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}",
-			 "view", view,
-			 "number", (int)r.view,
-			 "pause", hypr_pause_name(r.pause),
-			 "pause_cycles", (json_int_t)r.pause_cycles,
-			 "copy_cycles", (json_int_t)r.copy_cycles,
-			 "prepare_cycles", (json_int_t)r.prepare_cycles,
-			 "total_cycles", (json_int_t)r.total_cycles,
-			 "pages_total", (json_int_t)r.pages_total,
-			 "pages_stored", (json_int_t)r.pages_stored,
-			 "pages_mapped", (json_int_t)r.pages_mapped,
-			 "copy", hypr_copy_name(r.copy),
-			 "precopy_cycles", (json_int_t)r.precopy_cycles,
-			 "rounds", (json_int_t)r.rounds,
-			 "pages_precopied", (json_int_t)r.pages_precopied,
-			 "pages_in_pause", (json_int_t)r.pages_in_pause);
-}
-
-static json_t *describe_view(const struct hypr_view_info *view)
-{
-	return json_pack("{s:s, s:i, s:b, s:b, s:b, s:I, s:I, s:I, s:I}",
-			 "name", view->name,
-			 "number", (int)view->view,
-			 "active", view->active,
-			 "prepared", view->prepared,
-			 "has_moment", view->has_moment,
-			 "swaps", (json_int_t)view->swaps,
-			 "resets", (json_int_t)view->resets,
-			 "private_pages", (json_int_t)view->private_pages,
-			 "stored_pages", (json_int_t)view->stored_pages);
+	return *ret ? NULL : named(hypr_json_snapshot(&r), view, "");
 }
 
 static json_t *serve_views(struct hypr_vm *vm)
@@ -164,31 +101,21 @@ static json_t *serve_views(struct hypr_vm *vm)
 
 	n = hypr_view_list(vm, view, KVM_HYPR_MAX_VIEWS);
 	for (i = 0; i < n && i < KVM_HYPR_MAX_VIEWS; i++)
-		json_array_append_new(list, describe_view(&view[i]));
+		json_array_append_new(list, hypr_json_view_info(&view[i]));
 	return json_pack("{s:o}", "views", list);
 }
 
 static json_t *serve_swap(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
 	struct hypr_swap_result r;
+	json_t *answer;
 
 	*ret = hypr_view_swap(vm, request->view, request->flags, &r);
-	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
-			 "old_view", r.old_name,
-			 "new_view", r.new_name,
-			 "old_number", (int)r.old_view,
-			 "new_number", (int)r.new_view,
-			 "pause", hypr_pause_name(r.pause),
-			 "forced_vcpus", (int)r.forced_vcpus,
-			 "generation", (json_int_t)r.generation,
-			 "pause_cycles", (json_int_t)r.pause_cycles,
-			 "commit_cycles", (json_int_t)r.commit_cycles,
-			 "ioctl_cycles", (json_int_t)r.ioctl_cycles,
-			 "state_cycles", (json_int_t)r.state_cycles,
-			 "total_cycles", (json_int_t)r.total_cycles,
-			 "reset_cycles", (json_int_t)r.reset_cycles,
-			 "pages_restored", (json_int_t)r.pages_restored,
-			 "reset", !!(request->flags & HYPR_SWAP_RESET));
+	if (*ret)
+		return NULL;
+	answer = hypr_json_swap(&r);
+	json_object_set_new(answer, "reset", json_boolean(request->flags & HYPR_SWAP_RESET));
+	return answer;
 }
 
 static json_t *serve_reset(struct hypr_vm *vm, const char *view, int *ret)
@@ -196,40 +123,18 @@ static json_t *serve_reset(struct hypr_vm *vm, const char *view, int *ret)
 	struct hypr_reset_result r;
 
 	*ret = hypr_view_reset(vm, view, &r);
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}",
-			 "view", view,
-			 "number", (int)r.view,
-			 "pause", hypr_pause_name(r.pause),
-			 "pages_restored", (json_int_t)r.pages_restored,
-			 "pause_cycles", (json_int_t)r.pause_cycles,
-			 "restore_cycles", (json_int_t)r.restore_cycles,
-			 "prepare_cycles", (json_int_t)r.prepare_cycles,
-			 "total_cycles", (json_int_t)r.total_cycles);
+	return *ret ? NULL : named(hypr_json_reset(&r), view, "");
 }
 
 /* With a file, or with the view's moment. */
 static json_t *serve_verify(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
-	const char *file = request->op == HYPR_OP_COMPARE ? request->file : NULL;
-	const char *view = request->view[0] ? request->view : NULL;
-	json_t *ranges = json_array();
+	const char *view = or_null(request->view);
 	struct hypr_verify_result r;
-	uint32_t i;
 
-	*ret = file ? hypr_view_compare(vm, view, file, &r) : hypr_view_verify(vm, view, &r);
-	for (i = 0; i < r.nr_ranges; i++)
-		json_array_append_new(ranges,
-				      json_pack("{s:I, s:I}",
-						"start", (json_int_t)r.range[i].start,
-						"end", (json_int_t)r.range[i].end));
-	return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:I, s:o}",
-			 "view", r.name,
-			 "file", file,
-			 "number", (int)r.view,
-			 "pages_compared", (json_int_t)r.pages_compared,
-			 "pages_mismatched", (json_int_t)r.pages_mismatched,
-			 "cycles", (json_int_t)r.cycles,
-			 "mismatched", ranges);
+	*ret = request->op == HYPR_OP_COMPARE ? hypr_view_compare(vm, view, request->file, &r) :
+						hypr_view_verify(vm, view, &r);
+	return *ret ? NULL : named(hypr_json_verify(&r), "", request->file);
 }
 
 static json_t *json_address(uint64_t address)
@@ -296,7 +201,7 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 		return serve_translate(vm, request, ret);
 	case HYPR_OP_REMOVE:
 		*ret = hypr_view_remove(vm, request->view);
-		return json_pack("{s:s}", "view", request->view);
+		return named(json_object(), request->view, "");
 	default:
 		/* Its owner joins the threads; the answer goes out first. */
 		hypr_vm_end(vm, false, "stopped");

@@ -101,8 +101,8 @@ static int park_and_wait(struct hypr_vm *vm)
 /**
  * hypr_vm_unpark() - let parked vCPUs go on, withdraw standing requests
  *
- * For vCPUs that are where they parked; after a state was loaded it is
- * hypr_state_load_control() that releases.
+ * For vCPUs that are where they parked; after a state was set it is
+ * hypr_state_set_control() that releases.
  */
 void hypr_vm_unpark(struct hypr_vm *vm)
 {
@@ -186,10 +186,10 @@ static void notify_unparked(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 }
 
-/** hypr_vm_release() - let the held vCPUs go on: @state is loaded, clock and all */
+/** hypr_vm_release() - let the held vCPUs go on: @state is set, clock and all */
 void hypr_vm_release(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	hypr_state_load_control(vm, state);
+	hypr_state_set_control(vm, state);
 	notify_unparked(vm, state);
 	hypr_vcpus_release(vm);
 }
@@ -204,7 +204,7 @@ int hypr_vm_go(struct hypr_vm *vm)
 {
 	int ret;
 
-	ret = hypr_state_load_time(vm, vm->active->state);
+	ret = hypr_state_set_time(vm, vm->active->state);
 	hypr_vm_release(vm, vm->active->state);
 	return ret;
 }

@@ -62,7 +62,7 @@ static int copy_all(struct hypr_copy *copy, uint64_t *pages)
 
 	*pages = 0;
 	if (!copy->view->moment)
-		ret = hypr_pagemap_scan(copy->view->mem, bytes, HYPR_PAGES_PRESENT,
+		ret = hypr_pagemap_scan(&copy->view->mem, HYPR_PAGES_PRESENT,
 					copy_stretch, &all, &found);
 	/* All of it, where the kernel cannot say. */
 	if (ret == -ENOTTY || ret == -ENOENT)

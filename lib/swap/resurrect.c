@@ -43,8 +43,8 @@ int hypr_vm_resurrect_open(struct hypr_vm *vm, const struct hypr_vm_config *conf
 	return 0;
 }
 
-/** hypr_vm_resurrect_load() - memory of the file into the boot view */
-int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
+/** hypr_vm_resurrect_prefault() - build of the boot view what @flags ask for */
+int hypr_vm_resurrect_prefault(struct hypr_vm *vm, unsigned int flags)
 {
 	const struct hypr_state *state = vm->active->state;
 
@@ -52,14 +52,14 @@ int hypr_vm_resurrect_load(struct hypr_vm *vm, unsigned int flags)
 	return hypr_view_prefault(vm, vm->active, flags, NULL);
 }
 
-/** hypr_vm_resurrect_go() - load the vCPUs, whose threads are held, and let them go */
+/** hypr_vm_resurrect_go() - set the vCPUs, whose threads are held, and let them go */
 int hypr_vm_resurrect_go(struct hypr_vm *vm)
 {
 	int ret;
 
 	ret = hypr_vcpus_hold_first(vm);
 	if (!ret)
-		ret = hypr_state_load(vm, vm->active->state, NULL);
+		ret = hypr_state_set(vm, vm->active->state, NULL);
 	if (!ret)
 		hypr_vm_release(vm, vm->active->state);
 	return ret;

@@ -66,7 +66,7 @@ static int write_pages(const struct hypr_moment *moment, uint64_t gpa, uint64_t 
 
 	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
 		part = moment->vmo && pages > HYPR_PEEK_PAGES ? HYPR_PEEK_PAGES : pages;
-		ret = hypr_moment_read(moment, gpa, part, buf, &mem);
+		ret = hypr_moment_read(moment, hypr_gpa(gpa), part, buf, &mem);
 		if (!ret)
 			ret = hypr_vmo_writer_pages(writer, gpa, mem, part, flags);
 	}

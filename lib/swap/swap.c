@@ -6,7 +6,7 @@
  *	commit	the kernel changes every vCPU's EPT root	engine
  *	hold	the vCPU threads come to user space		hold.c
  *	save	vCPUs and devices, into the view that was left	state.c
- *	load	those of the view that was entered		state.c
+ *	set	those of the view that was entered		state.c
  *	go	the threads enter the guest			hold.c
  *
  * That order needs a guest that parked in both views, in the same boot: only
@@ -125,25 +125,25 @@ undo:
 	return ret;
 }
 
-static int load(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
+static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
 {
 	/* Of a paused VM they were saved long ago. */
 	bool is_known = vm->engine->keeps_vcpus && !vm->paused && to != vm->active;
 	uint64_t start = hypr_tsc();
 	int ret;
 
-	ret = hypr_state_load(vm, to->state, is_known ? vm->active->state : NULL);
+	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
 }
 
-/* The state of the other view cannot be loaded: back to where the VM was. */
+/* The state of the other view cannot be set: back to where the VM was. */
 static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 {
 	struct hypr_engine_swap swap;
 
-	if (commit(vm, from, &swap) || hypr_state_load(vm, from->state, NULL))
-		hypr_vm_end(vm, true, "view %s: lost, its state cannot be loaded again",
+	if (commit(vm, from, &swap) || hypr_state_set(vm, from->state, NULL))
+		hypr_vm_end(vm, true, "view %s: lost, its state cannot be set again",
 			    from->name);
 }
 
@@ -202,7 +202,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	ret = save_and_commit(vm, to, in_guest, result, reset);
 	if (ret)
 		goto go_on;
-	ret = load(vm, to, result);
+	ret = state_set(vm, to, result);
 	if (ret) {
 		swap_back(vm, from);
 		goto go_on;
@@ -242,6 +242,7 @@ static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int
 	}
 	result->reset_cycles = reset.total_cycles;
 	result->pages_restored = reset.pages_restored;
+	result->reset_way = reset.way;
 	return ret;
 }
 

@@ -34,7 +34,8 @@ static bool read_entry(void *arg, uint64_t gpa, uint32_t bytes, uint64_t *entry)
 
 	if (look->error)
 		return false;
-	look->error = hypr_view_look(look->view, &look->peek, gpa - in_page, 1, &page);
+	look->error = hypr_view_look(look->view, &look->peek, hypr_gpa(gpa - in_page), 1,
+					     &page);
 	if (look->error)
 		return false;
 	if (bytes == sizeof(uint32_t))

@@ -51,7 +51,7 @@ static int read_other(const struct comparison *c, uint64_t gpa, uint64_t pages,
 		      const uint8_t **memp)
 {
 	if (c->moment)
-		return hypr_moment_read(c->moment, gpa, pages, c->buf, memp);
+		return hypr_moment_read(c->moment, hypr_gpa(gpa), pages, c->buf, memp);
 	*memp = c->buf;
 	return hypr_vmo_read(c->vmo, gpa, c->buf, pages * HYPR_PAGE_BYTES);
 }
@@ -65,7 +65,7 @@ static int compare_piece(const struct comparison *c, uint64_t gpa, uint64_t page
 
 	ret = read_other(c, gpa, pages, &want);
 	if (!ret)
-		ret = hypr_view_look(c->view, &c->peek, gpa, pages, &have);
+		ret = hypr_view_look(c->view, &c->peek, hypr_gpa(gpa), pages, &have);
 	for (i = 0; !ret && i < pages * HYPR_PAGE_BYTES; i += HYPR_PAGE_BYTES) {
 		if (gpa + i == HYPR_CONTROL_GPA)
 			continue;

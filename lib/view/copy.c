@@ -100,7 +100,7 @@ int hypr_copy_pages(struct hypr_copy *copy, uint64_t gpa, uint64_t pages)
 
 	for (; !ret && pages; pages -= part) {
 		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
-		ret = hypr_view_look(copy->view, &copy->peek, gpa, part, &from);
+		ret = hypr_view_look(copy->view, &copy->peek, hypr_gpa(gpa), part, &from);
 		if (!ret)
 			ret = copy_piece(copy, gpa, from, part * HYPR_PAGE_BYTES);
 		if (!ret)
@@ -135,7 +135,7 @@ int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment)
 	if (mem == MAP_FAILED)
 		return hypr_fail_sys(-errno, "mapping a moment of %llu MiB",
 				     (unsigned long long)copy->vm->mem_bytes >> 20);
-	moment->mem = mem;
+	moment->mem = (struct hypr_guest){ mem, copy->vm->mem_bytes };
 	moment->fd = copy->fd;
 	moment->pages_stored = copy->pages_stored;
 	copy->fd = -1;

@@ -22,7 +22,7 @@ static int load_locked(struct hypr_vm *vm, const char *name, const char *path,
 	if (!ret)
 		ret = hypr_vmo_open(path, &vmo);
 	if (!ret)
-		ret = hypr_moment_load(vm, vmo, path, flags, &moment);
+		ret = hypr_moment_from_vmo(vm, vmo, path, flags, &moment);
 	if (ret)
 		return ret;
 	return hypr_view_add(vm, name, moment, flags, result);

@@ -45,30 +45,33 @@ struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm)
  *
  * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.
  */
-int hypr_moment_read(const struct hypr_moment *moment, uint64_t gpa, uint64_t pages,
+int hypr_moment_read(const struct hypr_moment *moment, hypr_gpa_t gpa, uint64_t pages,
 		     uint8_t *buf, const uint8_t **memp)
 {
-	uint64_t i;
+	uint64_t at = gpa.addr, i;
 
-	*memp = moment->mem + gpa;
+	*memp = hypr_guest_at(&moment->mem, gpa, pages * HYPR_PAGE_BYTES);
+	if (!*memp)
+		return hypr_guest_fail(&moment->mem, gpa, pages * HYPR_PAGE_BYTES, "a moment");
 	if (!moment->vmo)
 		return 0;
 	*memp = buf;
-	if (!hypr_vmo_read(moment->vmo, gpa, buf, pages * HYPR_PAGE_BYTES))
+	if (!hypr_vmo_read(moment->vmo, at, buf, pages * HYPR_PAGE_BYTES))
 		return 0;
 	/* Which page is it? */
-	for (i = 0; i < pages; i++, gpa += HYPR_PAGE_BYTES) {
-		if (hypr_vmo_read(moment->vmo, gpa, buf + i * HYPR_PAGE_BYTES, HYPR_PAGE_BYTES))
-			return hypr_vmo_gone(moment->vmo, gpa);
+	for (i = 0; i < pages; i++, at += HYPR_PAGE_BYTES) {
+		if (hypr_vmo_read(moment->vmo, at, buf + i * HYPR_PAGE_BYTES, HYPR_PAGE_BYTES))
+			return hypr_vmo_gone(moment->vmo, at);
 	}
 	return 0;
 }
 
 /**
  * hypr_moment_map() - map its memory once more, copy-on-write
- * @memp: out: vm->mem_bytes, to be given back with munmap()
+ * @mapped: out: vm->mem_bytes, which the caller gives back with munmap()
  */
-int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_t **memp)
+int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment,
+		    struct hypr_guest *mapped)
 {
 	int flags = MAP_PRIVATE | MAP_NORESERVE;
 	void *mem;
@@ -79,7 +82,7 @@ int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_
 		if (mem == MAP_FAILED)
 			return hypr_fail_sys(-errno, "mapping a moment of %llu MiB",
 					     (unsigned long long)vm->mem_bytes >> 20);
-		*memp = mem;
+		*mapped = (struct hypr_guest){ mem, vm->mem_bytes };
 		return 0;
 	}
 	mem = mmap(NULL, vm->mem_bytes, PROT_NONE, flags | MAP_ANONYMOUS, -1, 0);
@@ -90,7 +93,7 @@ int hypr_moment_map(struct hypr_vm *vm, const struct hypr_moment *moment, uint8_
 		munmap(mem, vm->mem_bytes);
 		return ret;
 	}
-	*memp = mem;
+	*mapped = (struct hypr_guest){ mem, vm->mem_bytes };
 	return 0;
 }
 
@@ -119,7 +122,6 @@ static int check_fits(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path
 static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_moment *moment)
 {
 	struct hypr_vmo_info info;
-	uint8_t *mem;
 	int ret;
 
 	ret = check_fits(vm, moment->vmo, moment->path);
@@ -132,11 +134,10 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 	if (!ret)
 		ret = hypr_mem_slots_check(vm, moment);
 	if (!ret)
-		ret = hypr_moment_map(vm, moment, &mem);
+		ret = hypr_moment_map(vm, moment, &moment->mem);
 	if (ret)
 		return ret;
-	moment->mem = mem;
-	if (mprotect(mem, vm->mem_bytes, PROT_READ) < 0)
+	if (mprotect(moment->mem.host, moment->mem.bytes, PROT_READ) < 0)
 		return hypr_fail_sys(-errno, "%s: mapping it read-only", moment->path);
 	hypr_vmo_info(moment->vmo, &info);
 	moment->pages_stored = info.pages - info.pages_zero;
@@ -144,7 +145,7 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
 }
 
 /**
- * hypr_moment_load() - a moment from a file
+ * hypr_moment_from_vmo() - a moment from a file
  * @vmo: is taken over, also after an error
  * @flags: HYPR_LOAD_*
  * @momentp: out: to be given back with hypr_moment_destroy()
@@ -152,7 +153,7 @@ static int moment_from_file(struct hypr_vm *vm, unsigned int flags, struct hypr_
  * Return: 0; -EOPNOTSUPP it does not fit this VM or this host; -EBADMSG it is
  * damaged; as for hypr_vmo_map().
  */
-int hypr_moment_load(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
+int hypr_moment_from_vmo(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *path,
 		     unsigned int flags, struct hypr_moment **momentp)
 {
 	struct hypr_moment *moment = hypr_moment_alloc(vm);
@@ -179,8 +180,8 @@ void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment)
 {
 	if (!moment)
 		return;
-	if (moment->mem)
-		munmap((void *)moment->mem, vm->mem_bytes);
+	if (moment->mem.host)
+		munmap(moment->mem.host, moment->mem.bytes);
 	hypr_state_free(vm, moment->state);
 	if (moment->fd >= 0)
 		close(moment->fd);

@@ -72,17 +72,20 @@ uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint
  *
  * Return: 0; -EBADMSG, -EIO a page is gone, with hypr_error() naming file and GPA.
  */
-int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, uint64_t gpa,
+int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, hypr_gpa_t gpa,
 		   uint64_t pages, const uint8_t **memp)
 {
+	const uint8_t *mem = hypr_guest_at(&view->mem, gpa, pages * HYPR_PAGE_BYTES);
 	uint64_t there;
 
-	*memp = view->mem + gpa;
+	if (!mem)
+		return hypr_guest_fail(&view->mem, gpa, pages * HYPR_PAGE_BYTES, view->name);
+	*memp = mem;
 	if (!hypr_view_is_on_file(view))
 		return 0;
 	*memp = peek->buf;
-	there = hypr_peek_pages(peek, view->mem + gpa, pages);
+	there = hypr_peek_pages(peek, mem, pages);
 	if (there == pages)
 		return 0;
-	return hypr_vmo_gone(view->moment->vmo, gpa + there * HYPR_PAGE_BYTES);
+	return hypr_vmo_gone(view->moment->vmo, gpa.addr + there * HYPR_PAGE_BYTES);
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/guest.h"
+
 struct hypr_view;
 
 #define HYPR_PEEK_PAGES		64
@@ -21,7 +23,7 @@ struct hypr_peek {
 int hypr_peek_open(struct hypr_peek *peek);
 void hypr_peek_close(struct hypr_peek *peek);
 uint64_t hypr_peek_pages(const struct hypr_peek *peek, const uint8_t *from, uint64_t pages);
-int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, uint64_t gpa,
+int hypr_view_look(const struct hypr_view *view, const struct hypr_peek *peek, hypr_gpa_t gpa,
 		   uint64_t pages, const uint8_t **memp);
 
 #endif /* LIB_VIEW_PEEK_H */

@@ -37,13 +37,18 @@ static int prepare_ranges(struct hypr_vm *vm, struct hypr_view *view,
 			  const struct hypr_vmo_range *range, size_t nr, uint64_t *pages)
 {
 	uint64_t bytes;
+	void *mem;
 	size_t i;
 	int ret = 0;
 
 	*pages = 0;
 	for (i = 0; i < nr; i++) {
-		if (madvise(view->mem + range[i].gpa, range[i].pages * HYPR_PAGE_BYTES,
-			    MADV_POPULATE_READ) < 0)
+		bytes = range[i].pages * HYPR_PAGE_BYTES;
+		mem = hypr_guest_at(&view->mem, hypr_gpa(range[i].gpa), bytes);
+		if (!mem)
+			return hypr_guest_fail(&view->mem, hypr_gpa(range[i].gpa), bytes,
+					       view->name);
+		if (madvise(mem, bytes, MADV_POPULATE_READ) < 0)
 			return hypr_fail_sys(-errno, "view '%s': pages of its working set, at GPA 0x%llx",
 					     view->name, (unsigned long long)range[i].gpa);
 	}
@@ -89,7 +94,7 @@ int hypr_view_prefault(struct hypr_vm *vm, struct hypr_view *view, unsigned int 
 		pages = &unused;
 	*pages = 0;
 	if (flags & HYPR_LOAD_RECORD)
-		ret = hypr_record_start(vm, view);
+		ret = hypr_record_start(view);
 	else if (flags & HYPR_LOAD_PREFAULT_USED)
 		ret = prepare_used(vm, view, pages);
 	else if (!(flags & HYPR_LOAD_PREFAULT_NONE))

@@ -20,11 +20,11 @@
 /* From <linux/userfaultfd.h>; the headers of Debian 12 are older. */
 #define FEATURE_WP_ASYNC	(1ull << 15)
 
-static int track(int fd, const struct hypr_view *view, uint64_t bytes)
+static int track(int fd, const struct hypr_view *view)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = FEATURE_WP_ASYNC };
 	struct uffdio_register range = {
-		.range = { .start = (uintptr_t)view->mem, .len = bytes },
+		.range = { .start = (uintptr_t)view->mem.host, .len = view->mem.bytes },
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
@@ -34,12 +34,12 @@ static int track(int fd, const struct hypr_view *view, uint64_t bytes)
 }
 
 /** hypr_record_start() - of a view that nobody has touched yet */
-int hypr_record_start(struct hypr_vm *vm, struct hypr_view *view)
+int hypr_record_start(struct hypr_view *view)
 {
 	int fd, ret;
 
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
-	ret = fd < 0 ? -errno : track(fd, view, vm->mem_bytes);
+	ret = fd < 0 ? -errno : track(fd, view);
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
@@ -47,7 +47,7 @@ int hypr_record_start(struct hypr_vm *vm, struct hypr_view *view)
 				 view->name, strerrorname_np(-ret));
 	}
 	/* A huge page would stand for pages that were not touched. */
-	madvise(view->mem, vm->mem_bytes, MADV_NOHUGEPAGE);
+	madvise(view->mem.host, view->mem.bytes, MADV_NOHUGEPAGE);
 	view->record = (struct hypr_record){ .on = true, .fd = fd };
 	return 0;
 }

@@ -6,7 +6,7 @@
 struct hypr_view;
 struct hypr_vm;
 
-int hypr_record_start(struct hypr_vm *vm, struct hypr_view *view);
+int hypr_record_start(struct hypr_view *view);
 void hypr_record_stop(struct hypr_view *view);
 void hypr_record_spoil(struct hypr_view *view, const char *why);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A view back to its moment, byte for byte.  The view is a private mapping of the
- * moment's memory, so only its private pages differ from it.  They get the moment's
- * bytes again, in place: what maps them stays as it is.
+ * moment's memory, so only its private pages differ from it, and of these the pages
+ * that were written since the last reset, where the kernel tells (written.c).  They get
+ * the moment's bytes again, in place: what maps them stays as it is.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include "view/record.h"
 #include "view/restore.h"
 #include "view/view.h"
+#include "view/written.h"
 #include "vmo/vmo.h"
 
 /* ---- of a view that stands on a file --------------------------------------- */
@@ -77,9 +79,9 @@ static int collect(void *arg, uint64_t gpa, uint64_t pages)
 
 	for (; !ret && pages; pages -= part, gpa += part * HYPR_PAGE_BYTES) {
 		part = pages < HYPR_PEEK_PAGES ? pages : HYPR_PEEK_PAGES;
-		ret = hypr_moment_read(c->view->moment, gpa, part, c->buf, &want);
+		ret = hypr_moment_read(c->view->moment, hypr_gpa(gpa), part, c->buf, &want);
 		if (!ret)
-			ret = hypr_view_look(c->view, &c->peek, gpa, part, &have);
+			ret = hypr_view_look(c->view, &c->peek, hypr_gpa(gpa), part, &have);
 		for (i = 0; !ret && i < part * HYPR_PAGE_BYTES; i += HYPR_PAGE_BYTES) {
 			if (memcmp(have + i, want + i, HYPR_PAGE_BYTES))
 				ret = keep(c, gpa + i, want + i);
@@ -90,14 +92,16 @@ static int collect(void *arg, uint64_t gpa, uint64_t pages)
 }
 
 /*
- * Only private pages differ.  A kernel that does not tell them has all pages
- * compared.
+ * Only pages that were written differ, and these are private.  A kernel that does not
+ * tell the ones has the others compared, or all.
  */
-static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages)
+static int collect_all(struct hypr_vm *vm, struct collection *c, bool told, uint64_t *pages)
 {
-	int ret = hypr_pagemap_scan(c->view->mem, vm->mem_bytes, HYPR_PAGES_PRIVATE, collect, c,
-				    pages);
+	int ret;
 
+	if (told)
+		return hypr_written_each(vm, c->view, collect, c, pages);
+	ret = hypr_pagemap_scan(&c->view->mem, HYPR_PAGES_PRIVATE, collect, c, pages);
 	if (!ret || c->failed)
 		return ret;
 	*pages = vm->mem_bytes / HYPR_PAGE_BYTES;
@@ -111,12 +115,14 @@ static int collect_all(struct hypr_vm *vm, struct collection *c, uint64_t *pages
  */
 static int write_back(const struct collection *c, bool *torn)
 {
-	uint8_t *mem = c->view->mem;
+	const struct hypr_guest *guest = &c->view->mem;
 	size_t i;
 
 	for (i = 0; i < c->nr; i++) {
-		if (pread(c->fd, mem + c->gpa[i], HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
-		    (ssize_t)HYPR_PAGE_BYTES)
+		void *page = hypr_guest_at(guest, hypr_gpa(c->gpa[i]), HYPR_PAGE_BYTES);
+
+		if (page && pread(c->fd, page, HYPR_PAGE_BYTES, (off_t)(i * HYPR_PAGE_BYTES)) ==
+			    (ssize_t)HYPR_PAGE_BYTES)
 			continue;
 		*torn = true;
 		return hypr_vmo_gone(c->view->moment->vmo, c->gpa[i]);
@@ -127,14 +133,15 @@ static int write_back(const struct collection *c, bool *torn)
 /**
  * restore_file() - make a view equal its file again
  * @view: stands on a file; nobody writes its memory meanwhile
- * @pages: out: private pages that were looked at
+ * @told: view->written has the pages that may differ
+ * @pages: out: pages that were looked at
  * @torn: out: it failed in the middle of writing
  *
  * The file is read before anything is written.
  * Return: 0; -EBADMSG, -EIO the file has not got a page any more; -ENOMEM.
  */
-static int restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64_t *pages,
-			bool *torn)
+static int restore_file(struct hypr_vm *vm, const struct hypr_view *view, bool told,
+			uint64_t *pages, bool *torn)
 {
 	struct collection c = { .view = view, .peek = HYPR_PEEK_INIT, .fd = -1 };
 	int ret;
@@ -147,7 +154,7 @@ static int restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64
 	c.fd = memfd_create("hypr-reset", MFD_CLOEXEC);
 	ret = c.buf && c.fd >= 0 ? hypr_peek_open(&c.peek) : no_memory(view);
 	if (!ret)
-		ret = collect_all(vm, &c, pages);
+		ret = collect_all(vm, &c, told, pages);
 	if (!ret)
 		ret = write_back(&c, torn);
 	hypr_peek_close(&c.peek);
@@ -163,19 +170,26 @@ static int restore_file(struct hypr_vm *vm, const struct hypr_view *view, uint64
 static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 		    struct hypr_reset_result *result, bool *dropped)
 {
-	bool torn;
+	struct hypr_privmem memory = { &view->mem, &view->moment->mem };
+	bool told = hypr_written_take(vm, view), torn;
 	int ret;
 
+	result->way = told ? HYPR_RESET_COPY_BACK : HYPR_RESET_COMPARE;
 	if (hypr_view_is_on_file(view)) {
-		ret = restore_file(vm, view, &result->pages_restored, &torn);
+		ret = restore_file(vm, view, told, &result->pages_restored, &torn);
 		/* The view is half old, half new.  (No swap goes to such a view.) */
 		if (ret && torn && view == vm->active)
 			hypr_vm_end(vm, true, "view %s: its file was truncated during a reset",
 				    view->name);
 		return ret;
 	}
-	ret = hypr_privmem_restore(view->mem, vm->mem_bytes, view->moment->mem,
+	if (told)
+		return hypr_written_each(vm, view, hypr_privmem_put_back, &memory,
+					 &result->pages_restored);
+	ret = hypr_privmem_restore(&view->mem, &view->moment->mem,
 				   &result->pages_restored, dropped);
+	if (*dropped)
+		result->way = HYPR_RESET_DROP;
 	return ret ? hypr_fail_sys(ret, "view '%s': putting its private pages back",
 				   view->name) : 0;
 }
@@ -201,6 +215,7 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 	ret = put_back(vm, view, result, &dropped);
 	if (ret)
 		return ret;
+	hypr_written_clear(vm, view);
 	view->edited = true;
 	hypr_state_copy(vm, view->state, view->moment->state);
 	restored = hypr_tsc();

@@ -91,10 +91,11 @@ static void view_free(struct hypr_vm *vm, struct hypr_view *view)
 		hypr_mem_slots_remove(view);
 	}
 	hypr_record_stop(view);
-	if (view->mem)
-		munmap(view->mem, vm->mem_bytes);
+	if (view->mem.host)
+		munmap(view->mem.host, view->mem.bytes);
 	hypr_moment_destroy(vm, view->moment);
 	hypr_state_free(vm, view->state);
+	free(view->written);
 	free(view);
 }
 
@@ -109,7 +110,7 @@ static int view_map(struct hypr_vm *vm, struct hypr_view *view)
 	if (mem == MAP_FAILED)
 		return hypr_fail_sys(-errno, "view '%s': %llu MiB of memory", view->name,
 				     (unsigned long long)vm->mem_bytes >> 20);
-	view->mem = mem;
+	view->mem = (struct hypr_guest){ mem, vm->mem_bytes };
 	return 0;
 }
 
@@ -226,7 +227,7 @@ static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
 	info->resets = view->resets;
 	if (view->moment)
 		info->stored_pages = view->moment->pages_stored;
-	if (hypr_privmem_count(view->mem, vm->mem_bytes, &info->private_pages))
+	if (hypr_privmem_count(&view->mem, &info->private_pages))
 		info->private_pages = 0;
 }
 

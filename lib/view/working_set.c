@@ -52,7 +52,7 @@ static int write_set(struct hypr_vm *vm, const struct hypr_view *view, const cha
 	char *beside = NULL;
 	int ret;
 
-	ret = hypr_pagemap_scan(view->mem, vm->mem_bytes, HYPR_PAGES_PRESENT, set_add, &set,
+	ret = hypr_pagemap_scan(&view->mem, HYPR_PAGES_PRESENT, set_add, &set,
 				&set.pages);
 	if (ret)
 		ret = hypr_fail_sys(ret, "view '%s': which pages are there", view->name);

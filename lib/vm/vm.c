@@ -2,7 +2,7 @@
 /*
  * A VM from its configuration to its end.  hypr_vm_create() builds the parts in
  * the order that KVM wants: the engine before memory slots and vCPUs, interrupt
- * controllers before vCPUs, memory before the kernel is loaded.
+ * controllers before vCPUs, memory before the kernel is placed.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -185,7 +185,7 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, con
 	if (ret)
 		return ret;
 	if (vmo) {
-		ret = hypr_moment_load(vm, vm->vmo, vmo, load_flags, &moment);
+		ret = hypr_moment_from_vmo(vm, vm->vmo, vmo, load_flags, &moment);
 		vm->vmo = NULL;
 		if (ret)
 			return ret;
@@ -196,7 +196,7 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, con
 	ret = vm->engine->control(vm);
 	if (ret)
 		return ret;
-	return vmo ? hypr_vm_resurrect_load(vm, load_flags) : hypr_vm_load(vm, config);
+	return vmo ? hypr_vm_resurrect_prefault(vm, load_flags) : hypr_kernel_place(vm, config);
 }
 
 int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
@@ -241,7 +241,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 
 /* ---- running and ending -------------------------------------------------- */
 
-/* The console last: what it reads goes into the state that has been loaded. */
+/* The console last: what it reads goes into the state that has been set. */
 static int start_threads(struct hypr_vm *vm)
 {
 	int ret = 0;
@@ -270,12 +270,12 @@ int hypr_vm_start(struct hypr_vm *vm)
 		goto unlock;
 	}
 	resurrect = vm->active->state->valid;
-	/* The line may move when its controllers are loaded, not before. */
+	/* The line may move when its controllers are set, not before. */
 	if (resurrect)
 		hypr_console_freeze(&vm->console);
 	vm->started = true;
 	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
-		/* Not a step before its state is loaded. */
+		/* Not a step before its state is set. */
 		vm->vcpu[i].hold = resurrect;
 		vm->vcpu[i].run->immediate_exit = resurrect;
 		ret = hypr_vcpu_start(&vm->vcpu[i]);
@@ -285,7 +285,7 @@ int hypr_vm_start(struct hypr_vm *vm)
 	} else if (resurrect) {
 		ret = hypr_vm_resurrect_go(vm);
 		if (ret)
-			hypr_vm_end(vm, true, "its state cannot be loaded");
+			hypr_vm_end(vm, true, "its state cannot be set");
 	}
 	if (!ret)
 		ret = start_threads(vm);

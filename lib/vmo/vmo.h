@@ -123,8 +123,8 @@ int hypr_vmo_head_read(struct hypr_vmo *vmo);
 /** hypr_vmo_find() - section by type and index, or NULL */
 struct hypr_vmo_section *hypr_vmo_find(const struct hypr_vmo *vmo, uint32_t type, uint32_t index);
 
-/** hypr_vmo_load() - contents of a section, checked; they belong to @vmo */
-int hypr_vmo_load(struct hypr_vmo *vmo, const struct hypr_vmo_section *section, void **content);
+/** hypr_vmo_content() - contents of a section, checked; they belong to @vmo */
+int hypr_vmo_content(struct hypr_vmo *vmo, const struct hypr_vmo_section *section, void **content);
 
 /** hypr_vmo_known() - does the library itself know what is in such a section? */
 bool hypr_vmo_known(uint32_t type);

@@ -102,7 +102,7 @@ static const char *frame_fault(const uint8_t *frame, size_t bytes, size_t want)
 	return NULL;
 }
 
-static int chunk_load(struct hypr_vmo_file *file, uint64_t n)
+static int chunk_fill(struct hypr_vmo_file *file, uint64_t n)
 {
 	const struct hypr_vmo_chunk *chunk = &file->chunk[n];
 	size_t got, want = chunk_bytes(file, n);
@@ -142,7 +142,7 @@ static int packed_read(struct hypr_vmo_file *file, uint64_t offset, void *buf, u
 	while (bytes) {
 		n = offset / HYPR_VMO_CHUNK_BYTES;
 		start = offset % HYPR_VMO_CHUNK_BYTES;
-		ret = chunk_load(file, n);
+		ret = chunk_fill(file, n);
 		if (ret)
 			return ret;
 		part = chunk_bytes(file, n) - start;

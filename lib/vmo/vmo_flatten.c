@@ -57,7 +57,7 @@ static int copy_sections(struct hypr_vmo *vmo, struct hypr_vmo_writer *writer)
 		section = &vmo->table[i];
 		if (hypr_vmo_known(section->type) && section->type != HYPR_VMO_WORKING_SET)
 			continue;
-		ret = hypr_vmo_load(vmo, section, &content);
+		ret = hypr_vmo_content(vmo, section, &content);
 		if (!ret)
 			ret = hypr_vmo_writer_section(writer, section->type, section->index,
 						      section->version, section->flags, content,

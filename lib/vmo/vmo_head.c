@@ -344,7 +344,7 @@ struct hypr_vmo_section *hypr_vmo_find(const struct hypr_vmo *vmo, uint32_t type
 	return NULL;
 }
 
-int hypr_vmo_load(struct hypr_vmo *vmo, const struct hypr_vmo_section *section, void **contentp)
+int hypr_vmo_content(struct hypr_vmo *vmo, const struct hypr_vmo_section *section, void **contentp)
 {
 	void **slot = &vmo->content[section - vmo->table];
 	uint8_t digest[HYPR_VMO_DIGEST_BYTES];

@@ -95,7 +95,7 @@ static int open_envelope(struct hypr_vmo *vmo)
 	if (ret)
 		return ret;
 	section = hypr_vmo_find(vmo, HYPR_VMO_CHUNKS, 0);
-	ret = hypr_vmo_load(vmo, section, &chunks);
+	ret = hypr_vmo_content(vmo, section, &chunks);
 	if (!ret)
 		ret = hypr_vmo_file_unpack(&vmo->file, hypr_vmo_find(vmo, HYPR_VMO_DATA, 0), chunks,
 					   section->bytes);
@@ -108,7 +108,7 @@ static int open_envelope(struct hypr_vmo *vmo)
 
 /* ---- a layer --------------------------------------------------------------- */
 
-static int load_parent_name(struct hypr_vmo *vmo)
+static int read_parent_name(struct hypr_vmo *vmo)
 {
 	const struct hypr_vmo_section *section = hypr_vmo_find(vmo, HYPR_VMO_PARENT, 0);
 	const char *file = vmo->file.name;
@@ -123,7 +123,7 @@ static int load_parent_name(struct hypr_vmo *vmo)
 	if (!section->bytes || section->bytes > HYPR_VMO_NAME_MAX_BYTES)
 		return hypr_fail(-EBADMSG, "%s: section PARENT: a name of %llu bytes", file,
 				 (unsigned long long)section->bytes);
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (ret)
 		return ret;
 	memcpy(vmo->parent_name, content, section->bytes);
@@ -157,7 +157,7 @@ static int open_layer(const char *path, struct hypr_vmo **vmop)
 	if (ret)
 		goto close_vmo;
 	vmo->data = hypr_vmo_find(vmo, HYPR_VMO_DATA, 0);
-	ret = load_parent_name(vmo);
+	ret = read_parent_name(vmo);
 	if (!ret)
 		ret = hypr_vmo_runs_check(vmo);
 	if (ret)
@@ -327,7 +327,7 @@ int hypr_vmo_section(struct hypr_vmo *vmo, uint32_t type, uint32_t index, const 
 		return hypr_fail(-EINVAL, "%s: %s: read it as memory", vmo->file.name, text);
 	if (!section)
 		return hypr_fail(-ENOENT, "%s: %s: missing", vmo->file.name, text);
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (!ret && type == HYPR_VMO_WORKING_SET)
 		ret = hypr_vmo_ranges_check(vmo->file.name, vmo->header.mem_bytes, content,
 					    section->bytes);

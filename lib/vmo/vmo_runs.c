@@ -77,7 +77,7 @@ int hypr_vmo_runs_check(struct hypr_vmo *vmo)
 	if (section->bytes % sizeof(*vmo->run))
 		return hypr_fail(-EBADMSG, "%s: section RUNS: 0x%llx bytes are no whole runs",
 				 vmo->file.name, (unsigned long long)section->bytes);
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (ret)
 		return ret;
 	vmo->run = content;

@@ -30,7 +30,7 @@ int hypr_vmo_registers(struct hypr_vmo *vmo, uint32_t vcpu, struct hypr_vmo_regi
 	if (!section || section->bytes < sizeof(*registers))
 		return hypr_fail(-ENODATA, "%s: no registers of vCPU %u are in it", vmo->file.name,
 				 vcpu);
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (!ret)
 		memcpy(registers, content, sizeof(*registers));
 	return ret;
@@ -79,7 +79,7 @@ static int read_cpuid(struct hypr_vmo *vmo, const struct kvm_cpuid_entry2 **entr
 	*nr = 0;
 	if (!section)
 		return 0;
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (ret)
 		return ret;
 	*entry = content;

@@ -6,7 +6,7 @@
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <walk.h>
+#include "core/walk.h"
 
 struct hypr_paging;
 struct hypr_vmo;

@@ -89,7 +89,7 @@ static int check_working_set(struct hypr_vmo *vmo, const struct hypr_vmo_section
 	void **slot = &vmo->content[section - vmo->table], *had = *slot, *content;
 	int ret;
 
-	ret = hypr_vmo_load(vmo, section, &content);
+	ret = hypr_vmo_content(vmo, section, &content);
 	if (!ret)
 		ret = hypr_vmo_ranges_check(vmo->file.name, vmo->header.mem_bytes, content,
 					    section->bytes);

@@ -11,9 +11,9 @@
 #include "plat.h"
 #include "tests/core/walk_case.h"
 
-#define MEMORY_PAGES	16
+#define MEMORY_PAGES	8
 #define MEMORY_BYTES	(MEMORY_PAGES * 4096)
-#define CASES		200000
+#define CASES		40000
 
 static u64 seed;
 static u64 state_word;
@@ -137,10 +137,95 @@ static void test_walker_and_oracle_agree(void **state)
 	free(memory);
 }
 
+#define FAST_PAGES	128
+#define FAST_WALKS	5000
+
+/* Few indices, so that mappings share tables. */
+static u64 draw_fast_address(void)
+{
+	static const u64 indices[] = { 0, 1, 255, 256, 511 };
+	u64 address = draw() & 0xfff;
+
+	for (u32 shift = 12; shift <= 39; shift += 9)
+		address |= indices[below(ARRAY_SIZE(indices))] << shift;
+	return address;
+}
+
+/* Maps a page of a random size at @address; stops at a page that is there already. */
+static void map_one(u64 *root, u64 address, u64 **pages, size_t *used)
+{
+	u32 last = 12 + 9 * below(3);
+	u64 *table = root;
+
+	for (u32 shift = 39; shift > last; shift -= 9) {
+		u64 *entry = &table[address >> shift & 511];
+
+		if (*entry & BIT_ULL(7))
+			return;
+		if (!*entry) {
+			if (*used == FAST_PAGES)
+				return;
+			pages[*used] = plat_page_alloc(1, PLAT_NODE_ANY);
+			assert_non_null(pages[*used]);
+			*entry = plat_virt_to_hpa(pages[(*used)++]).addr | 7;
+		}
+		table = plat_hpa_to_virt(hypr_hpa(*entry & ~0xfffull));
+	}
+	if (!table[address >> last & 511])
+		table[address >> last & 511] = (draw() & 0xffffffffff000 & ~0ull << last) |
+					       (last > 12 ? BIT_ULL(7) : 0) | 6 << 3 | 7;
+}
+
+static void test_fast_walks_and_the_walker_agree(void **state)
+{
+	static struct walk_item items[FAST_WALKS];
+	u64 *pages[FAST_PAGES] = { plat_page_alloc(1, PLAT_NODE_ANY) };
+	struct walk walk = {
+		.format = &walk_ept_4level,
+		.mode = { .flags = WALK_PAGE_2M | WALK_PAGE_1G, .maxphyaddr = 52 },
+		.memory = &walk_host_memory,
+	};
+	struct walk_tables tables;
+	size_t used = 1, mapped = 0, by_level[3] = { 0 };
+
+	(void)state;
+	assert_non_null(pages[0]);
+	walk.root = plat_virt_to_hpa(pages[0]).addr;
+	tables = walk_tables_ept(hypr_hpa(walk.root), false);
+	for (unsigned int i = 0; i < 300; i++)
+		map_one(pages[0], draw_fast_address(), pages, &used);
+
+	for (size_t i = 0; i < FAST_WALKS; i++)
+		items[i].address = draw_fast_address() | (one_in(50) ? draw() << 48 : 0);
+	walk_batch(&tables, items, FAST_WALKS);
+	for (size_t i = 0; i < FAST_WALKS; i++) {
+		struct walk_result result;
+		hypr_hpa_t hpa;
+		int error = fast_page_walk(&tables, items[i].address, &hpa);
+
+		assert_int_equal(items[i].error, error);
+		assert_int_equal(error == -EINVAL, items[i].address >> 48 != 0);
+		assert_int_equal(walk_peek(&walk, items[i].address, 0, &result),
+				 error ? -EFAULT : 0);
+		if (error)
+			continue;
+		assert_int_equal(hpa.addr, result.address);
+		assert_int_equal(items[i].hpa.addr, result.address);
+		by_level[result.level - 1]++;
+		mapped++;
+	}
+	assert_true(mapped < FAST_WALKS);
+	for (size_t i = 0; i < ARRAY_SIZE(by_level); i++)
+		assert_true(by_level[i] > 0);
+	for (size_t i = 0; i < used; i++)
+		plat_page_free(pages[i], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walker_and_oracle_agree),
+		cmocka_unit_test(test_fast_walks_and_the_walker_agree),
 	};
 	const char *given = getenv("HYPR_SEED");
 

@@ -19,6 +19,7 @@
 #include "lib/model/vm.h"
 #include "lib/pc/console.h"
 #include "lib/pc/rtc.h"
+#include "lib/run/device.h"
 #include "lib/run/vcpu.h"
 #include "lib/run/vmo_state.h"
 
@@ -179,8 +180,7 @@ static void save_again(struct hypr_vm *vm, struct hypr_state *state)
 	struct hypr_vmo_writer *writer = begin();
 	struct hypr_vmo *vmo;
 
-	hypr_console_save(&vm->console, &state->console);
-	hypr_rtc_save(&vm->rtc, &state->rtc);
+	hypr_devices_save(vm, state);
 	fuzz_check(!hypr_vmo_state_write(vm, state, writer));
 	vmo = end(writer);
 	fuzz_check(!hypr_vmo_state_read(vm, vmo, "f.vmo", 0, state));
@@ -207,8 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	hypr_console_init(&vm->console, NULL, NULL);
 	hypr_rtc_init(&vm->rtc, NULL);
-	hypr_console_load(&vm->console, &state->console);
-	hypr_rtc_load(&vm->rtc, &state->rtc);
+	hypr_devices_set(vm, state);
 	run_devices(vm, data, size);
 	save_again(vm, state);
 	return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * All programs of this folder in one: which one runs is told by the name that it is
- * called by, as with busybox.  The C library is in it once in place of thirty times,
+ * called by, as with busybox.  The C library is in it once, not once for each of them,
  * and the emulated PC boots half a minute sooner.
  */
 #include <stdio.h>

@@ -6,25 +6,14 @@ KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
 KVMTEST_ALL := out/tests/kvm/all
-KVMTEST_COMMON := tap harness harness_vcpu guest guest_vmx guest_svm \
-	fuzz_vm
-KVMTEST_COMMON_OBJ := $(KVMTEST_COMMON:%=$(KVMTEST_OBJ)/%.o)
-KVMTEST_CFLAGS := $(CFLAGS) -Itests/kvm -MMD -MP -pthread
-# The guest is copied into a VM: relative addresses only, no SSE, and
-# no red zone, since interrupts come on the same stack.
-KVMTEST_GUEST_CFLAGS := -ffreestanding -fpie -mgeneral-regs-only \
-	-mno-red-zone -fno-stack-protector -fno-jump-tables \
-	-fno-tree-loop-distribute-patterns -fcf-protection=none \
-	-fno-asynchronous-unwind-tables
+KVMTEST_COMMON_OBJ := $(KVMTEST_OBJ)/fuzz_vm.o $(TEST_GUEST_OBJ)
+KVMTEST_CFLAGS := $(CFLAGS) -Itests/guest -MMD -MP -pthread
 
 RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_ALL):/tests/kvm/$(t))
 RIG_FILES += tests/rig/kunit.sh:/tests/rig/kunit.sh
 
 .PHONY: kvm-tests
 kvm-tests: $(KVMTEST_ALL)
-
-$(addprefix $(KVMTEST_OBJ)/,guest.o guest_vmx.o guest_svm.o): \
-	KVMTEST_CFLAGS += $(KVMTEST_GUEST_CFLAGS)
 
 $(KVMTEST_OBJ)/%.o: tests/kvm/%.c tests/kvm/build.mk
 	@mkdir -p $(@D)
@@ -50,9 +39,10 @@ $(KVMTEST_ALL): $(KVMTEST_OBJ)/all.o $(KVMTEST_NAMES:%=$(KVMTEST_OBJ)/%.main.o) 
 
 -include $(wildcard $(KVMTEST_OBJ)/*.d)
 
-# Unit tests of kernel files, through shims, and of the ABI header.
+# Unit tests of kernel files, with the shim in place of the kernel's own headers, and of
+# the ABI header.
 KUNIT_OBJ := out/obj/tests/kernel-unit
-KUNIT_CFLAGS := $(CFLAGS) -Itests/unit -MMD -MP \
+KUNIT_CFLAGS := $(CFLAGS) -Itests/unit/shim -Itests/unit -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 KUNIT_CXXFLAGS := $(filter-out -std=gnu11,$(KUNIT_CFLAGS)) -std=c++11
 

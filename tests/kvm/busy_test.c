@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
-#define STATE_BYTES	0x4000
 
 static struct vm *vm_with_view(void)
 {

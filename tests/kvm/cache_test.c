@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -540,11 +542,34 @@ static void set_timer_us(unsigned int us)
 }
 
 /* EINTR, the guest stays; what was built stays too, so that it gets ahead. */
+/* The build of an evicted view has the swap's deadline, and goes on at the next swap. */
+static void test_rebuild_deadline(void)
+{
+	struct vm *vm = running_vm(2);
+	struct kvm_hypr_swap swap = {
+		.view = A,
+		.flags = KVM_EPT_SWAP_FORCE,
+		.timeout_ns = 1,
+	};
+
+	prepare_all(vm, 2);
+	memory_pressure();
+	CHECK_EQ(cache_get(vm).evicted, BIT(A) | BIT(B));
+	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, &swap), -EAGAIN);
+	CHECK_EQ(cache_get(vm).evicted, BIT(A) | BIT(B));
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), KVM_HYPR_VIEW_BOOT);
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	CHECK_EQ(vcpu_view(&vm->vcpu[0]), A);
+}
+
 static void test_rebuild_interrupted(void)
 {
 	const struct sigaction action = { .sa_handler = on_alarm };
 	const uint64_t gpa = 0x2000000, bytes = 0x2000000;
-	struct kvm_hypr_swap swap = { .view = A };
+	struct kvm_hypr_swap swap = {
+		.view = A,
+		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+	};
 	struct vm *vm = idle_vm(1);
 	unsigned int interrupted = 0;
 	int ret;
@@ -652,6 +677,95 @@ static void test_shrinker_takes_all_vms(void)
 	CHECK_EQ(cache_get(other).evicted, BIT(A) | BIT(B));
 	CHECK_EQ(cache_get(one).tables, 0);
 	CHECK_EQ(cache_get(other).tables, 0);
+}
+
+/* ---- memory cgroups ------------------------------------------------------ */
+
+static char cgroups[32];
+
+static void cgroup_write(const char *file, const char *text, bool must)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", cgroups, file);
+	fd = open(path, O_WRONLY);
+	CHECK(fd >= 0);
+	/* Reclaim says EAGAIN when it got less than it was asked for. */
+	if (write(fd, text, strlen(text)) < 0 && must)
+		FAIL("%s: %s: %m", path, text);
+	close(fd);
+}
+
+static void cgroup_enter(const char *group)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s/cgroup.procs", group);
+	cgroup_write(file, "0", true);
+}
+
+static void cgroups_remove(void)
+{
+	char path[64];
+
+	cgroup_enter(".");
+	snprintf(path, sizeof(path), "%s/inner", cgroups);
+	CHECK(!rmdir(path));
+	CHECK(!umount(cgroups));
+	CHECK(!rmdir(cgroups));
+}
+
+static void cgroups_make(void)
+{
+	char path[64];
+
+	strcpy(cgroups, "/tmp/cgroups-XXXXXX");
+	CHECK(mkdtemp(cgroups));
+	if (mount("none", cgroups, "cgroup2", 0, NULL)) {
+		rmdir(cgroups);
+		skip("no cgroup2: %m");
+	}
+	cgroup_write("cgroup.subtree_control", "+memory", true);
+	snprintf(path, sizeof(path), "%s/inner", cgroups);
+	CHECK(!mkdir(path, 0700));
+}
+
+/* Reclaim from one cgroup takes views of its VMs, and of no others. */
+static void test_cgroup(void)
+{
+	struct vm *outer, *inner, *other;
+	struct kvm_hypr_cache cache;
+
+	cgroups_make();
+	outer = idle_vm(2);
+	cgroup_enter("inner");
+	inner = idle_vm(3);
+	other = idle_vm(1);
+	prepare_all(inner, 3);
+	prepare_all(other, 1);
+	OK(try_pin(inner, B, 0));
+	cgroup_enter(".");
+	prepare_all(outer, 2);
+
+	cgroup_write("inner/memory.reclaim", "64M", false);
+	cache = cache_get(inner);
+	CHECK_EQ(cache.evicted, BIT(A) | BIT(C));
+	CHECK_EQ(cache.prepared, BIT(B));
+	CHECK_EQ(cache_get(other).evicted, BIT(A));
+	CHECK_EQ(cache_get(outer).evicted, 0);
+	CHECK_EQ(cache_get(outer).tables, 2 * VIEW_TABLES);
+
+	/* A swap builds what the cgroup lost. */
+	OK(try_commit(inner, A, 0));
+	CHECK_EQ(cache_get(inner).rebuilds, 1);
+	/* VMs of a cgroup that is gone belong to the one above. */
+	OK(try_prepare(other, A));
+	CHECK_EQ(cache_get(other).evicted, 0);
+	cgroups_remove();
+	/* The kernel hands them over some time after it has removed the cgroup. */
+	WAIT_UNTIL((memory_pressure(), cache_get(other).evicted == BIT(A)));
+	CHECK_EQ(cache_get(outer).evicted, BIT(A) | BIT(B));
 }
 
 static atomic_bool pressure_stop;
@@ -768,12 +882,15 @@ static const struct test tests[] = {
 	  test_not_rebuilt },
 	{ "EINVAL: an evicted view that lost the control page",
 	  test_rebuild_without_control_page },
+	{ "EAGAIN: the rebuild takes longer than the swap may", test_rebuild_deadline },
 	{ "EINTR: a signal ends the rebuild, the next swap goes on",
 	  test_rebuild_interrupted },
 	{ "the default budget of a VM", test_default_budget },
 	{ "the budget of the host, over all VMs", test_host_budget },
 	{ "memory pressure evicts what is not in use", test_shrinker },
 	{ "memory pressure reaches every VM", test_shrinker_takes_all_vms },
+	{ "reclaim from a memory cgroup evicts its VMs' views alone",
+	  test_cgroup },
 	{ "swaps under memory pressure are never refused",
 	  test_swaps_under_pressure },
 	{ "VMs come and go under memory pressure", test_vms_go_under_pressure },

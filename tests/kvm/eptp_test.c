@@ -356,15 +356,15 @@ static void test_ordinary_user(void)
 
 	if (geteuid())
 		skip("needs root to begin with");
-	if (stat("/dev/kvm", &before))
-		skip("/dev/kvm: %m");
-	CHECK(!chmod("/dev/kvm", 0666));
+	if (stat(harness_device(), &before))
+		skip("%s: %m", harness_device());
+	CHECK(!chmod(harness_device(), 0666));
 	pid = fork();
 	if (!pid)
 		ordinary_user();
 	if (pid > 0)
 		waitpid(pid, &status, 0);
-	CHECK(!chmod("/dev/kvm", before.st_mode & 07777));
+	CHECK(!chmod(harness_device(), before.st_mode & 07777));
 	CHECK_EQ(status, 0);
 }
 

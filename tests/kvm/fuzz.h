@@ -12,7 +12,6 @@
 #define FUZZ_VCPUS	6
 #define FUZZ_VIEWS	3	/* boot, A, B */
 #define POOL_BYTES	0x400000
-#define STATE_BYTES	0x4000
 /* Of a view's own memory: pages that may come late. */
 #define LATE_GPA	0x30000
 #define LATE_BYTES	0x10000

@@ -2,7 +2,7 @@
 /*
  * What does not go with views is refused in both orders: a VM with views cannot
  * ask for it, and a VM that has asked for it cannot enable views.  The kernel's
- * tables are in arch/x86/kvm/vmx/ept_vm.c; what they refuse is refused by kernels
+ * tables are in arch/x86/kvm/vmx/ept_kind.c; what they refuse is refused by kernels
  * too that are built without the thing itself.
  */
 #include "harness.h"
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #define VM_TYPES	8
 
@@ -97,6 +98,37 @@ static void test_ioctls_before_views(void)
 			     refused_caps[n].name : refused_ioctls[n].name);
 		vm_close(vm);
 	}
+}
+
+/* A device that does DMA knows the memory of one view. */
+static int try_device(struct vm *vm, uint32_t type)
+{
+	struct kvm_create_device arg = { .type = type };
+	int ret = try_ioctl(vm->fd, KVM_CREATE_DEVICE, &arg);
+
+	if (!ret)
+		close(arg.fd);
+	return ret;
+}
+
+static void test_devices(void)
+{
+	struct kvm_create_device asked = {
+		.type = KVM_DEV_TYPE_VFIO,
+		.flags = KVM_CREATE_DEVICE_TEST,
+	};
+	struct vm *vm = vm_on_hypr_host();
+
+	if (try_ioctl(vm->fd, KVM_CREATE_DEVICE, &asked))
+		skip("this kernel has no VFIO devices");
+	/* Asking whether there are any is no claim. */
+	OK(try_enable_views(vm));
+	CHECK_RET(try_device(vm, KVM_DEV_TYPE_VFIO), -EINVAL);
+
+	vm = vm_on_hypr_host();
+	OK(try_device(vm, KVM_DEV_TYPE_VFIO));
+	CHECK_RET(try_enable_views(vm), -EINVAL);
+	OK(try_device(vm, KVM_DEV_TYPE_VFIO));
 }
 
 /* The VM without views is none of the tables' business. */
@@ -190,6 +222,7 @@ static const struct test tests[] = {
 	  test_ioctls_with_views },
 	{ "EINVAL: views of a VM that has asked for SEV, Xen, Hyper-V",
 	  test_ioctls_before_views },
+	{ "EINVAL: devices of VFIO and views, in both orders", test_devices },
 	{ "a VM without views is asked nothing", test_other_vms },
 	{ "EINVAL: a vCPU that is to see Hyper-V, with views",
 	  test_hyperv_cpuid },

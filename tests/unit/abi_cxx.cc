@@ -4,5 +4,10 @@
  */
 #include "abi_layout.h"
 
-const struct abi_entry abi_in_cxx[] = { ABI_ENTRIES };
-const size_t abi_in_cxx_nr = sizeof(abi_in_cxx) / sizeof(abi_in_cxx[0]);
+const struct abi_value abi_values_cxx[] = { ABI_VALUES };
+const size_t abi_values_cxx_nr = sizeof(abi_values_cxx) / sizeof(abi_values_cxx[0]);
+
+size_t abi_places_fill_cxx(struct abi_place *places)
+{
+	return abi_places_fill(places);
+}

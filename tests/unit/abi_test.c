@@ -13,21 +13,34 @@
 
 #include "abi_layout.h"
 
-static const struct abi_entry abi_in_c[] = { ABI_ENTRIES };
+static const struct abi_value abi_values[] = { ABI_VALUES };
 
-#define NR_ENTRIES (sizeof(abi_in_c) / sizeof(abi_in_c[0]))
+#define NR_VALUES (sizeof(abi_values) / sizeof(abi_values[0]))
 
 static void test_c_and_cxx_agree(void **state)
 {
-	size_t i;
+	struct abi_place c[ABI_PLACES_MAX], cxx[ABI_PLACES_MAX];
+	size_t nr = abi_places_fill(c), i;
 
 	(void)state;
-	assert_int_equal(abi_in_cxx_nr, NR_ENTRIES);
-	for (i = 0; i < NR_ENTRIES; i++) {
-		assert_string_equal(abi_in_c[i].name, abi_in_cxx[i].name);
-		if (abi_in_c[i].value != abi_in_cxx[i].value)
-			fail_msg("%s: %lu in C, %lu in C++", abi_in_c[i].name,
-				 abi_in_c[i].value, abi_in_cxx[i].value);
+	assert_in_range(nr, 1, ABI_PLACES_MAX);
+	assert_int_equal(abi_places_fill_cxx(cxx), nr);
+	for (i = 0; i < nr; i++) {
+		const char *field = c[i].field ? c[i].field : "(all)";
+
+		if (c[i].offset != cxx[i].offset || c[i].size != cxx[i].size)
+			fail_msg("%s.%s: %zu+%zu in C, %zu+%zu in C++", c[i].type, field,
+				 c[i].offset, c[i].size, cxx[i].offset, cxx[i].size);
+		if ((c[i].field ? c[i].offset : c[i].size) != c[i].want)
+			fail_msg("%s.%s: %zu+%zu, and %zu in the table", c[i].type, field,
+				 c[i].offset, c[i].size, c[i].want);
+	}
+	assert_int_equal(abi_values_cxx_nr, NR_VALUES);
+	for (i = 0; i < NR_VALUES; i++) {
+		assert_string_equal(abi_values[i].name, abi_values_cxx[i].name);
+		if (abi_values[i].value != abi_values_cxx[i].value)
+			fail_msg("%s: %lu in C, %lu in C++", abi_values[i].name,
+				 abi_values[i].value, abi_values_cxx[i].value);
 	}
 }
 
@@ -86,54 +99,41 @@ static void test_control_page_layout(void **state)
 			 64 + 64 * 32);
 }
 
-/* Fields follow one another: the sum of their sizes is the size. */
+/*
+ * Each field begins where the last one ends, and a struct ends with its last field: no
+ * struct has a hole, and the table names every field.
+ */
 static void test_no_holes(void **state)
 {
-	struct kvm_hypr_eptp eptp;
-	struct kvm_hypr_prepare prepare;
-	struct kvm_hypr_swap swap;
-	struct kvm_hypr_discard discard;
-	struct kvm_hypr_control control;
-	struct kvm_hypr_dist dist;
-	struct kvm_hypr_stats stats;
-	struct kvm_hypr_cache cache;
-	struct kvm_hypr_pin pin;
-	struct kvm_hypr_mark_edited mark;
+	struct abi_place places[ABI_PLACES_MAX];
+	size_t nr = abi_places_fill(places), end = 0, structs = 0, i;
+	const char *type = NULL;
 
 	(void)state;
-	assert_int_equal(sizeof(mark), sizeof(mark.view) + sizeof(mark.flags) +
-			 sizeof(mark.reserved));
-	assert_int_equal(sizeof(eptp), sizeof(eptp.eptp) +
-			 sizeof(eptp.generation) + sizeof(eptp.view) +
-			 sizeof(eptp.flags) + sizeof(eptp.reserved));
-	assert_int_equal(sizeof(prepare), sizeof(prepare.view) +
-			 sizeof(prepare.flags) + sizeof(prepare.pages_mapped) +
-			 sizeof(prepare.pages_skipped) + sizeof(prepare.cycles) +
-			 sizeof(prepare.gpa) + sizeof(prepare.size) +
-			 sizeof(prepare.next_gpa) + sizeof(prepare.reserved));
-	assert_int_equal(sizeof(swap), sizeof(swap.view) + sizeof(swap.flags) +
-			 sizeof(swap.timeout_ns) + sizeof(swap.old_view) +
-			 sizeof(swap.forced) + sizeof(swap.generation) +
-			 sizeof(swap.pause_cycles) + sizeof(swap.commit_cycles) +
-			 sizeof(swap.vcpu_mask) + sizeof(swap.expected_view) +
-			 sizeof(swap.reserved));
-	assert_int_equal(sizeof(discard), sizeof(discard.view) +
-			 sizeof(discard.flags) + sizeof(discard.reserved));
-	assert_int_equal(sizeof(control), sizeof(control.gpa) +
-			 sizeof(control.userspace_addr) + sizeof(control.flags) +
-			 sizeof(control.reserved0) + sizeof(control.reserved));
-	assert_int_equal(sizeof(dist), sizeof(dist.count) + sizeof(dist.sum) +
-			 sizeof(dist.min) + sizeof(dist.max) + sizeof(dist.hist));
-	assert_int_equal(sizeof(stats), offsetof(struct kvm_hypr_stats, reserved) +
-			 sizeof(stats.reserved) + 3 * sizeof(dist));
-	assert_int_equal(sizeof(cache), sizeof(cache.flags) +
-			 sizeof(cache.prepared) + sizeof(cache.evicted) +
-			 sizeof(cache.pinned) + sizeof(cache.max_tables) +
-			 sizeof(cache.max_pages) + sizeof(cache.tables) +
-			 sizeof(cache.pages) + sizeof(cache.evictions) +
-			 sizeof(cache.rebuilds) + sizeof(cache.reserved));
-	assert_int_equal(sizeof(pin), sizeof(pin.view) + sizeof(pin.flags) +
-			 sizeof(pin.reserved));
+	assert_in_range(nr, 1, ABI_PLACES_MAX);
+	for (i = 0; i < nr; i++) {
+		const struct abi_place *place = &places[i];
+
+		if (!type)
+			type = place->type;
+		assert_string_equal(place->type, type);
+		if (place->field) {
+			if (place->offset != end)
+				fail_msg("%s.%s begins at %zu, the last field ends at %zu",
+					 type, place->field, place->offset, end);
+			end += place->size;
+			continue;
+		}
+		if (place->size != end)
+			fail_msg("%s has %zu bytes, its fields end at %zu", type,
+				 place->size, end);
+		structs++;
+		type = NULL;
+		end = 0;
+	}
+	assert_null(type);
+	/* As many as the header has. */
+	assert_int_equal(structs, 12);
 }
 
 int main(void)

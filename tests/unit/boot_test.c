@@ -73,7 +73,7 @@ static int teardown(void **ctx)
 
 static int load(struct fixture *f)
 {
-	return hypr_boot_load(f->ram, RAM_BYTES, &f->image, &f->entry);
+	return hypr_boot_place(&(struct hypr_guest){ f->ram, RAM_BYTES }, &f->image, &f->entry);
 }
 
 static const struct boot_params *params(const struct fixture *f)
@@ -284,9 +284,10 @@ static void test_boot_refuses_long_command_line(void **ctx)
 static void test_boot_refuses_little_memory(void **ctx)
 {
 	struct fixture *f = *ctx;
+	struct hypr_guest little = { f->ram, 8 << 20 }, none = { f->ram, 0 };
 
-	assert_int_equal(hypr_boot_load(f->ram, 8 << 20, &f->image, &f->entry), -ENOSPC);
-	assert_int_equal(hypr_boot_load(f->ram, 0, &f->image, &f->entry), -ENOSPC);
+	assert_int_equal(hypr_boot_place(&little, &f->image, &f->entry), -ENOSPC);
+	assert_int_equal(hypr_boot_place(&none, &f->image, &f->entry), -ENOSPC);
 }
 
 static void test_boot_survives_noise(void **ctx)

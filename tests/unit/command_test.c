@@ -534,7 +534,7 @@ static void test_snapshot_is_all_or_nothing(void **ctx)
 	/* One object. */
 	assert_ptr_equal(strchr(c.answer, '\n') + 1, c.answer + strlen(c.answer));
 	assert_non_null(strstr(c.answer, "\"saved\":{"));
-	assert_non_null(strstr(c.answer, "\"view\":\"A\""));
+	assert_non_null(strstr(c.answer, "\"name\":\"A\""));
 	stop();
 	remove_files();
 }

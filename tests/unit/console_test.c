@@ -175,7 +175,7 @@ static void test_console_state_is_moved(void **ctx)
 	in(f, DATA);
 	out(f, IER, 0);
 	assert_int_equal(f->level, 0);
-	hypr_console_load(&f->con, &state);
+	hypr_console_set(&f->con, &state);
 	assert_int_equal(f->level, 1);
 	assert_int_equal(in(f, DATA), 'a');
 }
@@ -201,14 +201,14 @@ static void test_console_stalled_output_goes_on(void **ctx)
 	/* A new console: its ring is empty, and that is news to the guest. */
 	hypr_console_init(&f->con, set_irq, f);
 	f->level = 0;
-	hypr_console_load(&f->con, &state);
+	hypr_console_set(&f->con, &state);
 	assert_int_equal(f->level, 1);
 	assert_int_equal(in(f, IIR) & 0xf, 2);
 	assert_int_equal(f->level, 0);
 	/* A guest that waits for nothing hears nothing. */
 	out(f, IER, 0);
 	hypr_console_save(&f->con, &state);
-	hypr_console_load(&f->con, &state);
+	hypr_console_set(&f->con, &state);
 	assert_int_equal(f->level, 0);
 }
 
@@ -223,7 +223,7 @@ static void test_console_room_comes_after_a_load(void **ctx)
 	hypr_console_save(&f->con, &state);
 	assert_int_equal(state.thre_pending, 1);
 	fill_up(f);
-	hypr_console_load(&f->con, &state);
+	hypr_console_set(&f->con, &state);
 	assert_int_equal(f->level, 0);
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(hypr_console_start(&f->con, -1, fds[1]), 0);
@@ -264,7 +264,7 @@ static void test_console_takes_no_wild_state(void **ctx)
 		memset(&state, 0xff, sizeof(state));
 		state.rx_head = 0;
 		state.rx_tail = tails[i];
-		hypr_console_load(&f->con, &state);
+		hypr_console_set(&f->con, &state);
 		out(f, LCR, 3);
 		assert_int_equal(in(f, IER), 0x0f);
 		assert_int_equal(in(f, MCR), 0x1f);

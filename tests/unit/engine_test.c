@@ -572,6 +572,50 @@ static void test_view_errors(void **ctx)
 	assert_true(runs());
 }
 
+/* The first word of a page of view A, which no vCPU is in. */
+static volatile uint64_t *word_of_a(unsigned int page)
+{
+	return (uint64_t *)(uintptr_t)(fake_kvm_slot(KVM_HYPR_VIEW_FIRST, 0)->userspace_addr +
+				       page * 4096ull);
+}
+
+static void check_reset(struct hypr_vm *vm, int way, uint64_t looked_at, uint64_t differ)
+{
+	struct hypr_verify_result v;
+	struct hypr_reset_result r;
+
+	assert_int_equal(hypr_view_reset(vm, "A", &r), 0);
+	assert_int_equal(r.way, way);
+	if (looked_at)
+		assert_int_equal(r.pages_restored, looked_at);
+	assert_int_equal(hypr_view_verify(vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, differ);
+}
+
+static void test_reset_looks_at_what_the_kernel_reports(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	*word_of_a(20) += 1;
+	/* Of a view that nobody asked about before, all pages are reported. */
+	check_reset(f->vm, HYPR_RESET_COMPARE, 0, 0);
+	fake_kvm.tracks = true;
+	fake_kvm.written = 1ull << 20 | 1ull << 21 | 1ull << 63;
+	*word_of_a(20) += 1;
+	*word_of_a(21) += 1;
+	*word_of_a(63) += 1;
+	check_reset(f->vm, HYPR_RESET_COPY_BACK, 3, 0);
+	/* It believes the kernel: a page that is not reported stays. */
+	*word_of_a(22) += 1;
+	fake_kvm.written = 1ull << 21;
+	check_reset(f->vm, HYPR_RESET_COPY_BACK, 1, 1);
+	/* A kernel that does not tell has them compared. */
+	fake_kvm.written_errno = EOPNOTSUPP;
+	check_reset(f->vm, HYPR_RESET_COMPARE, 0, 0);
+}
+
 static void test_reset_of_the_active_view(void **ctx)
 {
 	struct hypr_reset_result r;
@@ -804,6 +848,7 @@ int main(void)
 		T(test_progress_ends_what_is_long),
 		T(test_views_have_an_end),
 		T(test_view_errors),
+		T(test_reset_looks_at_what_the_kernel_reports),
 		T(test_reset_of_the_active_view),
 		T(test_reset_that_fails_half_way),
 		T(test_swap_after_a_reset_flushes_once),

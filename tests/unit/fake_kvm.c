@@ -570,6 +570,24 @@ static int get_chip(struct kvm_irqchip *chip)
 	}
 }
 
+static int get_written(struct kvm_hypr_written *arg)
+{
+	uint64_t *bitmap = (uint64_t *)(uintptr_t)arg->bitmap;
+
+	if (fake_kvm.written_errno) {
+		errno = fake_kvm.written_errno;
+		return -1;
+	}
+	memset(bitmap, fake_kvm.tracks ? 0 : 0xff, arg->nr_pages / 8);
+	arg->pages = arg->nr_pages;
+	if (fake_kvm.tracks) {
+		bitmap[0] = fake_kvm.written;
+		arg->pages = (uint64_t)__builtin_popcountll(fake_kvm.written);
+		fake_kvm.written = 0;
+	}
+	return 0;
+}
+
 static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 {
 	switch (request) {
@@ -593,6 +611,8 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return irq_line(vm, arg);
 	case KVM_PREPARE_EPT_SWAP:
 		return prepare(arg);
+	case KVM_HYPR_GET_WRITTEN:
+		return get_written(arg);
 	case KVM_HYPR_DISCARD_VIEW:
 		fake_kvm.prepared &= ~(1u << ((struct kvm_hypr_discard *)arg)->view);
 		return 0;

@@ -39,8 +39,9 @@ struct hypr_vm *fake_vm_create(unsigned int vcpus)
 
 	strcpy(boot->name, HYPR_VIEW_BOOT_NAME);
 	boot->state = hypr_state_alloc(vm);
-	boot->mem = mmap(NULL, FAKE_MEM_BYTES, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	boot->mem.host = mmap(NULL, FAKE_MEM_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	boot->mem.bytes = FAKE_MEM_BYTES;
 	vm->view[0] = boot;
 	vm->active = boot;
 	return vm;
@@ -48,7 +49,7 @@ struct hypr_vm *fake_vm_create(unsigned int vcpus)
 
 void fake_vm_destroy(struct hypr_vm *vm)
 {
-	munmap(vm->view[0]->mem, FAKE_MEM_BYTES);
+	munmap(vm->view[0]->mem.host, FAKE_MEM_BYTES);
 	hypr_state_free(vm, vm->view[0]->state);
 	free(vm->view[0]);
 	munmap(vm->control, HYPR_CONTROL_SIZE);

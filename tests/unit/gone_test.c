@@ -23,10 +23,10 @@ static int setup(void **ctx)
 
 	played_setup(ctx);
 	p = *ctx;
-	p->vm->active->mem[MARK_GPA] = 0x5a;
+	p->vm->active->mem.host[MARK_GPA] = 0x5a;
 	played_save(p, p->file);
 	assert_int_equal(played_resurrect(p, p->file, 0), 0);
-	p->vm->active->mem[MARK_GPA] = 1;
+	p->vm->active->mem.host[MARK_GPA] = 1;
 	return 0;
 }
 
@@ -92,19 +92,19 @@ static void test_reset_changes_nothing(void **ctx)
 	struct played *p = *ctx;
 	unsigned int i;
 
-	p->vm->active->mem[MARK_GPA] = 0x5a;
-	memset(p->vm->active->mem + MARK_GPA + PAGE, 7, 300 * PAGE);
+	p->vm->active->mem.host[MARK_GPA] = 0x5a;
+	memset(p->vm->active->mem.host + MARK_GPA + PAGE, 7, 300 * PAGE);
 	played_save(p, p->other);
 	assert_int_equal(played_resurrect(p, p->other, 0), 0);
 	for (i = 0; i <= 300; i++)
-		p->vm->active->mem[MARK_GPA + i * PAGE] = 1;
+		p->vm->active->mem.host[MARK_GPA + i * PAGE] = 1;
 	assert_int_equal(hypr_vmo_segment(p->vm->active->moment->vmo, MARK_GPA + 200 * PAGE,
 					  &segment), 0);
 	assert_int_equal(truncate(p->other, (off_t)segment.offset), 0);
 	assert_int_equal(hypr_view_reset(p->vm, "boot", NULL), -EBADMSG);
 	assert_non_null(strstr(hypr_error(), p->other));
 	for (i = 0; i < 200; i++)
-		assert_int_equal(p->vm->active->mem[MARK_GPA + i * PAGE], 1);
+		assert_int_equal(p->vm->active->mem.host[MARK_GPA + i * PAGE], 1);
 	assert_true(fake_kvm_runs());
 }
 
@@ -113,7 +113,7 @@ static const struct hypr_view *resetting;
 
 static void truncate_then(const uint8_t *buf)
 {
-	if (buf == resetting->mem + MARK_GPA)
+	if (buf == resetting->mem.host + MARK_GPA)
 		assert_int_equal(truncate(resetting->moment->path, 0), 0);
 }
 
@@ -264,7 +264,7 @@ static void test_parent(void **ctx)
 	params.parent = p->file;
 	assert_int_equal(hypr_view_save(p->vm, NULL, &params, NULL), 0);
 	assert_int_equal(played_resurrect(p, p->other, 0), 0);
-	p->vm->active->mem[MARK_GPA] = 1;
+	p->vm->active->mem.host[MARK_GPA] = 1;
 	truncated(p);
 	assert_int_equal(hypr_view_verify(p->vm, "boot", &r), -EBADMSG);
 	assert_gone(p);

@@ -359,7 +359,7 @@ static struct hypr_vm *make_vm(void)
 	c.vcpus = FAKE_VCPUS;
 	c.pause_timeout_ms = 200;
 	assert_int_equal(hypr_vm_create(&c, &vm), 0);
-	fill(vm->active->mem + (2 << 20), 13 << 20);
+	fill(vm->active->mem.host + (2 << 20), 13 << 20);
 	assert_int_equal(hypr_server_start(vm, &server), 0);
 	assert_int_equal(hypr_vm_start(vm), 0);
 	assert_true(fake_kvm_runs());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * EPTP validation: the kernel's own arch/x86/kvm/vmx/ept_eptp.c, compiled here
- * through a shim of its one header.  What is expected is written from the Intel
+ * EPTP validation: the kernel's own arch/x86/kvm/vmx/ept_eptp.c, compiled
+ * here.  What is expected is written from the Intel
  * SDM, volume 3, "Extended-Page-Table Pointer (EPTP)" and "Checks on VMX
  * Controls", not from the code: expected() below is a second opinion.
  */
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "shim/vmx_ept_swap.h"
 #include "../../kernel/overlay/arch/x86/kvm/vmx/ept_eptp.c"
 
 #define ROOT	0x12345000ull

@@ -16,10 +16,6 @@
 #include <time.h>
 #include <cmocka.h>
 
-typedef uint8_t u8;
-typedef uint32_t u32;
-typedef uint64_t u64;
-
 #include "../../kernel/overlay/arch/x86/kvm/vmx/ept_lru.c"
 
 #define VIEWS	HYPR_LRU_VIEWS

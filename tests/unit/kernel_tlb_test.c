@@ -12,7 +12,6 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "shim/vmx_ept_swap.h"
 #include "../../kernel/overlay/arch/x86/kvm/vmx/ept_tlb.c"
 
 #define ROOT(n)	(((u64)(n) + 1) << 12)

@@ -26,7 +26,7 @@ static int setup(void **ctx)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->vm = fake_vm_create(2);
-	f->boot = f->vm->active->mem;
+	f->boot = f->vm->active->mem.host;
 	*ctx = f;
 	return 0;
 }
@@ -78,10 +78,10 @@ static void test_moment_keeps_memory_and_state(void **ctx)
 	f->vm->active->state->vcpu[1].regs.rip = 0;
 
 	assert_int_equal(moment->pages_stored, 3);
-	assert_int_equal(moment->mem[0], 1);
-	assert_int_equal(moment->mem[5 * PAGE + 17], 2);
-	assert_int_equal(moment->mem[FAKE_MEM_BYTES - 1], 3);
-	assert_int_equal(moment->mem[HYPR_CONTROL_GPA], 0);
+	assert_int_equal(moment->mem.host[0], 1);
+	assert_int_equal(moment->mem.host[5 * PAGE + 17], 2);
+	assert_int_equal(moment->mem.host[FAKE_MEM_BYTES - 1], 3);
+	assert_int_equal(moment->mem.host[HYPR_CONTROL_GPA], 0);
 	assert_int_equal(moment->state->vcpu[1].regs.rip, 0x1234);
 	assert_int_equal(moment->state->host_tsc, 99);
 	hypr_moment_destroy(f->vm, moment);
@@ -105,6 +105,7 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	static const size_t at[] = { 0, 1, 2, 100, 4095 };
 	struct fixture *f = *ctx;
 	struct hypr_moment *moment;
+	struct hypr_guest guest;
 	uint64_t pages;
 	uint8_t *view;
 	bool dropped;
@@ -114,22 +115,22 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	moment = freeze(f->vm);
 	assert_non_null(moment);
 	view = map_view(moment);
+	guest = (struct hypr_guest){ view, FAKE_MEM_BYTES };
 	/* Reading makes nothing private. */
-	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
-	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
+	assert_int_equal(hypr_privmem_count(&guest, &pages), 0);
 	assert_int_equal(pages, 0);
 
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		view[at[i] * PAGE + i] = 0xee;
-	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(hypr_privmem_count(&guest, &pages), 0);
 	assert_int_equal(pages, ARRAY_SIZE(at));
-	assert_int_equal(hypr_privmem_restore(view, FAKE_MEM_BYTES, moment->mem, &pages,
-					      &dropped), 0);
+	assert_int_equal(hypr_privmem_restore(&guest, &moment->mem, &pages, &dropped), 0);
 	assert_false(dropped);
 	assert_int_equal(pages, ARRAY_SIZE(at));
-	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
 	/* They stay the view's own. */
-	assert_int_equal(hypr_privmem_count(view, FAKE_MEM_BYTES, &pages), 0);
+	assert_int_equal(hypr_privmem_count(&guest, &pages), 0);
 	assert_int_equal(pages, ARRAY_SIZE(at));
 	munmap(view, FAKE_MEM_BYTES);
 	hypr_moment_destroy(f->vm, moment);
@@ -139,6 +140,7 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 {
 	struct fixture *f = *ctx;
 	struct hypr_moment *moment;
+	struct hypr_guest guest;
 	uint64_t pages;
 	uint8_t *view;
 	bool dropped;
@@ -147,12 +149,12 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 	moment = freeze(f->vm);
 	assert_non_null(moment);
 	view = map_view(moment);
+	guest = (struct hypr_guest){ view, FAKE_MEM_BYTES };
 	for (i = 0; i < FAKE_MEM_BYTES; i += 2 * PAGE)
 		view[i] = 1;
-	assert_int_equal(hypr_privmem_restore(view, FAKE_MEM_BYTES, moment->mem, &pages,
-					      &dropped), 0);
+	assert_int_equal(hypr_privmem_restore(&guest, &moment->mem, &pages, &dropped), 0);
 	assert_int_equal(pages, FAKE_MEM_BYTES / PAGE / 2);
-	assert_int_equal(memcmp(view, moment->mem, FAKE_MEM_BYTES), 0);
+	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
 	munmap(view, FAKE_MEM_BYTES);
 	hypr_moment_destroy(f->vm, moment);
 }
@@ -166,7 +168,7 @@ static void add_view(struct fixture *f, const char *name)
 	view->number = 2;
 	view->moment = freeze(f->vm);
 	assert_non_null(view->moment);
-	view->mem = map_view(view->moment);
+	view->mem = (struct hypr_guest){ map_view(view->moment), FAKE_MEM_BYTES };
 	f->vm->view[2] = view;
 }
 
@@ -174,7 +176,7 @@ static void remove_view(struct fixture *f)
 {
 	struct hypr_view *view = f->vm->view[2];
 
-	munmap(view->mem, FAKE_MEM_BYTES);
+	munmap(view->mem.host, FAKE_MEM_BYTES);
 	hypr_moment_destroy(f->vm, view->moment);
 	free(view);
 	f->vm->view[2] = NULL;
@@ -188,7 +190,7 @@ static void test_verify_finds_every_difference(void **ctx)
 	int i;
 
 	add_view(f, "A");
-	mem = f->vm->view[2]->mem;
+	mem = f->vm->view[2]->mem.host;
 	assert_int_equal(hypr_view_verify(f->vm, "A", &r), 0);
 	assert_int_equal(r.pages_compared, FAKE_MEM_BYTES / PAGE - 1);
 	assert_int_equal(r.pages_mismatched, 0);

@@ -2,6 +2,7 @@
 /* The MP table, read as a guest reads it: checksums, counts, identities. */
 #include "unit.h"
 
+#include "hypr/hypr.h"
 #include "lib/pc/mptable.h"
 
 #define RAM_BYTES	0x100000
@@ -60,7 +61,7 @@ static void check(unsigned int vcpus)
 	const uint8_t *pointer = ram + HYPR_MP_POINTER_GPA, *table;
 	struct census census;
 
-	hypr_mptable_write(ram, vcpus);
+	assert_int_equal(hypr_mptable_write(&(struct hypr_guest){ ram, RAM_BYTES }, vcpus), 0);
 	assert_memory_equal(pointer, "_MP_", 4);
 	assert_int_equal(sum(pointer, 16), 0);
 	assert_int_equal(get32(pointer + 4), HYPR_MP_TABLE_GPA);
@@ -98,12 +99,28 @@ static void test_mptable_for_64_vcpus(void **ctx)
 	check(64);
 }
 
+static void test_mptable_refuses_what_has_no_room(void **ctx)
+{
+	uint8_t *ram = calloc(1, RAM_BYTES);
+	struct hypr_guest guest = { ram, RAM_BYTES };
+
+	(void)ctx;
+	assert_int_equal(hypr_mptable_write(&guest, 65), -EINVAL);
+	guest.bytes = HYPR_MP_TABLE_GPA + 100;
+	assert_int_equal(hypr_mptable_write(&guest, 1), -EFAULT);
+	assert_non_null(strstr(hypr_error(), "0xf0000"));
+	guest.bytes = HYPR_MP_TABLE_GPA + 1024;
+	assert_int_equal(hypr_mptable_write(&guest, 1), 0);
+	free(ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mptable_for_1_vcpu),
 		cmocka_unit_test(test_mptable_for_2_vcpus),
 		cmocka_unit_test(test_mptable_for_64_vcpus),
+		cmocka_unit_test(test_mptable_refuses_what_has_no_room),
 	};
 
 	return cmocka_run_group_tests_name("mptable", tests, NULL, NULL) ? 1 : 0;

@@ -222,7 +222,7 @@ static void test_state_releases_what_was_parked(void **ctx)
 	s->vcpu[2].control = HYPR_VCPU_OFFLINE;
 	*state(f->vm, 0) = HYPR_VCPU_PAUSED;
 	*state(f->vm, 2) = HYPR_VCPU_PAUSED;
-	hypr_state_load_control(f->vm, s);
+	hypr_state_set_control(f->vm, s);
 	assert_states(f->vm, HYPR_VCPU_RUNNING, HYPR_VCPU_RUNNING, HYPR_VCPU_OFFLINE);
 	hypr_state_free(f->vm, s);
 }

@@ -124,7 +124,7 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	struct hypr_save_result r;
 	uint64_t at, generation;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	f->vm->control->boot_id[0] = 77;
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	at = fake_kvm_count(0);
@@ -138,7 +138,7 @@ static void test_goes_on_in_a_new_vm(void **ctx)
 	assert_int_equal(resurrect(f, f->file, 0), 0);
 	assert_int_equal(f->clone->mem_bytes, HYPR_MEM_MIN_BYTES);
 	assert_int_equal(f->clone->nr_vcpus, FAKE_VCPUS);
-	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem.host[0x300000], 0x5a);
 	assert_int_equal(f->clone->control->boot_id[0], 77);
 	assert_int_equal(fake_kvm.prepared, 1);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
@@ -260,19 +260,19 @@ static void test_reset_goes_back_to_the_file(void **ctx)
 	struct fixture *f = *ctx;
 	struct hypr_verify_result v;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	save(f, f->file);
 	end(f);
 	assert_int_equal(resurrect(f, f->file, 0), 0);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
 	assert_true(fake_kvm_runs());
-	f->clone->active->mem[0x300000] = 1;
-	f->clone->active->mem[0x400000] = 1;
+	f->clone->active->mem.host[0x300000] = 1;
+	f->clone->active->mem.host[0x400000] = 1;
 	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
 	assert_int_equal(v.pages_mismatched, 2);
 	assert_int_equal(hypr_view_reset(f->clone, "boot", NULL), 0);
-	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
-	assert_int_equal(f->clone->active->mem[0x400000], 0);
+	assert_int_equal(f->clone->active->mem.host[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem.host[0x400000], 0);
 	assert_int_equal(hypr_view_verify(f->clone, "boot", &v), 0);
 	assert_int_equal(v.pages_mismatched, 0);
 	assert_true(fake_kvm_runs());
@@ -298,12 +298,12 @@ static void test_a_view_of_the_same_vm(void **ctx)
 	struct hypr_vm_info vm;
 	uint64_t at;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
 	at = fake_kvm_count(1);
 	save(f, f->file);
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
-	f->vm->active->mem[0x300000] = 1;
+	f->vm->active->mem.host[0x300000] = 1;
 	assert_true(fake_kvm_runs());
 	assert_int_equal(hypr_view_load(f->vm, "old", f->file, 0, &r), 0);
 	assert_int_equal(r.view, 2);
@@ -313,11 +313,11 @@ static void test_a_view_of_the_same_vm(void **ctx)
 	hypr_vm_info(f->vm, &vm);
 	assert_string_equal(vm.active_view, "old");
 	assert_true(fake_kvm_count(1) > at);
-	assert_int_equal(f->vm->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->vm->active->mem.host[0x300000], 0x5a);
 	assert_int_equal(hypr_view_list(f->vm, info, 4), 2);
 	assert_int_equal(info[1].has_moment, 1);
 	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, NULL), 0);
-	assert_int_equal(f->vm->active->mem[0x300000], 1);
+	assert_int_equal(f->vm->active->mem.host[0x300000], 1);
 	assert_int_equal(hypr_view_remove(f->vm, "old"), 0);
 }
 
@@ -329,9 +329,9 @@ static void test_the_moment_of_a_view(void **ctx)
 	struct hypr_vmo *vmo;
 	uint8_t byte;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	f->vm->active->mem[0x300000] = 1;
+	f->vm->active->mem.host[0x300000] = 1;
 	assert_int_equal(hypr_view_save(f->vm, "A", &p, &r), 0);
 	assert_int_equal(r.pause, HYPR_PAUSE_NONE);
 	assert_int_equal(r.copy_cycles, 0);
@@ -352,16 +352,16 @@ static void test_compare(void **ctx)
 	struct fixture *f = *ctx;
 	struct hypr_verify_result r;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	save(f, f->file);
 	assert_int_equal(hypr_view_compare(f->vm, NULL, f->file, &r), 0);
 	assert_int_equal(r.pages_compared, HYPR_MEM_MIN_BYTES / 4096 - 1);
 	assert_int_equal(r.pages_mismatched, 0);
 	assert_string_equal(r.name, "boot");
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	f->vm->active->mem[0x300000] = 1;
-	f->vm->active->mem[0x301000] = 1;
-	f->vm->active->mem[0x800000] = 1;
+	f->vm->active->mem.host[0x300000] = 1;
+	f->vm->active->mem.host[0x301000] = 1;
+	f->vm->active->mem.host[0x800000] = 1;
 	assert_int_equal(hypr_view_compare(f->vm, "boot", f->file, &r), 0);
 	assert_int_equal(r.pages_mismatched, 3);
 	assert_int_equal(r.nr_ranges, 2);
@@ -386,7 +386,7 @@ static void test_compare_with_layers_and_packed(void **ctx)
 	struct hypr_vmo *vmo;
 
 	save(f, f->file);
-	f->vm->active->mem[0x400000] = 7;
+	f->vm->active->mem.host[0x400000] = 7;
 	p.parent = f->file;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
 	assert_int_equal(hypr_view_compare(f->vm, NULL, f->other, &r), 0);
@@ -432,17 +432,17 @@ static void test_parent(void **ctx)
 	struct hypr_save_params p = params(f->other);
 	struct hypr_save_result r;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	save(f, f->file);
-	f->vm->active->mem[0x400000] = 7;
+	f->vm->active->mem.host[0x400000] = 7;
 	p.parent = f->file;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
 	assert_int_equal(r.pages_stored, 1);
 	assert_in_range(r.pages_parent, 2, 100);
 	end(f);
 	assert_int_equal(resurrect(f, f->other, 0), 0);
-	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
-	assert_int_equal(f->clone->active->mem[0x400000], 7);
+	assert_int_equal(f->clone->active->mem.host[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem.host[0x400000], 7);
 }
 
 /* An archive: it says what to do, and runs after that. */
@@ -453,7 +453,7 @@ static void test_packed(void **ctx)
 	struct hypr_save_result r;
 	struct hypr_vmo *vmo;
 
-	f->vm->active->mem[0x300000] = 0x5a;
+	f->vm->active->mem.host[0x300000] = 0x5a;
 	p.flags = HYPR_SAVE_COMPRESS;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, &r), 0);
 	assert_true(r.file_bytes < r.pages_stored * 4096);
@@ -468,7 +468,7 @@ static void test_packed(void **ctx)
 	assert_int_equal(hypr_vmo_unpack(vmo, f->other, 0, NULL), 0);
 	hypr_vmo_close(vmo);
 	assert_int_equal(resurrect(f, f->other, 0), 0);
-	assert_int_equal(f->clone->active->mem[0x300000], 0x5a);
+	assert_int_equal(f->clone->active->mem.host[0x300000], 0x5a);
 	assert_int_equal(hypr_vm_start(f->clone), 0);
 	assert_true(fake_kvm_runs());
 }

@@ -57,7 +57,7 @@ static void test_rtc_state_is_moved(void **ctx)
 	hypr_rtc_write(&rtc, 1, 0x77);
 	hypr_rtc_save(&rtc, &state);
 	hypr_rtc_write(&rtc, 1, 0x11);
-	hypr_rtc_load(&rtc, &state);
+	hypr_rtc_set(&rtc, &state);
 	assert_int_equal(hypr_rtc_read(&rtc, 1), 0x77);
 	hypr_rtc_write(&rtc, 0, 0xff);	/* bit 7 is not the index's */
 	hypr_rtc_write(&rtc, 1, 0x22);
@@ -73,7 +73,7 @@ static void test_rtc_takes_no_wild_state(void **ctx)
 	(void)ctx;
 	memset(&state, 0xff, sizeof(state));
 	hypr_rtc_init(&rtc, fixed_now);
-	hypr_rtc_load(&rtc, &state);
+	hypr_rtc_set(&rtc, &state);
 	assert_int_equal(hypr_rtc_read(&rtc, 1), 0xff);
 	hypr_rtc_write(&rtc, 1, 0x33);
 	assert_int_equal(cmos(&rtc, 0x7f), 0x33);

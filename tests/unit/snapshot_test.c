@@ -36,7 +36,7 @@ static uint64_t word(const struct hypr_moment *moment, uint64_t gpa)
 {
 	uint64_t value;
 
-	memcpy(&value, moment->mem + gpa, sizeof(value));
+	memcpy(&value, moment->mem.host + gpa, sizeof(value));
 	return value;
 }
 
@@ -58,8 +58,8 @@ static uint64_t touched(struct played *p)
 {
 	uint64_t pages;
 
-	assert_int_equal(hypr_pagemap_scan(p->vm->view[0]->mem, HYPR_MEM_MIN_BYTES,
-					   HYPR_PAGES_PRESENT, NULL, NULL, &pages), 0);
+	assert_int_equal(hypr_pagemap_scan(&p->vm->view[0]->mem, HYPR_PAGES_PRESENT, NULL, NULL,
+					   &pages), 0);
 	assert_in_range(pages, 1, ALL_PAGES / 2);
 	return pages;
 }
@@ -439,6 +439,57 @@ static void test_answers_tell_the_way(void **ctx)
 	json_decref(answer);
 }
 
+static void assert_json(const json_t *answer, const char *key, json_type type)
+{
+	const json_t *value = json_object_get(answer, key);
+
+	if (!value || json_typeof(value) != type)
+		fail_msg("\"%s\" is not there, or of another type", key);
+}
+
+/* A key is a field of hypr.h and means the same: "view" a number, "name" a name. */
+static void test_answers_have_the_fields_of_hypr_h(void **ctx)
+{
+	static const struct {
+		const char *request;
+		const char *numbers[5];
+		const char *words[3];
+	} ops[] = {
+		{ "{\"op\":\"snapshot\",\"view\":\"A\"}",
+		  { "view", "pages_total", "pages_mapped", "pages_in_pause", "rounds" },
+		  { "name", "copy", "pause" } },
+		{ "{\"op\":\"swap\",\"view\":\"A\"}",
+		  { "old_view", "new_view", "generation", "commit_cycles" },
+		  { "old_name", "new_name", "pause" } },
+		{ "{\"op\":\"reset\",\"view\":\"A\"}",
+		  { "view", "pages_restored", "restore_cycles" }, { "name", "pause" } },
+		{ "{\"op\":\"verify\",\"view\":\"A\"}",
+		  { "view", "pages_compared", "pages_mismatched", "cycles" }, { "name" } },
+		{ "{\"op\":\"pause\"}", { "pause_cycles" }, { "pause" } },
+		{ "{\"op\":\"info\"}", { "views", "swaps", "generation", "mem_bytes", "vcpus" },
+		  { "state", "active_view" } },
+	};
+	struct played *p = *ctx;
+	json_t *answer, *view;
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		answer = ask(p, ops[i].request);
+		assert_true(json_is_true(json_object_get(answer, "ok")));
+		for (j = 0; j < ARRAY_SIZE(ops[i].numbers) && ops[i].numbers[j]; j++)
+			assert_json(answer, ops[i].numbers[j], JSON_INTEGER);
+		for (j = 0; j < ARRAY_SIZE(ops[i].words) && ops[i].words[j]; j++)
+			assert_json(answer, ops[i].words[j], JSON_STRING);
+		assert_null(json_object_get(answer, "number"));
+		json_decref(answer);
+	}
+	answer = ask(p, "{\"op\":\"views\"}");
+	view = json_array_get(json_object_get(answer, "views"), 1);
+	assert_json(view, "view", JSON_INTEGER);
+	assert_string_equal(json_string_value(json_object_get(view, "name")), "A");
+	json_decref(answer);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, played_setup, played_teardown)
@@ -456,6 +507,7 @@ int main(void)
 		T(a_guest_that_ends_meanwhile),
 		T(what_was_never_touched),
 		T(answers_tell_the_way),
+		T(answers_have_the_fields_of_hypr_h),
 	};
 
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL) ? 1 : 0;

@@ -71,7 +71,7 @@ static int setup(void **ctx)
 	boot(f);
 	for (i = 0; i < PAGES; i++) {
 		if (i != CONTROL_PAGE && i % 100 < 60)
-			f->vm->active->mem[i * 4096] = (uint8_t)(i | 1);
+			f->vm->active->mem.host[i * 4096] = (uint8_t)(i | 1);
 	}
 	p.path = f->file;
 	assert_int_equal(hypr_view_save(f->vm, NULL, &p, NULL), 0);
@@ -106,7 +106,7 @@ static int resurrect(struct fixture *f, unsigned int flags)
 /* As a guest does: reads and writes here and there, in stretches. */
 static void touch(struct fixture *f, const struct hypr_view *view, uint64_t seed)
 {
-	volatile uint8_t *mem = view->mem;
+	volatile uint8_t *mem = view->mem.host;
 	uint64_t i, page, len;
 
 	for (i = 0; i < 60; i++) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HYPR views: the ioctls.  Copies the arguments, checks their form and the
- * caller's rights, and calls vmx/ept_swap.c.  The ABI is <uapi/linux/kvm_hypr.h>.
+ * HYPR views: the ioctls.  They copy the arguments, check their form and the
+ * caller's rights, and call vmx/.  The ABI is <uapi/linux/kvm_hypr.h>.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -14,8 +15,8 @@
 #include "vmx/vmx_ept_swap.h"
 
 /*
- * An EPTP is a host physical address: reading one tells where the kernel's
- * tables are.  Swaps by view number need no such right.
+ * An EPTP is a host physical address: it shows where the kernel's tables are.
+ * Swaps by view number need no such right.
  */
 static bool ept_swap_unprivileged;
 module_param(ept_swap_unprivileged, bool, 0644);
@@ -48,7 +49,7 @@ static bool hypr_prepare_is_valid(const struct kvm_hypr_prepare *arg)
 	return !arg->gpa && !arg->size;
 }
 
-/* The out fields are copied after an error too: how far the build came. */
+/* After an error too, the out fields go back: they say how far the build came. */
 static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_prepare arg;
@@ -77,9 +78,9 @@ static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 }
 
 /*
- * The out fields are copied after an error too: the old view, and how long the
- * pause was.  A swap that happened and cannot be reported is still reported as
- * -EFAULT: the caller reads the active view with KVM_GET_EPTP.
+ * After an error too, the out fields go back: the old view, and how long the pause
+ * was.  If they cannot be written, the result is -EFAULT even for a swap that
+ * happened: the caller reads the active view with KVM_GET_EPTP.
  */
 static long hypr_ioctl_swap(struct kvm *kvm, void __user *argp, u32 flags)
 {
@@ -172,16 +173,43 @@ static long hypr_ioctl_pin(struct kvm *kvm, void __user *argp)
 	return hypr_view_pin(kvm, arg.view, !(arg.flags & KVM_HYPR_PIN_UNPIN));
 }
 
-/**
- * hypr_vm_ioctl() - ioctls on the VM fd
- * @kvm: the VM
- * @ioctl: number
- * @arg: user pointer
- *
+static long hypr_ioctl_written(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_written arg;
+	unsigned long *bitmap;
+	size_t bytes;
+	long r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved) || !arg.nr_pages ||
+	    arg.nr_pages % BITS_PER_LONG ||
+	    arg.nr_pages > KVM_HYPR_WRITTEN_MAX_PAGES)
+		return -EINVAL;
+
+	bytes = arg.nr_pages / BITS_PER_BYTE;
+	bitmap = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!bitmap)
+		return -ENOMEM;
+	r = hypr_view_written(kvm, arg.view, arg.nr_pages, bitmap);
+	if (r)
+		goto free;
+	arg.pages = bitmap_weight(bitmap, arg.nr_pages);
+	if (copy_to_user(u64_to_user_ptr(arg.bitmap), bitmap, bytes) ||
+	    copy_to_user(argp, &arg, sizeof(arg))) {
+		kvm_hypr_note_written(kvm, arg.view, 0, arg.nr_pages);
+		r = -EFAULT;
+	}
+free:
+	kvfree(bitmap);
+	return r;
+}
+
+/*
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
  */
-int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
 
@@ -195,6 +223,7 @@ int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_SET_CACHE:
 	case KVM_HYPR_PIN_VIEW:
 	case KVM_HYPR_MARK_EDITED:
+	case KVM_HYPR_GET_WRITTEN:
 		break;
 	default:
 		return -ENOTTY;
@@ -220,9 +249,52 @@ int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_pin(kvm, argp);
 	case KVM_HYPR_MARK_EDITED:
 		return hypr_ioctl_mark_edited(kvm, argp);
+	case KVM_HYPR_GET_WRITTEN:
+		return hypr_ioctl_written(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}
+}
+
+/**
+ * kvm_hypr_vm_ioctl() - before KVM looks at an ioctl on the VM fd
+ * @kvm: the VM
+ * @ioctl: number
+ * @arg: user pointer
+ * @ret: what the ioctl returns, filled if this function returns true
+ *
+ * Return: true if there is nothing left to do for KVM: the ioctl is HYPR's own, or
+ * is refused with -EINVAL.
+ */
+bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
+		       int *ret)
+{
+	if (hypr_refuses_vm_ioctl(ioctl)) {
+		*ret = -EINVAL;
+		return !kvm_hypr_claim_other(kvm);
+	}
+	*ret = hypr_vm_ioctl(kvm, ioctl, arg);
+	return *ret != -ENOTTY;
+}
+
+/**
+ * kvm_hypr_enable_cap() - before KVM looks at KVM_ENABLE_CAP on the VM fd
+ * @kvm: the VM
+ * @cap: as user space passed it
+ * @ret: what the ioctl returns, filled if this function returns true
+ *
+ * Return: as kvm_hypr_vm_ioctl().
+ */
+bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret)
+{
+	if (hypr_refuses_vm_cap(cap->cap)) {
+		*ret = -EINVAL;
+		return !kvm_hypr_claim_other(kvm);
+	}
+	if (cap->cap != KVM_CAP_HYPR_EPT_SWAP)
+		return false;
+	*ret = hypr_enable(kvm, cap);
+	return true;
 }
 
 /**

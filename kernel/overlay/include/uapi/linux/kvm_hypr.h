@@ -3,7 +3,8 @@
  * HYPR: memory states ("views") of a KVM virtual machine, and the swap between
  * them.  This header is the whole ABI: between user space and the host kernel
  * (ioctls on VM and vCPU file descriptors), and between host and guest (the
- * control page).  It compiles alone, in C and in C++.
+ * control page).  It compiles alone, in C and in C++.  The table of
+ * <linux/kvm_hypr_layout.h> asserts where each field is.
  *
  * A view is a KVM address space: its number is what KVM_SET_USER_MEMORY_REGION
  * takes in bits 31:16 of the slot.  0 is the boot view, 1 is taken by KVM for
@@ -17,13 +18,6 @@
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
-
-/* Fails to compile unless @cond: no language's own assertion is in all three. */
-#define HYPR_ABI_ASSERT(cond) \
-	extern char (*hypr_abi_assert(void))[sizeof(char[1 - 2 * !(cond)])]
-#define HYPR_ABI_AT(type, field, offset) \
-	HYPR_ABI_ASSERT(__builtin_offsetof(struct type, field) == (offset))
-#define HYPR_ABI_SIZE(type, size) HYPR_ABI_ASSERT(sizeof(struct type) == (size))
 
 /*
  * Capability, checked on the VM fd (or on /dev/kvm): the number of views
@@ -65,13 +59,6 @@ struct kvm_hypr_eptp {
 	__u64 reserved[5];
 };
 
-HYPR_ABI_AT(kvm_hypr_eptp, eptp, 0);
-HYPR_ABI_AT(kvm_hypr_eptp, generation, 8);
-HYPR_ABI_AT(kvm_hypr_eptp, view, 16);
-HYPR_ABI_AT(kvm_hypr_eptp, flags, 20);
-HYPR_ABI_AT(kvm_hypr_eptp, reserved, 24);
-HYPR_ABI_SIZE(kvm_hypr_eptp, 64);
-
 /* Build the tables of [gpa, gpa + size) alone. */
 #define KVM_HYPR_PREPARE_RANGE	0x1
 
@@ -88,13 +75,13 @@ HYPR_ABI_SIZE(kvm_hypr_eptp, 64);
  *	@size must not overflow; else 0
  * @next_gpa: out: with KVM_HYPR_PREPARE_RANGE, the address up to which the
  *	tables are built: @gpa + @size after success.  After -EINTR and -ENOMEM
- *	the caller may go on from there; after -EAGAIN the tables were dropped
- *	meanwhile, and all parts are to be built anew.  Without the flag 0.
+ *	the caller may go on from there; after -EAGAIN KVM has dropped the tables,
+ *	and the caller builds all parts again.  Without the flag 0.
  *
- * Memory that has no slot is passed over.  After success of any part the view
- * counts as prepared: what no part built is faulted in by the guest.  A signal
- * ends the call with -EINTR; what was built stays and is the view's, and goes
- * with it when it is discarded.  The out fields are filled after an error too.
+ * The kernel passes over memory that has no slot.  After success of any part the
+ * view counts as prepared: the guest faults in what no part has built.  A signal
+ * ends the call with -EINTR; what was built stays with the view until user space
+ * discards the view.  The kernel fills the out fields after an error too.
  *
  * Access: a slot with KVM_MEM_READONLY is mapped read-only in its view, however
  * other views map the same memory; a write exits as KVM_EXIT_MMIO.  KVM has no
@@ -112,17 +99,6 @@ struct kvm_hypr_prepare {
 	__u64 next_gpa;
 	__u64 reserved;
 };
-
-HYPR_ABI_AT(kvm_hypr_prepare, view, 0);
-HYPR_ABI_AT(kvm_hypr_prepare, flags, 4);
-HYPR_ABI_AT(kvm_hypr_prepare, pages_mapped, 8);
-HYPR_ABI_AT(kvm_hypr_prepare, pages_skipped, 16);
-HYPR_ABI_AT(kvm_hypr_prepare, cycles, 24);
-HYPR_ABI_AT(kvm_hypr_prepare, gpa, 32);
-HYPR_ABI_AT(kvm_hypr_prepare, size, 40);
-HYPR_ABI_AT(kvm_hypr_prepare, next_gpa, 48);
-HYPR_ABI_AT(kvm_hypr_prepare, reserved, 56);
-HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
 
 /*
  * KVM_EPT_SWAP_ALL only: ask the guest, through the control page, to park.  Each
@@ -150,7 +126,8 @@ HYPR_ABI_SIZE(kvm_hypr_prepare, 64);
  * @view: in: the view to make active on every vCPU
  * @flags: in: KVM_EPT_SWAP_*
  * @timeout_ns: in: deadline of each wait: for other calls on the VM's views, for
- *	the guest to park, and for the vCPUs to leave the old view; 0 is
+ *	the guest to park, and for the vCPUs to leave the old view; and of the build
+ *	of an evicted view, which the next swap continues; 0 is
  *	KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
  * @old_view: out: the view that was active; with KVM_EPT_SWAP_VCPUS, that of
  *	the first vCPU of the mask; after -ESTALE, the view that was not expected
@@ -189,19 +166,6 @@ struct kvm_hypr_swap {
 	__u32 reserved;
 };
 
-HYPR_ABI_AT(kvm_hypr_swap, view, 0);
-HYPR_ABI_AT(kvm_hypr_swap, flags, 4);
-HYPR_ABI_AT(kvm_hypr_swap, timeout_ns, 8);
-HYPR_ABI_AT(kvm_hypr_swap, old_view, 16);
-HYPR_ABI_AT(kvm_hypr_swap, forced, 20);
-HYPR_ABI_AT(kvm_hypr_swap, generation, 24);
-HYPR_ABI_AT(kvm_hypr_swap, pause_cycles, 32);
-HYPR_ABI_AT(kvm_hypr_swap, commit_cycles, 40);
-HYPR_ABI_AT(kvm_hypr_swap, vcpu_mask, 48);
-HYPR_ABI_AT(kvm_hypr_swap, expected_view, 56);
-HYPR_ABI_AT(kvm_hypr_swap, reserved, 60);
-HYPR_ABI_SIZE(kvm_hypr_swap, 64);
-
 /**
  * struct kvm_hypr_discard - KVM_HYPR_DISCARD_VIEW (VM)
  * @view: in: the view whose tables are given back; its slots stay
@@ -212,11 +176,6 @@ struct kvm_hypr_discard {
 	__u32 flags;
 	__u64 reserved[3];
 };
-
-HYPR_ABI_AT(kvm_hypr_discard, view, 0);
-HYPR_ABI_AT(kvm_hypr_discard, flags, 4);
-HYPR_ABI_AT(kvm_hypr_discard, reserved, 8);
-HYPR_ABI_SIZE(kvm_hypr_discard, 32);
 
 /**
  * struct kvm_hypr_control - KVM_HYPR_SET_CONTROL_PAGE (VM)
@@ -232,12 +191,6 @@ struct kvm_hypr_control {
 	__u32 reserved0;
 	__u64 reserved[5];
 };
-
-HYPR_ABI_AT(kvm_hypr_control, gpa, 0);
-HYPR_ABI_AT(kvm_hypr_control, userspace_addr, 8);
-HYPR_ABI_AT(kvm_hypr_control, flags, 16);
-HYPR_ABI_AT(kvm_hypr_control, reserved, 24);
-HYPR_ABI_SIZE(kvm_hypr_control, 64);
 
 #define KVM_HYPR_STATS_BUCKETS	40
 
@@ -258,13 +211,6 @@ struct kvm_hypr_dist {
 	__u64 hist[KVM_HYPR_STATS_BUCKETS];
 };
 
-HYPR_ABI_AT(kvm_hypr_dist, count, 0);
-HYPR_ABI_AT(kvm_hypr_dist, sum, 8);
-HYPR_ABI_AT(kvm_hypr_dist, min, 16);
-HYPR_ABI_AT(kvm_hypr_dist, max, 24);
-HYPR_ABI_AT(kvm_hypr_dist, hist, 32);
-HYPR_ABI_SIZE(kvm_hypr_dist, 352);
-
 /**
  * struct kvm_hypr_stats - KVM_HYPR_GET_STATS (VM): since the VM enabled views
  * @swaps: out: swaps that happened, those of single vCPUs included
@@ -281,7 +227,7 @@ HYPR_ABI_SIZE(kvm_hypr_dist, 352);
  *	a discard) took longer than the deadline
  * @fail_other: out: with another error, those of the argument's form left out
  * @prepares: out: builds that ended well, of a view or of a part of one
- * @prepare_failures: out: builds that a signal, want of memory or a zap ended
+ * @prepare_failures: out: builds that a signal, lack of memory or a zap ended
  * @discards: out: views discarded
  * @flushes: out: times that a vCPU flushed its TLB because it took a view
  * @tail_open: out: page faults of the VM's vCPUs since the last swap
@@ -291,8 +237,7 @@ HYPR_ABI_SIZE(kvm_hypr_dist, 352);
  *	of each swap that happened
  * @tail: out: the fault tail: EPT (NPT) faults that all vCPUs of the VM took
  *	together from one swap to the next, MMIO left out, as KVM counts them in
- *	the vCPU statistic pf_taken.  Of each swap but the last, for which
- *	@tail_open stands.
+ *	the vCPU statistic pf_taken.  Of each swap but the last: that is @tail_open.
  *
  * The same figures, but @flushes and @tail_open, are in KVM's binary statistics
  * of the VM (KVM_GET_STATS_FD), named hypr.swaps, hypr.commit.hist and so on.
@@ -321,30 +266,7 @@ struct kvm_hypr_stats {
 	struct kvm_hypr_dist tail;
 };
 
-HYPR_ABI_AT(kvm_hypr_stats, swaps, 0);
-HYPR_ABI_AT(kvm_hypr_stats, forced, 8);
-HYPR_ABI_AT(kvm_hypr_stats, pause_timeouts, 16);
-HYPR_ABI_AT(kvm_hypr_stats, fail_no_view, 24);
-HYPR_ABI_AT(kvm_hypr_stats, fail_unprepared, 32);
-HYPR_ABI_AT(kvm_hypr_stats, fail_stale, 40);
-HYPR_ABI_AT(kvm_hypr_stats, fail_busy, 48);
-HYPR_ABI_AT(kvm_hypr_stats, fail_pause, 56);
-HYPR_ABI_AT(kvm_hypr_stats, fail_hold, 64);
-HYPR_ABI_AT(kvm_hypr_stats, fail_signal, 72);
-HYPR_ABI_AT(kvm_hypr_stats, fail_other, 80);
-HYPR_ABI_AT(kvm_hypr_stats, prepares, 88);
-HYPR_ABI_AT(kvm_hypr_stats, prepare_failures, 96);
-HYPR_ABI_AT(kvm_hypr_stats, discards, 104);
-HYPR_ABI_AT(kvm_hypr_stats, flushes, 112);
-HYPR_ABI_AT(kvm_hypr_stats, tail_open, 120);
-HYPR_ABI_AT(kvm_hypr_stats, fail_lock, 128);
-HYPR_ABI_AT(kvm_hypr_stats, reserved, 136);
-HYPR_ABI_AT(kvm_hypr_stats, pause, 256);
-HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
-HYPR_ABI_AT(kvm_hypr_stats, tail, 960);
-HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
-
-/* KVM_HYPR_SET_CACHE: set nothing, tell what the budget is. */
+/* KVM_HYPR_SET_CACHE: set nothing, report the budget. */
 #define KVM_HYPR_CACHE_GET	0x1
 
 /**
@@ -352,7 +274,7 @@ HYPR_ABI_SIZE(kvm_hypr_stats, 1312);
  * @flags: in: KVM_HYPR_CACHE_*
  * @prepared: out: views with all their tables, bit n for view n
  * @evicted: out: views that were prepared and lost their tables to the cache; a
- *	swap to one of them builds the tables anew
+ *	swap to one of them rebuilds the tables
  * @pinned: out: views that are never evicted
  * @max_tables: in, with KVM_HYPR_CACHE_GET out: page-table pages that the views
  *	of this VM may take; 0 is the module parameter ept_cache_vm_tables
@@ -392,25 +314,12 @@ struct kvm_hypr_cache {
 	__u64 reserved[8];
 };
 
-HYPR_ABI_AT(kvm_hypr_cache, flags, 0);
-HYPR_ABI_AT(kvm_hypr_cache, prepared, 4);
-HYPR_ABI_AT(kvm_hypr_cache, evicted, 8);
-HYPR_ABI_AT(kvm_hypr_cache, pinned, 12);
-HYPR_ABI_AT(kvm_hypr_cache, max_tables, 16);
-HYPR_ABI_AT(kvm_hypr_cache, max_pages, 24);
-HYPR_ABI_AT(kvm_hypr_cache, tables, 32);
-HYPR_ABI_AT(kvm_hypr_cache, pages, 40);
-HYPR_ABI_AT(kvm_hypr_cache, evictions, 48);
-HYPR_ABI_AT(kvm_hypr_cache, rebuilds, 56);
-HYPR_ABI_AT(kvm_hypr_cache, reserved, 64);
-HYPR_ABI_SIZE(kvm_hypr_cache, 128);
-
 /* KVM_HYPR_PIN_VIEW: let the view be evicted again. */
 #define KVM_HYPR_PIN_UNPIN	0x1
 
 /**
  * struct kvm_hypr_pin - KVM_HYPR_PIN_VIEW (VM)
- * @view: in: the view that is never to be evicted; it need not be prepared yet
+ * @view: in: the view to keep: nothing evicts it; it need not be prepared yet
  * @flags: in: KVM_HYPR_PIN_*
  *
  * A view that is evicted already gets its tables by the next swap or by
@@ -423,11 +332,6 @@ struct kvm_hypr_pin {
 	__u64 reserved[3];
 };
 
-HYPR_ABI_AT(kvm_hypr_pin, view, 0);
-HYPR_ABI_AT(kvm_hypr_pin, flags, 4);
-HYPR_ABI_AT(kvm_hypr_pin, reserved, 8);
-HYPR_ABI_SIZE(kvm_hypr_pin, 32);
-
 /**
  * struct kvm_hypr_mark_edited - KVM_HYPR_MARK_EDITED (VM)
  * @view: in: the view of which user space changed bytes in place
@@ -437,10 +341,10 @@ HYPR_ABI_SIZE(kvm_hypr_pin, 32);
  * hold translations that it made from what the guest's page tables said before.
  * Each vCPU flushes them when it takes the view next, at whichever swap or
  * KVM_SET_EPTP that is; a vCPU that is in the view flushes before it goes on.
- * Unlike KVM_EPT_SWAP_FLUSH it needs not be known which swap comes first.  Not
- * needed when pages were exchanged (madvise, mmap, memory slots), which KVM sees,
- * unless the guest keeps page tables of a nested guest there: KVM's shadows of them
- * are dropped by this call (and by KVM_EPT_SWAP_FLUSH) alone.
+ * Unlike with KVM_EPT_SWAP_FLUSH, the caller need not know which swap comes first.
+ * User space need not call it when it exchanged pages (madvise, mmap, memory slots),
+ * which KVM sees, unless the guest keeps page tables of a nested guest there: only
+ * this call (and KVM_EPT_SWAP_FLUSH) drops KVM's shadows of them.
  */
 struct kvm_hypr_mark_edited {
 	__u32 view;
@@ -448,10 +352,41 @@ struct kvm_hypr_mark_edited {
 	__u64 reserved[3];
 };
 
-HYPR_ABI_AT(kvm_hypr_mark_edited, view, 0);
-HYPR_ABI_AT(kvm_hypr_mark_edited, flags, 4);
-HYPR_ABI_AT(kvm_hypr_mark_edited, reserved, 8);
-HYPR_ABI_SIZE(kvm_hypr_mark_edited, 32);
+/* Pages that one call answers for at most: 64 GiB. */
+#define KVM_HYPR_WRITTEN_MAX_PAGES	(1ull << 24)
+
+/**
+ * struct kvm_hypr_written - KVM_HYPR_GET_WRITTEN (VM)
+ * @view: in: the view
+ * @flags: in: must be 0
+ * @nr_pages: in: pages from GPA 0 on, a multiple of 64, up to
+ *	KVM_HYPR_WRITTEN_MAX_PAGES; all memory of the view must be there
+ * @bitmap: in: user address of @nr_pages / 8 bytes, which are filled: one bit for
+ *	each page, the first in bit 0 of the first byte
+ * @pages: out: bits that are set
+ *
+ * A bit is set for each page that the guest or KVM may have written in the view
+ * since the last call for the view.  The first call sets all bits, and so does each
+ * call after a change of the view's memory slots and while they are logged
+ * (KVM_MEM_LOG_DIRTY_PAGES).  What user space itself writes into the memory is not
+ * known here.
+ *
+ * The next call starts from here.  If the bitmap cannot be written (-EFAULT), the
+ * next call sets all bits.  To ask with vCPUs running in the view is allowed: what
+ * they write during the call is reported by this call or by the next one.
+ *
+ * -ENOENT: no such view; -E2BIG: the view has memory beyond @nr_pages;
+ * -EOPNOTSUPP: the CPU has no accessed and dirty flags, or the VM has run nested
+ * guests or has memory of SMM.
+ */
+struct kvm_hypr_written {
+	__u32 view;
+	__u32 flags;
+	__u64 nr_pages;
+	__u64 bitmap;
+	__u64 pages;
+	__u64 reserved[4];
+};
 
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
@@ -465,6 +400,7 @@ HYPR_ABI_SIZE(kvm_hypr_mark_edited, 32);
 #define KVM_HYPR_PIN_VIEW	_IOW(KVM_HYPR_IO, 0xf8, struct kvm_hypr_pin)
 #define KVM_HYPR_MARK_EDITED	_IOW(KVM_HYPR_IO, 0xf9, struct kvm_hypr_mark_edited)
 #define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
+#define KVM_HYPR_GET_WRITTEN	_IOWR(KVM_HYPR_IO, 0xfb, struct kvm_hypr_written)
 
 /*
  * The control page: one page that host and guest share, the same page in every
@@ -510,11 +446,6 @@ struct hypr_control_vcpu {
 	__u64 reserved1;
 };
 
-HYPR_ABI_AT(hypr_control_vcpu, state, 0);
-HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);
-HYPR_ABI_AT(hypr_control_vcpu, generation, 16);
-HYPR_ABI_SIZE(hypr_control_vcpu, 32);
-
 /**
  * struct hypr_control_page - the control page
  * @magic: filled by VMM: HYPR_CONTROL_MAGIC
@@ -541,14 +472,7 @@ struct hypr_control_page {
 	__u8 reserved1[HYPR_CONTROL_SIZE - 64 - 32 * HYPR_CONTROL_MAX_VCPUS];
 };
 
-HYPR_ABI_AT(hypr_control_page, magic, 0);
-HYPR_ABI_AT(hypr_control_page, version, 8);
-HYPR_ABI_AT(hypr_control_page, nr_vcpus, 12);
-HYPR_ABI_AT(hypr_control_page, generation, 16);
-HYPR_ABI_AT(hypr_control_page, boot_id, 24);
-HYPR_ABI_AT(hypr_control_page, jump, 40);
-HYPR_ABI_AT(hypr_control_page, reserved0, 56);
-HYPR_ABI_AT(hypr_control_page, vcpu, 64);
-HYPR_ABI_SIZE(hypr_control_page, HYPR_CONTROL_SIZE);
+/* Asserts all of the layout. */
+#include <linux/kvm_hypr_layout.h>
 
 #endif /* _UAPI_LINUX_KVM_HYPR_H */

@@ -35,7 +35,7 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
  * @kind: does the VM have views, or something that does not go with them?  See
- *	ept_vm.c
+ *	ept_kind.c
  */
 struct kvm_hypr_arch {
 	struct kvm_hypr *vm;
@@ -142,6 +142,8 @@ u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
 bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret);
 bool kvm_hypr_claim_other(struct kvm *kvm);
+bool kvm_hypr_may_create_device(struct kvm *kvm, u32 type);
+void kvm_hypr_note_written(struct kvm *kvm, int as_id, u64 gfn, u64 pages);
 bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap);
 bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
 			    const struct kvm_cpuid_entry2 *entries, int nent);
@@ -156,6 +158,10 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 
 #define kvm_arch_vcpu_ioctl_begin(vcpu, ioctl)				\
 	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
+#define kvm_arch_may_create_device(kvm, type)				\
+	kvm_hypr_may_create_device(kvm, type)
+#define kvm_arch_page_written(kvm, slot, gfn)				\
+	kvm_hypr_note_written(kvm, (slot)->as_id, gfn, 1)
 
 #else /* CONFIG_KVM_HYPR_EPT_SWAP */
 
@@ -183,6 +189,11 @@ static inline bool kvm_hypr_enable_cap(struct kvm *kvm,
 static inline bool kvm_hypr_claim_other(struct kvm *kvm)
 {
 	return true;
+}
+
+static inline void kvm_hypr_note_written(struct kvm *kvm, int as_id, u64 gfn,
+					 u64 pages)
+{
 }
 
 static inline bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap)

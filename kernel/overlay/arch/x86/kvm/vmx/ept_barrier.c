@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The barrier of a swap: bring the vCPUs out of the guest, hold them between two
- * views, and let each take its new one on its way back.  docs/flow.md tells it
- * step by step.
+ * views, and let each vCPU take its new view on its way back.  docs/flow.md has the
+ * steps.
  */
 
 #include <linux/delay.h>
@@ -15,69 +15,6 @@
 
 /* Poll this often before sleeping: a swap takes a few thousand cycles. */
 #define HYPR_HOLD_SPINS		4000
-
-/**
- * hypr_vcpus_update() - meet the vCPUs that came since the last time
- * @kvm: the VM
- *
- * vCPUs only come, and vcpu_idx counts them.  Each starts in the active view.
- * From here on it belongs to swaps; before, it can do nothing: the first ioctl on
- * it comes by here too (hypr_vcpu_meet()).  So there is one moment at which a swap
- * that is under way either has it or does not, whoever looks it up and how.
- *
- * Context: kvm_hypr.lock held.
- */
-void hypr_vcpus_update(struct kvm *kvm)
-{
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	struct kvm_vcpu *vcpu;
-
-	lockdep_assert_held(&h->lock);
-
-	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
-		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
-		WRITE_ONCE(vcpu->arch.hypr.next, kvm->arch.hypr.active);
-		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
-		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
-		h->nr_vcpus++;
-		/* Pairs with the acquire in kvm_hypr_vcpu_ioctl_begin(). */
-		smp_store_release(&vcpu->arch.hypr.met, true);
-	}
-}
-
-/**
- * hypr_vcpu_lock() - take kvm_hypr.lock in an ioctl on a vCPU
- * @vcpu: its mutex held by this thread
- *
- * A swap that has the lock may be waiting for this vCPU: tell it that the vCPU does
- * nothing until it has the lock.
- *
- * Return: 0 with kvm_hypr.lock held, -EINTR a fatal signal.
- */
-int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
-{
-	int r;
-
-	lockdep_assert_held(&vcpu->mutex);
-
-	WRITE_ONCE(vcpu->arch.hypr.waits, true);
-	r = mutex_lock_killable(&vcpu->kvm->arch.hypr.vm->lock);
-	WRITE_ONCE(vcpu->arch.hypr.waits, false);
-	return r;
-}
-
-/* The first ioctl on a vCPU: may be before KVM_CREATE_VCPU has returned. */
-static int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
-{
-	int r;
-
-	r = hypr_vcpu_lock(vcpu);
-	if (r)
-		return r;
-	hypr_vcpus_update(vcpu->kvm);
-	mutex_unlock(&vcpu->kvm->arch.hypr.vm->lock);
-	return 0;
-}
 
 /*
  * True if @vcpu can neither touch guest memory nor change its mode (SMM, nested
@@ -133,14 +70,14 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 			return -EAGAIN;
 		usleep_range(10, 20);
 	}
-	/* The signal may have thrown the vCPU's own thread out of KVM_RUN. */
+	/* The signal may have ended KVM_RUN on the vCPU's own thread. */
 	return spins && fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /*
- * Make the request, and have a vCPU that is in the guest come out.  It need not
- * be waited for here, as kvm_make_all_cpus_request() does: a vCPU is held only
- * when it has come to the barrier, and that is behind its exit.
+ * Make the request, and have a vCPU that is in the guest come out.  Unlike
+ * kvm_make_all_cpus_request() this does not wait for the exit: a vCPU is held only
+ * when it has come to the barrier, and the barrier is behind the exit.
  */
 static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 {
@@ -148,14 +85,15 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 
 	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 	/*
-	 * Has the barrier between the request and the look at the mode.  It races
-	 * with vcpu_enter_guest(), which reads the mode without a mark, as each
-	 * request of KVM's own does: its last look comes behind a barrier.
+	 * This call has the memory barrier between the request and the look at the
+	 * mode.  It races with vcpu_enter_guest(), which reads the mode without a
+	 * mark, as each request of KVM's own does: the last look of
+	 * vcpu_enter_guest() comes behind a memory barrier.
 	 */
 	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE)
 		return;
 
-	/* If it moves to another CPU meanwhile, then it has come out. */
+	/* A vCPU that moves to another CPU has come out. */
 	preempt_disable();
 	cpu = READ_ONCE(vcpu->cpu);
 	if (cpu >= 0 && cpu_online(cpu))
@@ -163,11 +101,13 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
-/*
- * Bring the vCPUs out of the guest and to the barrier.  An exit handler may
- * take long (a page of guest memory comes from a slow disk, say): hence the
- * deadline.
+/**
+ * hypr_hold() - close the barrier, and bring the vCPUs out of the guest to it
+ * @kvm: the VM
+ * @swap: which vCPUs, and the deadline: an exit handler may take long, for example
+ *	if a page of guest memory comes from a slow disk
  *
+ * Context: kvm_hypr.lock held.
  * Return: 0, -EAGAIN, -EINTR; the caller calls hypr_release() in any case.
  */
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
@@ -203,6 +143,12 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	return r;
 }
 
+/**
+ * hypr_release() - open the barrier
+ * @h: the VM's views
+ *
+ * Context: kvm_hypr.lock held.
+ */
 void hypr_release(struct kvm_hypr *h)
 {
 	/* The new views are visible before the vCPUs go on to read them. */
@@ -211,32 +157,14 @@ void hypr_release(struct kvm_hypr *h)
 		wake_up_all(&h->wq);
 }
 
-/**
- * hypr_vcpu_take_view() - go to the view that the last swap has chosen
- * @vcpu: loaded, its mutex held by this thread, and kvm->srcu too: the MMU frees
- *	roots and looks at memslots on the way
- */
-void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
-{
-	u8 next = READ_ONCE(vcpu->arch.hypr.next);
-	bool flush;
-
-	lockdep_assert_held(&vcpu->mutex);
-	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
-
-	flush = hypr_vcpu_must_flush(vcpu, next);
-	if (next != vcpu->arch.hypr.view || flush)
-		hypr_vcpu_mmu_switch(vcpu, next, flush);
-}
-
 /*
- * One look at the barrier.  The round is published anew each time: a swap may
- * follow so closely on the one before that this vCPU never saw the barrier open
- * in between, and then it is held for the later one.
+ * One look at the barrier.  Each look publishes the round: a swap may follow so
+ * closely on the swap before that this vCPU never saw the barrier open in between,
+ * and then the later swap holds the vCPU.
  *
- * Which round it is and whether the barrier is closed are one word.  Were they
- * two, a vCPU could find the barrier closed by the next round, publish the last
- * one and go to sleep: nobody would wake it before that swap's deadline.
+ * Which round it is and whether the barrier is closed are one word.  With two
+ * words, a vCPU could find the barrier closed by the next round, publish the last
+ * round and go to sleep: nobody would wake it before that swap's deadline.
  */
 static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
@@ -250,7 +178,7 @@ static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 	return !(round & HYPR_ROUND_CLOSED);
 }
 
-/* Most swaps are over sooner than a thread goes to sleep and wakes up again. */
+/* Most swaps end before a thread could go to sleep and wake up again. */
 static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
 	unsigned int spins = 0;
@@ -296,8 +224,8 @@ bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 }
 
 /*
- * The barrier before an ioctl.  KVM_RUN ends at any signal, as ever; no caller of
- * another ioctl expects that, so that only a fatal one ends it.
+ * The barrier before an ioctl.  Any signal ends KVM_RUN, as ever.  No caller of
+ * another ioctl expects that: only a fatal signal ends the wait there.
  */
 static int hypr_barrier_wait(struct kvm_vcpu *vcpu, bool run)
 {
@@ -336,11 +264,11 @@ static int hypr_vcpu_sync_outside(struct kvm_vcpu *vcpu, bool run)
  * @vcpu: its mutex is held, it is not loaded
  * @ioctl: number
  *
- * So that KVM_SET_SREGS and others that look at guest memory look at that of
+ * KVM_SET_SREGS and others look at guest memory: after this they look at that of
  * the view which the vCPU is in.
  *
  * Return: 0; -EINVAL for an ioctl that does not go with views; -EINTR a fatal
- * signal, to KVM_RUN any signal.
+ * signal, in KVM_RUN any signal.
  */
 int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
@@ -358,7 +286,7 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 		if (r)
 			return r;
 	}
-	/* The old view is left when the instruction is complete. */
+	/* The vCPU leaves the old view when the instruction is complete. */
 	if (unlikely(hypr_vcpu_has_io(vcpu)))
 		return 0;
 	if (likely(!kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu)))

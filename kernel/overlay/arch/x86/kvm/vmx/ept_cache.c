@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The cache of prepared views.  Views keep their tables within a budget of their
- * VM and one of the host; the view that was not in use for the longest time
- * loses its tables first.  It stays prepared in the eyes of user space: a swap
- * to it builds them anew, before any vCPU is paused.
+ * VM and a budget of the host; the view that was not in use for the longest time
+ * loses its tables first.  For user space the view stays prepared: a swap to the
+ * view rebuilds the tables, before it pauses any vCPU.
  *
- * A budget is what is strived for, not a limit: the active view, those that
- * single vCPUs are in, pinned ones, and the one that is being built are never
- * evicted.  The arithmetic is in ept_lru.c, the shrinker in ept_shrink.c.
+ * A budget is a target, not a hard limit: the cache never evicts the active view, a
+ * view that a vCPU is in, a pinned view, or the view that is being built.  The
+ * arithmetic is in ept_lru.c, the shrinker in ept_shrink.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/jiffies.h>
 #include <linux/module.h>
 
-#include "mmu/mmu_internal.h"
 #include "mmu/tdp_mmu.h"
 
 #include "ept_trace.h"
@@ -42,7 +41,7 @@ module_param(ept_cache_vm_pages, ulong, 0644);
 MODULE_PARM_DESC(ept_cache_vm_pages,
 		 "Budget of a VM that sets none: mapped 4 KiB pages (0: none)");
 
-/* What all views of the VM take, exactly: KVM counts it. */
+/* What all views of the VM take: KVM counts it, so this is exact. */
 static struct hypr_use hypr_vm_use(struct kvm *kvm)
 {
 	atomic64_t *pages = kvm->stat.pages;
@@ -90,8 +89,8 @@ void hypr_cache_touch(struct kvm_hypr *h, u32 view)
  * @view: the view
  *
  * KVM zaps all tables of a VM when the generation of MMIO entries wraps around,
- * when nx_huge_pages is switched, and whenever else it knows no better way.  The
- * view counts as evicted from then on: the next swap to it builds the tables.
+ * when somebody switches nx_huge_pages, and in other cases.  From then on the view
+ * counts as evicted: the next swap to the view builds the tables.
  *
  * Context: kvm_hypr.lock held.
  */
@@ -128,15 +127,15 @@ u32 hypr_cache_candidates(struct kvm *kvm)
  * hypr_view_drop() - give a view's tables back
  * @kvm: the VM
  * @view: the view; its memslots stay
- * @evict: unless it is pinned, and a swap shall build it again
+ * @evict: for the cache: not a pinned view, and a swap rebuilds the tables
  * @timeout_ns: how long to wait for each lock, see hypr_lock_within()
  *
  * Swaps of the VM wait until the roots are invalid, not until all is zapped.
  *
  * Context: kvm_hypr.build_lock held.  Takes kvm->slots_lock and kvm_hypr.lock.
- * Reclaim calls it with a timeout of 0: nothing is allocated here.
- * Return: 0; -EBUSY if the view is in use or pinned; -EAGAIN for want of a lock;
- * -EINTR a fatal signal.
+ * Reclaim calls it with a timeout of 0: it allocates nothing.
+ * Return: 0; -EBUSY if the view is in use or pinned; -EAGAIN it did not get a lock
+ * in time; -EINTR a fatal signal.
  */
 int hypr_view_drop(struct kvm *kvm, u32 view, bool evict, u64 timeout_ns)
 {
@@ -157,7 +156,7 @@ int hypr_view_drop(struct kvm *kvm, u32 view, bool evict, u64 timeout_ns)
 	}
 
 	hypr_tables_invalidate(kvm, view);
-	/* One that is built anew just now and is not ready stays evicted. */
+	/* A view that a swap is rebuilding, and that is not ready, stays evicted. */
 	again = test_bit(view, h->prepared) || (h->lru.evicted & BIT(view));
 	hypr_lru_dropped(&h->lru, view, evict && again);
 	clear_bit(view, h->prepared);
@@ -183,7 +182,7 @@ static u64 hypr_view_evict(struct kvm *kvm, u32 view, u64 timeout_ns,
 	if (hypr_view_drop(kvm, view, true, timeout_ns))
 		return 0;
 
-	/* vCPUs may have got tables by faults meanwhile. */
+	/* vCPUs may have got tables by faults in between. */
 	after = hypr_tables_total(kvm);
 	after = before > after ? before - after : 0;
 	trace_kvm_hypr_evict(kvm, view, after, reason);
@@ -191,8 +190,8 @@ static u64 hypr_view_evict(struct kvm *kvm, u32 view, u64 timeout_ns,
 }
 
 /*
- * The view of @kvm to evict next, -1 if there is none.  @above: its stamp must
- * be greater; changes to what it is.
+ * The view of @kvm to evict next, -1 if there is none.  @above: only a view with a
+ * greater stamp; changes to the view's stamp.
  */
 static int hypr_cache_oldest(struct kvm *kvm, u32 keep, u64 *above)
 {
@@ -213,7 +212,8 @@ static int hypr_cache_oldest(struct kvm *kvm, u32 keep, u64 *above)
  * @kvm: the VM
  * @keep: mask of views not to evict
  *
- * What a lock is in the way of is left, in a swap at once (kvm_hypr.patience_ns).
+ * A view whose locks it does not get stays; a swap waits for none of them
+ * (kvm_hypr.patience_ns).
  *
  * Context: kvm_hypr.build_lock held, kvm->srcu not.  Takes kvm->slots_lock and
  * kvm_hypr.lock if there is something to evict.
@@ -240,13 +240,44 @@ void hypr_cache_make_room(struct kvm *kvm, u32 keep)
 }
 
 /**
- * hypr_victim_find() - of all VMs, the view to evict next
- * @victim: filled
- * @self: a VM with views to keep, NULL if there is none
- * @keep: mask of its views
+ * hypr_victim_consider() - take a VM's oldest view for the victim, if it is older
+ * @victim: the best one so far, filled if @kvm has a better one
+ * @kvm: any VM
+ * @keep: mask of its views not to take
  * @above: views with this stamp or a smaller one were tried before
  *
- * VMs in the middle of a swap are passed over.
+ * A VM in the middle of a swap is passed over.
+ *
+ * Context: kvm_lock held.  Waits for no lock.
+ */
+void hypr_victim_consider(struct hypr_victim *victim, struct kvm *kvm, u32 keep,
+			  u64 above)
+{
+	/* Pairs with the release in hypr_enable(). */
+	struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
+	u64 stamp = above;
+	int view;
+
+	lockdep_assert_held(&kvm_lock);
+
+	if (!h || !mutex_trylock(&h->lock))
+		return;
+	view = hypr_cache_oldest(kvm, keep, &stamp);
+	mutex_unlock(&h->lock);
+
+	if (view < 0 || (victim->kvm && stamp >= victim->stamp))
+		return;
+	victim->kvm = kvm;
+	victim->view = view;
+	victim->stamp = stamp;
+}
+
+/**
+ * hypr_victim_find() - of all VMs, the view to evict next
+ * @victim: filled
+ * @self: a VM with views to keep
+ * @keep: mask of its views
+ * @above: views with this stamp or a smaller one were tried before
  *
  * Context: kvm_lock held.  Waits for no lock.
  * Return: false if there is none.
@@ -256,31 +287,14 @@ bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 {
 	struct kvm *kvm;
 
-	lockdep_assert_held(&kvm_lock);
-
 	victim->kvm = NULL;
-	list_for_each_entry(kvm, &vm_list, vm_list) {
-		/* Pairs with the release in hypr_enable(). */
-		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
-		u64 stamp = above;
-		int view;
-
-		if (!h || !mutex_trylock(&h->lock))
-			continue;
-		view = hypr_cache_oldest(kvm, kvm == self ? keep : 0, &stamp);
-		mutex_unlock(&h->lock);
-
-		if (view < 0 || (victim->kvm && stamp >= victim->stamp))
-			continue;
-		victim->kvm = kvm;
-		victim->view = view;
-		victim->stamp = stamp;
-	}
+	list_for_each_entry(kvm, &vm_list, vm_list)
+		hypr_victim_consider(victim, kvm, kvm == self ? keep : 0, above);
 	return victim->kvm;
 }
 
 /**
- * hypr_victim_evict() - evict what hypr_victim_find() found, if it may be now
+ * hypr_victim_evict() - evict what hypr_victim_find() found, if that is possible now
  * @victim: its VM cannot go away
  * @reason: for the tracepoint
  *
@@ -329,10 +343,10 @@ static bool hypr_host_is_over(void)
  * @keep: mask of its views not to evict
  * @timeout_ns: how long to wait for kvm_lock, see hypr_lock_within()
  *
- * What a lock is in the way of is left for the next time.
+ * A view whose locks it does not get stays until the next time.
  *
- * Context: process context, no lock of HYPR held.  Takes kvm_lock.  A VM whose
- * last user went meanwhile is destroyed here.
+ * Context: process context, no lock of HYPR held.  Takes kvm_lock.  If the last
+ * user of another VM went in between, this destroys that VM.
  */
 void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns)
 {
@@ -360,88 +374,12 @@ void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns)
 	}
 }
 
-/*
- * Prepared at some time, and not discarded since?  @evicted: it lost its tables.
- * Return: 0; -ENODATA if not; -EAGAIN, -EINTR of hypr_lock_within().
- */
-static int hypr_check_cached(struct kvm_hypr *h, u32 view, u64 timeout_ns,
-			     bool *evicted)
-{
-	int r;
-
-	r = hypr_lock_within(&h->lock, timeout_ns);
-	if (r)
-		return r;
-	*evicted = h->lru.evicted & BIT(view);
-	if (!*evicted && !test_bit(view, h->prepared))
-		r = -ENODATA;
-	mutex_unlock(&h->lock);
-	return r;
-}
-
-/**
- * hypr_cache_rebuild_begin() - an evicted view shall be swapped to: build it
- * @kvm: the VM
- * @view: the view
- * @timeout_ns: how long to wait for each lock; the build takes what it takes
- *
- * Context: process context of the VM's mm, no lock of HYPR held.
- * Return: 0 with kvm_hypr.build_lock held, which keeps the view from being
- * evicted again: call hypr_cache_rebuild_end().  -ENODATA if the view was never
- * prepared or was discarded; -EAGAIN another build or a discard holds a lock for
- * longer than that; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
- * hypr_view_prepare_locked().  -ENODATA waits for no build.
- */
-int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns)
-{
-	struct kvm_hypr_prepare arg = { .view = view };
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	bool evicted;
-	int r;
-
-	r = hypr_check_cached(h, view, timeout_ns, &evicted);
-	if (r)
-		return r;
-	r = hypr_lock_within(&h->build_lock, timeout_ns);
-	if (r)
-		return r;
-
-	h->patience_ns = timeout_ns;
-	/* Another thread may have prepared or discarded it by now. */
-	r = hypr_check_cached(h, view, timeout_ns, &evicted);
-	if (!r && evicted) {
-		r = hypr_view_prepare_locked(kvm, &arg);
-		h->rebuilds += !r;
-	}
-	if (r)
-		mutex_unlock(&h->build_lock);
-
-	hypr_dbg("rebuild %u: %d, %llu pages\n", view, r, arg.pages_mapped);
-	return r;
-}
-
-/**
- * hypr_cache_rebuild_end() - undo hypr_cache_rebuild_begin()
- * @kvm: the VM
- * @view: the view; it may be the active one by now, and the one before not
- */
-void hypr_cache_rebuild_end(struct kvm *kvm, u32 view)
-{
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
-
-	lockdep_assert_held(&h->build_lock);
-
-	hypr_cache_make_room(kvm, BIT(view));
-	mutex_unlock(&h->build_lock);
-	hypr_host_make_room(kvm, BIT(view), 0);
-}
-
 /**
  * hypr_cache_set() - KVM_HYPR_SET_CACHE: the VM's budget, and what is in use
  * @kvm: the VM
  * @arg: arguments checked for form; the out fields are filled
  *
- * Views that a smaller budget has no room for are evicted at once.
+ * It evicts the views that a smaller budget has no room for at once.
  *
  * Context: process context, no lock of HYPR held.
  * Return: 0; -EINTR a fatal signal.
@@ -483,13 +421,13 @@ int hypr_cache_set(struct kvm *kvm, struct kvm_hypr_cache *arg)
 /**
  * hypr_view_pin() - KVM_HYPR_PIN_VIEW: keep a view's tables, or no longer
  * @kvm: the VM
- * @view: a view that exists; to be unpinned it need not have memory
- * @pin: keep it
+ * @view: a view that exists; user space can unpin a view without memory
+ * @pin: keep the tables
  *
- * It need not be prepared: pinned first, it is never evicted once it is.
+ * User space can pin a view before it prepares the view.
  *
- * Return: 0, also if it was so before; -ENOENT no such view; -EINTR a fatal
- * signal.
+ * Return: 0, also if the view was pinned (unpinned) before; -ENOENT no such view;
+ * -EINTR a fatal signal.
  */
 int hypr_view_pin(struct kvm *kvm, u32 view, bool pin)
 {

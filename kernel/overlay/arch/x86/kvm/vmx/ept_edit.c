@@ -3,11 +3,11 @@
  * HYPR views: which vCPU must flush its TLB before it uses which view again.
  *
  * Whoever changes the tables of a view asks all vCPUs for an INVEPT of all
- * contexts, as KVM does for any of its roots; nothing is to be remembered.  What
- * is remembered here are the changes that no table shows: bytes that user space
- * writes into an inactive view (page tables of the guest among them; shadows that KVM
- * made of such tables are dropped at once), and events
- * for which KVM flushes the current root alone.  docs/spec/tlb.md has the rules.
+ * contexts, as KVM does for any of its roots.  This file remembers the changes that
+ * no table shows: bytes that user space writes into an inactive view (page tables
+ * of the guest among them; shadows that KVM made of such tables are dropped at
+ * once), and events for which KVM flushes the current root alone.
+ * docs/spec/tlb.md has the rules.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -48,9 +48,9 @@ static bool hypr_remote_flush_is_partial(void)
 /**
  * hypr_vcpu_must_flush() - may @vcpu hold stale translations of @view?
  * @vcpu: loaded, its mutex held by this thread
- * @view: the view that it is about to take, or to go on in
+ * @view: the view that the vCPU is about to take, or to go on in
  *
- * Forgets what it knows: the caller flushes.
+ * It forgets what it knows: the caller flushes.
  */
 bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
 {
@@ -61,19 +61,19 @@ bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
 	if (view == vcpu->arch.hypr.view)
 		return false;
 
-	/* "Current" was the view that is left now, and may come back. */
+	/* The "current" root is that of the view left now, which may come back. */
 	return kvm_test_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu) ||
 	       hypr_remote_flush_is_partial();
 }
 
 /**
- * hypr_view_edited() - bytes of a view were changed behind the guest's back
+ * hypr_view_edited() - user space changed bytes of a view behind the guest's back
  * @kvm: the VM
  * @view: the view
  *
- * Each vCPU flushes when it takes the view next, be that the next swap or a
- * later one, and those that are in it flush before they go on.  A vCPU that swaps
- * have not met yet flushes when it is first loaded, as any does.
+ * Each vCPU flushes when it takes the view next, at whichever swap that is; vCPUs
+ * that are in the view flush before they go on.  A vCPU that swaps do not know yet
+ * flushes when KVM first loads it, as any vCPU does.
  *
  * Context: kvm_hypr.lock held.
  */

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The EPT pointer, as arithmetic: encode one, and check one that came from
- * outside; the latter for AMD's nested CR3 too.  No KVM state is touched here,
- * so that the same file is tested in user space.
+ * The EPT pointer, as arithmetic: encode an EPTP, and check an EPTP or a nested
+ * CR3 (AMD) that came from outside.  See ept_eptp.h.
  *
  * Source of the rules: Intel SDM volume 3, "Extended-Page-Table Pointer (EPTP)"
  * for the format, "Checks on VMX Controls" for what VM-entry refuses, and
  * "VPID and EPT Capabilities" for the capability MSR.
  */
-#include "vmx_ept_swap.h"
+#include <linux/bits.h>
+#include <linux/errno.h>
+
+#include "ept_eptp.h"
 
 #define EPTP_MT_MASK		0x7ull
 #define EPTP_MT_UC		0ull

@@ -6,7 +6,7 @@
  */
 #include <kunit/test.h>
 
-#include "vmx_ept_swap.h"
+#include "ept_eptp.h"
 
 #define ROOT		0x12345000ull
 #define FIELDS_GOOD	(3 << 3 | 6)	/* write-back, four levels */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HYPR views: waits for locks that end.  A swap has a deadline, and whoever waits
- * behind a swap can be killed.
+ * HYPR views: waits for locks.  Each wait ends: a swap has a deadline, and a fatal
+ * signal ends any wait behind a swap.
  */
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
@@ -12,12 +12,12 @@
 #define HYPR_LOCK_SPINS	4000
 
 /**
- * hypr_lock_within() - take a mutex, if it can be had in time
+ * hypr_lock_within() - take a mutex within a time
  * @lock: the mutex
  * @timeout_ns: how long to wait; 0 to try only, HYPR_NO_TIMEOUT for ever
  *
- * Context: process context; with 0 nothing is waited for.
- * Return: 0 with @lock held; -EAGAIN it was too long; -EINTR a fatal signal.
+ * Context: process context; with 0 it does not wait.
+ * Return: 0 with @lock held; -EAGAIN it took too long; -EINTR a fatal signal.
  */
 int hypr_lock_within(struct mutex *lock, u64 timeout_ns)
 {
@@ -50,10 +50,9 @@ int hypr_lock_within(struct mutex *lock, u64 timeout_ns)
  * @kvm: the VM
  * @timeout_ns: as in hypr_lock_within(), for each lock
  *
- * kvm->slots_lock may be long in coming: its owner waits for every reader of
+ * The wait for kvm->slots_lock may be long: its owner waits for every reader of
  * memslots, and a reader may wait for a page from a slow disk.  Swaps go on
- * meanwhile, so kvm_hypr.lock is not held while slots_lock is waited for, nor the
- * other way round.
+ * concurrently: this waits for neither lock while it holds the other.
  *
  * Context: kvm_hypr.build_lock held.
  * Return: 0 with kvm->slots_lock and kvm_hypr.lock held; -EAGAIN, -EINTR.
@@ -73,10 +72,31 @@ int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns)
 			return 0;
 		mutex_unlock(&kvm->slots_lock);
 
-		/* The swap that has it comes to an end: sleep until then. */
+		/* A swap has it, and ends: sleep until then. */
 		r = hypr_lock_within(&h->lock, timeout_ns);
 		if (r)
 			return r;
 		mutex_unlock(&h->lock);
 	}
+}
+
+/**
+ * hypr_vcpu_lock() - take kvm_hypr.lock in an ioctl on a vCPU
+ * @vcpu: its mutex held by this thread
+ *
+ * A swap that has the lock may be waiting for this vCPU.  @waits says that the vCPU
+ * does nothing until its thread has the lock.
+ *
+ * Return: 0 with kvm_hypr.lock held, -EINTR a fatal signal.
+ */
+int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	lockdep_assert_held(&vcpu->mutex);
+
+	WRITE_ONCE(vcpu->arch.hypr.waits, true);
+	r = mutex_lock_killable(&vcpu->kvm->arch.hypr.vm->lock);
+	WRITE_ONCE(vcpu->arch.hypr.waits, false);
+	return r;
 }

@@ -64,7 +64,7 @@ void hypr_lru_built(struct hypr_lru *lru, u32 view, u32 tables)
  * hypr_lru_dropped() - a view has lost its tables
  * @lru: of the VM
  * @view: below HYPR_LRU_VIEWS
- * @evicted: it was prepared, and a swap to it shall build it anew
+ * @evicted: it was prepared, and a swap to it rebuilds the tables
  */
 void hypr_lru_dropped(struct hypr_lru *lru, u32 view, bool evicted)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which views keep their tables: the arithmetic of the cache, without KVM
- * state, so that ept_lru.c is tested in user space and by KUnit.
+ * Which views keep their tables: the arithmetic of the cache, without KVM state,
+ * so that user space and KUnit test the same ept_lru.c.
  */
 #ifndef __KVM_X86_VMX_EPT_LRU_H
 #define __KVM_X86_VMX_EPT_LRU_H
@@ -28,7 +28,7 @@ struct hypr_use {
  * @tables: table pages that were built for each view, an estimate
  * @pinned: views that user space wants kept
  * @evicted: views that were prepared and lost their tables to the cache: a swap
- *	builds them anew
+ *	rebuilds them
  */
 struct hypr_lru {
 	u64 clock;

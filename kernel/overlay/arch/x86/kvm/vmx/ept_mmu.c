@@ -1,38 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The page tables of HYPR views: build them ahead of time, find them, drop
- * them, and make a vCPU use them.
+ * The page tables of HYPR views: build a batch of them ahead of time, find them,
+ * count them and drop them.  Which view is built or dropped, and when, is for
+ * ept_prepare.c and ept_cache.c to decide.
  *
  * A view's tables are an ordinary TDP MMU root whose role names the view's
- * address space, so MMU notifiers, dirty logging, faults and zapping work on it
- * as on any other.  Nothing here sets an SPTE by itself.
+ * address space.  MMU notifiers, dirty logging, faults and zapping work on such a
+ * root as on any other.  Nothing here sets an SPTE by itself.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/tdp_iter.h"
 #include "mmu/tdp_mmu.h"
-#include "smm.h"
 #include "x86.h"
 
-#include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
 /*
- * Pages between two releases of SRCU, which bounds the latency: those of one
- * last-level table, so that a batch looks at one table.
+ * Pages between two releases of SRCU, which bounds the latency.  They are the
+ * pages of one last-level table, so that a batch looks at one table.
  */
 #define HYPR_BUILD_BATCH	SPTE_ENT_PER_PAGE
-/* How often a page that keeps being invalidated is tried before it is left. */
+/* Tries to map a page that KVM keeps invalidating; after these a fault maps it. */
 #define HYPR_BUILD_TRIES	4
 
 /**
  * hypr_builder_create() - the MMU context in which tables are built
  * @kvm: the VM
  *
- * Only what the TDP MMU looks at is set up.  The builder is in no list, has no
- * VMCS and never runs.
+ * The builder has only what the TDP MMU looks at.  It is in no list, has no VMCS
+ * and never runs.
  *
  * Return: the builder, owned by the caller, or NULL without memory.
  */
@@ -99,26 +96,38 @@ static struct kvm_mmu_page *hypr_find_root(struct kvm *kvm,
 }
 
 /**
+ * hypr_view_root() - the valid root of a view
+ * @kvm: the VM
+ * @view: the view
+ *
+ * Context: kvm->mmu_lock held.
+ * Return: the root, NULL if there is none.
+ */
+struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view)
+{
+	union kvm_mmu_page_role role;
+
+	return hypr_view_role(kvm, view, &role) ? NULL : hypr_find_root(kvm, role);
+}
+
+/**
  * hypr_tables_root() - the root that @view's vCPUs would load
  * @kvm: the VM
  * @view: the view
  * @level: filled with the levels of the table; may be NULL
  *
- * Return: HPA of the root, INVALID_PAGE if there is none.  It may be
- * invalidated as soon as mmu_lock is released: good for comparing, not for use.
+ * Return: HPA of the root, INVALID_PAGE if the view has no root.  KVM may
+ * invalidate the root as soon as mmu_lock is released: the caller may compare the
+ * HPA, and must not use the table.
  */
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level)
 {
-	union kvm_mmu_page_role role;
 	struct kvm_mmu_page *root;
 	hpa_t hpa = INVALID_PAGE;
 
-	if (hypr_view_role(kvm, view, &role))
-		return INVALID_PAGE;
-
 	read_lock(&kvm->mmu_lock);
 	rcu_read_lock();
-	root = hypr_find_root(kvm, role);
+	root = hypr_view_root(kvm, view);
 	if (root) {
 		hpa = __pa(root->spt);
 		if (level)
@@ -162,7 +171,7 @@ static struct page *hypr_page_get(unsigned long hva, bool *writable)
  * Mark in @missing the GFNs of [start, start + n), all of one last-level table,
  * that the root does not map.
  *
- * Return: the number of those that it maps.
+ * Return: the number of GFNs that the root maps.
  */
 static unsigned int hypr_find_missing(struct kvm *kvm, struct kvm_mmu_page *root,
 				      gfn_t start, unsigned int n,
@@ -187,7 +196,7 @@ static unsigned int hypr_find_missing(struct kvm *kvm, struct kvm_mmu_page *root
 		if (iter.level > PG_LEVEL_4K)
 			continue;
 
-		/* The walk has come to the first entry: the others follow. */
+		/* The walk is at the first entry: the others follow it. */
 		sptep = rcu_dereference(iter.sptep);
 		for (i = 0; i < n; i++) {
 			if (!is_shadow_present_pte(READ_ONCE(sptep[i])))
@@ -237,8 +246,8 @@ static int hypr_page_map(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
 			return 0;
 
 		/*
-		 * A writable SPTE would have to be entered in the dirty log
-		 * here.  Let the guest's first write do that.
+		 * A writable SPTE would need an entry in the dirty log.  Leave
+		 * that to the guest's first write.
 		 */
 		if (kvm_slot_dirty_track_enabled(slot))
 			writable = false;
@@ -265,9 +274,9 @@ static int hypr_page_map(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
 }
 
 /* Build [start, start + n) of @slot; the caller holds SRCU. */
-static int hypr_batch_build(struct kvm_vcpu *builder,
-			    struct kvm_memory_slot *slot, gfn_t start,
-			    unsigned int n, struct kvm_hypr_prepare *arg)
+static int hypr_slot_build(struct kvm_vcpu *builder,
+			   struct kvm_memory_slot *slot, gfn_t start,
+			   unsigned int n, struct kvm_hypr_prepare *arg)
 {
 	struct kvm_mmu_page *root = root_to_sp(builder->arch.mmu->root.hpa);
 	DECLARE_BITMAP(missing, HYPR_BUILD_BATCH);
@@ -288,17 +297,56 @@ static int hypr_batch_build(struct kvm_vcpu *builder,
 	return 0;
 }
 
-/*
- * Find the first slot of the view that has memory in [gfn, last), and build a
- * batch of it.  The slots are looked up anew for each batch: they may change in
- * between.
+/**
+ * hypr_build_begin() - give the builder the root of a view
+ * @kvm: the VM
+ * @view: the view; a view without a root gets a root
  *
- * Return: 1 with @gfn moved on, 0 if there is no more memory, -errno.
+ * Context: process context, kvm_hypr.build_lock held.
+ * Return: 0, and the caller calls hypr_build_end(); -EINVAL without a vCPU;
+ * -ENOMEM.
  */
-static int hypr_batch_next(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
-			   struct kvm_hypr_prepare *arg)
+int hypr_build_begin(struct kvm *kvm, u32 view)
 {
-	struct kvm *kvm = builder->kvm;
+	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
+	union kvm_mmu_page_role role;
+	int r;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->build_lock);
+
+	r = hypr_view_role(kvm, view, &role);
+	if (r)
+		return r;
+
+	r = hypr_builder_topup(builder);
+	if (r)
+		return r;
+
+	builder->arch.mmu->root_role = role;
+	return kvm_tdp_mmu_alloc_root(builder);
+}
+
+/**
+ * hypr_build_batch() - build the first batch of a range that has memory
+ * @kvm: the VM
+ * @gfn: where the range begins; moves on behind the batch
+ * @last: where the range ends
+ * @arg: @arg->view is the view of hypr_build_begin(); the page counts grow
+ *
+ * Each batch looks the slots up again: they may change between two batches.  What
+ * the tables map already stays as it is.  Pages are mapped writable where the host
+ * maps them writable, so copy-on-write memory stays shared.  vCPUs may run
+ * concurrently, in this view too.
+ *
+ * Context: process context of the VM's mm, between hypr_build_begin() and
+ * hypr_build_end().
+ * Return: 1; 0 if the range has no memory; -ENOMEM; -EAGAIN KVM has dropped the
+ * tables.
+ */
+int hypr_build_batch(struct kvm *kvm, gfn_t *gfn, gfn_t last,
+		     struct kvm_hypr_prepare *arg)
+{
+	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
 	struct kvm_memslot_iter iter;
 	int r = 0, idx;
 
@@ -321,7 +369,7 @@ static int hypr_batch_next(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
 			r = 1;
 			break;
 		}
-		r = hypr_batch_build(builder, slot, start, n, arg);
+		r = hypr_slot_build(builder, slot, start, n, arg);
 		if (!r) {
 			*gfn = start + n;
 			r = 1;
@@ -332,81 +380,37 @@ static int hypr_batch_next(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
 	return r;
 }
 
-/* Build [gfn, last); @gfn moves on to where the build stopped. */
-static int hypr_range_build(struct kvm_vcpu *builder, gfn_t *gfn, gfn_t last,
-			    struct kvm_hypr_prepare *arg)
+/**
+ * hypr_build_check() - are the tables that were built still those of the view?
+ * @kvm: the VM
+ *
+ * A batch that found no page missing has not looked.
+ *
+ * Context: between hypr_build_begin() and hypr_build_end().
+ * Return: 0; -EAGAIN KVM has dropped them.
+ */
+int hypr_build_check(struct kvm *kvm)
 {
+	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
 	struct kvm_mmu_page *root = root_to_sp(builder->arch.mmu->root.hpa);
-	int r = 1;
+	int r = 0;
 
-	while (r > 0 && *gfn < last) {
-		if (signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		hypr_cache_make_room(builder->kvm, BIT(arg->view));
-		r = hypr_batch_next(builder, gfn, last, arg);
-	}
-	if (r < 0)
-		return r;
-
-	/* Where nothing was missing nobody has looked. */
-	r = 0;
-	read_lock(&builder->kvm->mmu_lock);
+	read_lock(&kvm->mmu_lock);
 	if (root->role.invalid)
 		r = -EAGAIN;
-	read_unlock(&builder->kvm->mmu_lock);
-	if (!r)
-		*gfn = last;
+	read_unlock(&kvm->mmu_lock);
 	return r;
 }
 
 /**
- * hypr_tables_build() - build a view's tables for its memory, or a part of it
- * @kvm: the VM
- * @arg: @arg->view names the view, @arg->flags, @arg->gpa and @arg->size (checked
- *	for form) the part; the page counts and @arg->next_gpa are filled
- *
- * What is mapped already stays as it is.  Pages are mapped writable where the
- * host maps them writable, so copy-on-write memory stays shared.  vCPUs may run
- * meanwhile, in this view too.
- *
- * Context: process context of the VM's mm, kvm_hypr.build_lock held.
- * Return: 0; -EINVAL without a vCPU, -ENOMEM, -EINTR after a signal (what was
- * built stays, call again), -EAGAIN if the tables were dropped meanwhile.
+ * hypr_build_end() - undo hypr_build_begin()
+ * @kvm: the VM; what was built stays
  */
-int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
+void hypr_build_end(struct kvm *kvm)
 {
-	struct kvm_vcpu *builder = kvm->arch.hypr.vm->builder;
-	struct kvm_mmu *mmu = builder->arch.mmu;
-	union kvm_mmu_page_role role;
-	gfn_t gfn = 0, last = HYPR_GFN_END;
-	int r;
-
-	lockdep_assert_held(&kvm->arch.hypr.vm->build_lock);
-
-	r = hypr_view_role(kvm, arg->view, &role);
-	if (r)
-		return r;
-
-	r = hypr_builder_topup(builder);
-	if (r)
-		return r;
-
-	mmu->root_role = role;
-	r = kvm_tdp_mmu_alloc_root(builder);
-	if (r)
-		return r;
-
-	if (arg->flags & KVM_HYPR_PREPARE_RANGE) {
-		gfn = gpa_to_gfn(arg->gpa);
-		last = gfn + gpa_to_gfn(arg->size);
-	}
-	r = hypr_range_build(builder, &gfn, last, arg);
-	if (arg->flags & KVM_HYPR_PREPARE_RANGE)
-		arg->next_gpa = gfn_to_gpa(gfn);
+	struct kvm_mmu *mmu = kvm->arch.hypr.vm->builder->arch.mmu;
 
 	kvm_mmu_free_roots(kvm, mmu, KVM_MMU_ROOTS_ALL);
-	return r;
 }
 
 /**
@@ -414,9 +418,9 @@ int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg)
  * @kvm: the VM
  * @view: a view that no vCPU uses or is about to use
  *
- * Does for one address space what kvm_mmu_zap_all_fast() does for all, but for
- * the last step: kvm_tdp_mmu_zap_invalidated_roots() follows, before slots_lock
- * is released.
+ * This does for one address space what kvm_mmu_zap_all_fast() does for all, but
+ * for the last step: the caller calls kvm_tdp_mmu_zap_invalidated_roots() before
+ * it releases slots_lock.
  *
  * Context: kvm_hypr.lock and kvm->slots_lock held.
  */
@@ -443,8 +447,9 @@ void hypr_tables_invalidate(struct kvm *kvm, u32 view)
  * hypr_tables_total() - table pages of all views, SMM's address space included
  * @kvm: the VM
  *
- * KVM counts all but roots.  A root that was dropped and that a vCPU, until it
- * runs, still holds has nothing below it and is not counted.
+ * KVM counts all table pages but roots; this counts the valid roots too.  A vCPU
+ * may hold a dropped root until it runs next: such a root has nothing below it and
+ * is not counted.
  */
 u64 hypr_tables_total(struct kvm *kvm)
 {
@@ -453,7 +458,7 @@ u64 hypr_tables_total(struct kvm *kvm)
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		/* One that becomes invalid meanwhile is counted or not. */
+		/* A root that becomes invalid concurrently is counted or not. */
 		tables += data_race(!root->role.invalid);
 	}
 	rcu_read_unlock();
@@ -473,74 +478,10 @@ u32 hypr_tables_resident(struct kvm *kvm)
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		/* Only KVM's dropping of all roots is not under kvm_hypr.lock. */
+		/* Only KVM itself drops roots without kvm_hypr.lock: all of them. */
 		if (data_race(!root->role.invalid))
 			resident |= BIT(kvm_mmu_page_as_id(root));
 	}
 	rcu_read_unlock();
 	return resident;
-}
-
-/*
- * Another view changes one byte of the MMU's role and nothing that KVM derives
- * from it: kvm_init_mmu() would compute the same permission bitmaps again, which
- * takes longer than all the rest of a swap on the vCPU's side.
- */
-static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
-	union kvm_mmu_page_role role = mmu->root_role;
-
-	if (vcpu->arch.mmu == mmu && mmu->cpu_role.ext.valid &&
-	    role.direct && !is_smm(vcpu)) {
-		mmu->cpu_role.base.smm = vcpu->arch.hypr.view;
-		role.smm = vcpu->arch.hypr.view;
-		/* Others look at it: hypr_view_role(). */
-		WRITE_ONCE(mmu->root_role.word, role.word);
-	} else {
-		kvm_init_mmu(vcpu);
-	}
-}
-
-/**
- * hypr_vcpu_mmu_switch() - make a vCPU use another view
- * @vcpu: a loaded vCPU whose mutex, and kvm->srcu, the caller's thread holds
- * @view: the view
- * @flush: drop all TLB entries before the next VM-entry
- *
- * A root among the vCPU's previous ones is taken without a flush: TLB entries
- * are tagged by EPT root, and whoever changed the root's tables meanwhile has
- * asked all vCPUs for a flush.  Any other root is looked up, and flushed, by
- * kvm_mmu_load() before the next VM-entry.  NPT entries are tagged by ASID
- * alone: there, every switch flushes.
- */
-void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
-{
-	bool left = vcpu->arch.hypr.view != view;
-
-	/*
-	 * The nested guest's shadow tables belong to the old view.  A swap looks
-	 * at the mode when the vCPU is held, and the vCPU comes by here before
-	 * anything can change it.
-	 */
-	if (WARN_ON_ONCE(left && is_guest_mode(vcpu)))
-		kvm_leave_nested(vcpu);
-
-	vcpu->arch.hypr.view = view;
-	/*
-	 * In a nested guest it is here to flush alone (hypr_view_edited()), and
-	 * the MMU in use is not one of views: its role and root stay.
-	 */
-	if (!is_guest_mode(vcpu)) {
-		hypr_vcpu_role_switch(vcpu);
-		kvm_mmu_new_pgd(vcpu, 0);
-	}
-	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	if (flush || !hypr_root_tags_tlb()) {
-		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
-		vcpu->arch.hypr.flushes++;
-		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
-							 HYPR_FLUSH_ASID);
-	}
-	hypr_vcpu_pv_switch(vcpu, left);
 }

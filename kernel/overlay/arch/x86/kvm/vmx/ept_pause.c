@@ -3,8 +3,8 @@
  * The host's side of the control page: register it, ask the guest's vCPUs to
  * park, wait for them, release them.
  *
- * The page is guest memory.  Nothing read from it is believed beyond the
- * question "has this vCPU parked?", and a wrong answer harms the guest alone.
+ * The page is guest memory.  The host takes from it one answer for each vCPU, "has
+ * it parked?", and a wrong answer harms the guest alone.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,9 +22,9 @@
 /**
  * hypr_control_register() - share the control page with the guest
  * @kvm: the VM
- * @arg: the page; flags and reserved fields are checked
+ * @arg: the page; the caller has checked flags and reserved fields
  *
- * The page is pinned until the VM goes.
+ * The page stays pinned until the VM goes.
  *
  * Context: process context of the VM's mm.  Takes kvm_hypr.lock.
  * Return: 0; -EINVAL for a wrong GPA or address, or if the boot view has no
@@ -40,7 +40,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 
 	if (arg->gpa != HYPR_CONTROL_GPA || !hva || !PAGE_ALIGNED(hva))
 		return -EINVAL;
-	if (!hypr_control_stands_in(kvm, KVM_HYPR_VIEW_BOOT, hva))
+	if (!hypr_control_is_mapped(kvm, KVM_HYPR_VIEW_BOOT, hva))
 		return -EINVAL;
 	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
@@ -78,24 +78,24 @@ void hypr_control_release(struct kvm_hypr *h)
 }
 
 /**
- * hypr_control_stands_in() - does @view map the control page?
+ * hypr_control_is_mapped() - does @view map the control page?
  * @kvm: the VM
  * @view: the view
  * @hva: the control page in user space
  */
-bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva)
+bool hypr_control_is_mapped(struct kvm *kvm, u32 view, unsigned long hva)
 {
 	gfn_t gfn = gpa_to_gfn(HYPR_CONTROL_GPA);
 	struct kvm_memory_slot *slot;
-	bool stands;
+	bool mapped;
 	int idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	slot = __gfn_to_memslot(__kvm_memslots(kvm, view), gfn);
-	stands = slot && !(slot->flags & KVM_MEM_READONLY) &&
+	mapped = slot && !(slot->flags & KVM_MEM_READONLY) &&
 		 __gfn_to_hva_memslot(slot, gfn) == hva;
 	srcu_read_unlock(&kvm->srcu, idx);
-	return stands;
+	return mapped;
 }
 
 static u32 *hypr_control_state(struct kvm_vcpu *vcpu)
@@ -107,7 +107,7 @@ static u32 *hypr_control_state(struct kvm_vcpu *vcpu)
 	return &h->control->vcpu[vcpu->vcpu_id].state;
 }
 
-/* Never started, or waiting to be started again: there is nothing to park. */
+/* A vCPU that never started, or waits for its next start, need not park. */
 static bool hypr_vcpu_is_down(struct kvm_vcpu *vcpu)
 {
 	int mp_state = READ_ONCE(vcpu->arch.mp_state);
@@ -211,7 +211,7 @@ static bool hypr_all_parked(struct kvm *kvm)
  * Context: kvm_hypr.lock held.
  * Return: 0 with all vCPUs parked, those that parked before included; -EAGAIN
  * after the deadline and -EINTR after a fatal signal, both with every request
- * still standing: call hypr_pause_undo().
+ * still there: the caller calls hypr_pause_undo().
  */
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 {
@@ -238,7 +238,7 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 	return 0;
 }
 
-/* Release a parked vCPU, or withdraw the request that it has not answered yet. */
+/* Release a parked vCPU, or withdraw a request without an answer. */
 static void hypr_vcpu_release(struct kvm_vcpu *vcpu)
 {
 	u32 *state = hypr_control_state(vcpu);
@@ -246,8 +246,8 @@ static void hypr_vcpu_release(struct kvm_vcpu *vcpu)
 	if (!state)
 		return;
 	/*
-	 * The guest may park between the two: then the request is not withdrawn
-	 * but answered, and the second one releases it.
+	 * If the guest parks between the two, the first cmpxchg() withdraws
+	 * nothing, and the second releases the vCPU.
 	 */
 	cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
 	cmpxchg(state, HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);

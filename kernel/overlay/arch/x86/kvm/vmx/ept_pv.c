@@ -13,8 +13,9 @@
  * kvm_hypr_current_view() - the view that VM-wide accessors look at
  * @kvm: a VM with views
  *
- * On a vCPU's own thread that vCPU's view, from which KVM_SET_EPTP may have made
- * another than the rest of the VM is in; elsewhere that of the last swap.
+ * On a vCPU's own thread it is that vCPU's view: KVM_SET_EPTP may have taken the
+ * vCPU to another view than the rest of the VM.  Elsewhere it is the view of the
+ * last swap.
  */
 u8 kvm_hypr_current_view(struct kvm *kvm)
 {
@@ -27,12 +28,12 @@ u8 kvm_hypr_current_view(struct kvm *kvm)
 EXPORT_SYMBOL_GPL(kvm_hypr_current_view);
 
 /*
- * A page under way is the business of the view that waits for it.  When it comes,
- * nothing of it may reach the view that is taken: not the event, not a mapping, not
- * the end of a halt, and above all not KVM_MP_STATE_RUNNABLE, which is what KVM
- * answers a page with.  Nor may the new view wait for a page because of its GFN.
+ * A page under way concerns only the view that waits for it.  When the page comes,
+ * nothing of it may reach the view that the vCPU takes: no event, no mapping, no end
+ * of a halt, and above all not KVM_MP_STATE_RUNNABLE, by which KVM answers a page.
+ * Nor may the new view wait for a page because of its GFN.
  *
- * The work item cannot be called back without a wait for the page, so it is marked,
+ * To cancel the work item would mean to wait for the page.  So this marks the item,
  * by a page table root that no guest has (kvm_hypr_apf_is_retired()).
  */
 static void hypr_vcpu_apf_retire(struct kvm_vcpu *vcpu)
@@ -53,14 +54,14 @@ static void hypr_vcpu_apf_retire(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Page-ready events of the view that is left must not be told to the one that
- * is taken: its guest knows nothing of them.  They are dropped, and the view
- * that is taken is told that all its pages may be ready ("wake all"), because
- * its own events were dropped the same way when it was left.
+ * Page-ready events of the view that the vCPU leaves must not reach the view that
+ * it takes: the guest there knows nothing of them.  This drops them.  The view that
+ * the vCPU takes gets "wake all", all its pages may be ready, because its own events
+ * were dropped the same way when the vCPU left it.
  *
- * KVM queues "wake all" only when nothing else is done, so what is done is taken
- * off first, with delivery switched off.  A page may become ready in between:
- * then once more, at most once for each page that can be under way.
+ * KVM queues "wake all" only when no completed page is queued.  So this first takes
+ * the completed pages off, with delivery switched off.  If a page becomes ready in
+ * between, it tries again, at most once for each page that can be under way.
  */
 static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 {
@@ -82,13 +83,13 @@ static void hypr_vcpu_apf_switch(struct kvm_vcpu *vcpu)
 
 /**
  * hypr_vcpu_pv_switch() - paravirtual state in guest memory follows the view
- * @vcpu: has just taken a view, or is to flush the one that it is in; loaded, its
+ * @vcpu: has just taken a view, or flushes the view that it is in; loaded, its
  *	mutex and kvm->srcu held by this thread
  * @left: it was in another view
  *
- * Requests only, served before the next VM-entry: the guest never runs on a
- * clock that stood still while its view was left, nor with a "preempted" mark
- * from then, for which another vCPU would leave a TLB flush to the host.
+ * It makes requests, which KVM serves before the next VM-entry.  So the guest never
+ * runs on a clock that stopped while no vCPU was in its view, nor with a "preempted"
+ * mark from before, for which another vCPU would leave a TLB flush to the host.
  *
  * PV EOI needs nothing: KVM takes the grant back at each VM-exit.
  */

@@ -2,7 +2,7 @@
 /*
  * The pointer to a view's tables, as the CPU takes it and as user space sees
  * it: an EPTP on Intel, a nested CR3 on AMD.  The vendor module says which
- * (struct kvm_hypr_tdp); nobody else asks.
+ * (struct kvm_hypr_tdp).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -14,6 +14,7 @@
 #include "mmu/spte.h"
 #include "x86.h"
 
+#include "ept_eptp.h"
 #include "vmx_ept_swap.h"
 
 static bool hypr_root_is_ncr3(void)
@@ -46,7 +47,7 @@ void hypr_root_read(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg)
 /**
  * hypr_root_encode() - the pointer to a root, as KVM loads it
  * @root: HPA of the root table
- * @level: levels of the table; in a nested CR3 nothing tells them
+ * @level: levels of the table; a nested CR3 does not hold them
  */
 u64 hypr_root_encode(hpa_t root, int level)
 {
@@ -59,7 +60,7 @@ u64 hypr_root_encode(hpa_t root, int level)
  * hypr_root_check() - would the CPU take this pointer?
  * @value: untrusted
  *
- * Return: 0, or -EINVAL.  Passing says nothing about what stands at the address.
+ * Return: 0, or -EINVAL.  0 says nothing about what is at the address.
  */
 int hypr_root_check(u64 value)
 {

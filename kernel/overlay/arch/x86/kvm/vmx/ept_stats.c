@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HYPR views: statistics of a VM, and the tracepoints.
+ * HYPR views: statistics of a VM, the tracepoints, and the switch of the log.
  *
- * The figures stand in kvm->stat, where KVM's binary statistics read them.
- * They are written under kvm_hypr.lock, after the vCPUs were let go, but for the
- * count of those that did not get the lock.
+ * The figures are in kvm->stat, where KVM's binary statistics read them.  A swap
+ * writes them under kvm_hypr.lock, after it has released the vCPUs.  A swap that
+ * did not get the lock is counted without it.
  */
+#include <linux/module.h>
+
 #include "vmx_ept_swap.h"
 
 #define CREATE_TRACE_POINTS
 #include "ept_trace.h"
+
+bool ept_swap_debug;
+module_param(ept_swap_debug, bool, 0644);
+MODULE_PARM_DESC(ept_swap_debug, "Log HYPR view operations (EPT_SWAP lines)");
 
 static void hypr_dist_add(struct kvm_hypr_dist *dist, u64 value)
 {
@@ -38,7 +44,7 @@ static void hypr_stat_failure(struct kvm_hypr_vm_stat *stat,
 		stat->fail_busy++;
 		break;
 	case -EAGAIN:
-		/* Measured only if it came to that. */
+		/* Only a swap that came to the barrier has measured it. */
 		if (swap->commit_cycles)
 			stat->fail_hold++;
 		else
@@ -72,7 +78,7 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
 		return;
 	}
 
-	/* The first swap ends no tail. */
+	/* No tail ends at the first swap. */
 	if (stat->swaps++)
 		hypr_dist_add(&stat->tail, h->faults - h->faults_before);
 	h->faults_before = h->faults;
@@ -88,10 +94,10 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
 }
 
 /**
- * hypr_stat_lock_timeout() - count a swap that other calls were in the way of
+ * hypr_stat_lock_timeout() - count a swap that did not get a lock in time
  * @kvm: the VM
  *
- * Context: any; such a swap may not have got kvm_hypr.lock.
+ * Context: any; kvm_hypr.lock may be the lock that the swap did not get.
  */
 void hypr_stat_lock_timeout(struct kvm *kvm)
 {
@@ -120,7 +126,7 @@ void hypr_stat_prepare(struct kvm *kvm, int r)
  * @kvm: the VM
  * @stats: zeroed; filled
  *
- * Context: process context.  Takes kvm_hypr.lock: no swap is half counted.
+ * Context: process context.  Takes kvm_hypr.lock, so that no swap is half counted.
  * Return: 0; -EINTR a fatal signal.
  */
 int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)

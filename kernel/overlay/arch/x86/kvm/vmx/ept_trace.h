@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * HYPR views: tracepoints, in /sys/kernel/tracing/events/kvm_hypr.  A VM is
- * named by the process that made it, as in the names of KVM's debugfs folders.
- * Nothing is traced while vCPUs are held at the barrier.
+ * HYPR views: tracepoints, in /sys/kernel/tracing/events/kvm_hypr.  The process that
+ * made a VM names it, as in the names of KVM's debugfs folders.  No tracepoint fires
+ * while a swap holds vCPUs at the barrier.
  */
 #if !defined(__KVM_X86_VMX_EPT_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define __KVM_X86_VMX_EPT_TRACE_H

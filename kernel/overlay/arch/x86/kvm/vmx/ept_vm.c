@@ -1,272 +1,157 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a VM may be, and may ask for, so that it can have views.  The tables here
- * are the only place that says so, and whatever they name is refused in both
- * orders: a VM with views cannot ask for it, and a VM that has asked for it (be
- * it in vain) cannot enable views.
- *
- * To make one of them work with views, show it by tests and take it off its table.
+ * A VM with views: enable them, destroy them, and meet the vCPUs that come.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-#include <asm/hyperv-tlfs.h>
-
-#include "mmu.h"
-#include "x86.h"
+#include <linux/string.h>
 
 #include "vmx_ept_swap.h"
 
-/* "Hv#1": the CPU is one of Hyper-V's.  KVM names it where Hyper-V is compiled in. */
-#define HYPR_HYPERV_SIGNATURE	0x31237648
-
-/* kvm_hypr_arch.kind: decided once, by whoever comes first. */
-enum {
-	HYPR_KIND_OPEN,
-	HYPR_KIND_VIEWS,
-	HYPR_KIND_OTHER,
-};
-
-/* ioctls of the VM */
-static const unsigned int hypr_refused_ioctls[] = {
-	/* SEV: memory and registers that KVM cannot read, bound to one root */
-	KVM_MEMORY_ENCRYPT_OP,
-	KVM_MEMORY_ENCRYPT_REG_REGION,
-	/* Xen: pages of the boot view are cached and written to at any time */
-	KVM_XEN_HVM_CONFIG,
-	KVM_XEN_HVM_SET_ATTR,
-	KVM_XEN_HVM_EVTCHN_SEND,
-	/* Hyper-V: the same, and it flushes the TLB of the last root alone */
-	KVM_HYPERV_EVENTFD,
-};
-
-/* capabilities that are enabled on the VM */
-static const u32 hypr_refused_caps[] = {
-	/* SEV, from another VM */
-	KVM_CAP_VM_COPY_ENC_CONTEXT_FROM,
-	KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM,
-};
-
-/* ioctls of a vCPU, which comes after views were enabled */
-static const unsigned int hypr_refused_vcpu_ioctls[] = {
-	KVM_XEN_VCPU_SET_ATTR,
-};
-
-/* capabilities that are enabled on a vCPU */
-static const u32 hypr_refused_vcpu_caps[] = {
-	KVM_CAP_HYPERV_SYNIC,
-	KVM_CAP_HYPERV_SYNIC2,
-	KVM_CAP_HYPERV_ENLIGHTENED_VMCS,
-	KVM_CAP_HYPERV_DIRECT_TLBFLUSH,
-};
-
-static bool hypr_is_listed(const u32 *list, size_t nr, u32 value)
-{
-	while (nr--) {
-		if (list[nr] == value)
-			return true;
-	}
-	return false;
-}
-
-/* ---- what the VM must be ------------------------------------------------- */
-
-static bool hypr_has_tdp_mmu(struct kvm *kvm)
-{
-	return tdp_mmu_enabled;
-}
-
-/* The other types have memory that user space cannot map. */
-static bool hypr_is_default_type(struct kvm *kvm)
-{
-	return kvm->arch.vm_type == KVM_X86_DEFAULT_VM;
-}
-
-static bool hypr_has_no_views(struct kvm *kvm)
-{
-	return !kvm->arch.hypr.vm;
-}
-
-static bool hypr_has_no_vcpu(struct kvm *kvm)
-{
-	return !kvm->created_vcpus;
-}
-
-/*
- * Did the VM never have a memory slot?  It is not enough that it has none now: a
- * slot that came and went has moved the generation of its address space on by
- * twos, and the generations of views, which grow by KVM_HYPR_MAX_VIEWS, would
- * meet it.  KVM's caches of slots and addresses compare nothing but generations.
- */
-static bool hypr_never_had_slots(struct kvm *kvm)
+/* As kvm_create_vm() does it for the address spaces that every VM has. */
+static void hypr_init_memslots(struct kvm *kvm)
 {
 	struct kvm_memslots *slots;
-	int i;
+	int i, j;
 
-	lockdep_assert_held(&kvm->slots_lock);
-
-	for (i = 0; i < KVM_HYPR_VIEW_FIRST; i++) {
-		slots = __kvm_memslots(kvm, i);
-		if (!kvm_memslots_empty(slots) || slots->generation != i)
-			return false;
+	for (i = KVM_HYPR_VIEW_FIRST; i < KVM_HYPR_MAX_VIEWS; i++) {
+		for (j = 0; j < 2; j++) {
+			slots = &kvm->__memslots[i][j];
+			atomic_long_set(&slots->last_used_slot, 0);
+			slots->hva_tree = RB_ROOT_CACHED;
+			slots->gfn_tree = RB_ROOT;
+			hash_init(slots->id_hash);
+			slots->node_idx = j;
+			slots->generation = i;
+		}
+		rcu_assign_pointer(kvm->memslots[i], &kvm->__memslots[i][0]);
 	}
-	return true;
 }
 
-static const struct {
-	bool (*is_met)(struct kvm *kvm);
-	const char *what;
-} hypr_needs[] = {
-	{ hypr_has_tdp_mmu, "the TDP MMU" },
-	{ hypr_is_default_type, "a VM of the default type" },
-	{ hypr_has_no_views, "a VM without views" },
-	{ hypr_has_no_vcpu, "a VM without vCPUs" },
-	{ hypr_never_had_slots, "a VM that never had a memory slot" },
-};
-
-/**
- * hypr_vm_claim() - may this VM have views?  Then nothing else can come first
- * @kvm: the VM
- *
- * Context: kvm->lock and kvm->slots_lock held.
- * Return: 0, and what the tables name is refused from here on; -EINVAL if the VM
- * lacks something or has asked for something that the tables name.
- */
-int hypr_vm_claim(struct kvm *kvm)
+static struct kvm_hypr *hypr_create(struct kvm *kvm)
 {
-	unsigned int i;
+	struct kvm_hypr *h;
 
-	lockdep_assert_held(&kvm->lock);
-	lockdep_assert_held(&kvm->slots_lock);
+	h = hypr_shrinker_join(kvm);
+	if (!h)
+		return NULL;
 
-	for (i = 0; i < ARRAY_SIZE(hypr_needs); i++) {
-		if (hypr_needs[i].is_met(kvm))
-			continue;
-		hypr_dbg("views need %s\n", hypr_needs[i].what);
-		return -EINVAL;
+	h->builder = hypr_builder_create(kvm);
+	if (!h->builder) {
+		hypr_shrinker_leave(h);
+		return NULL;
 	}
-	/* Decides the race with kvm_hypr_claim_other(). */
-	if (cmpxchg(&kvm->arch.hypr.kind, HYPR_KIND_OPEN, HYPR_KIND_VIEWS) !=
-	    HYPR_KIND_OPEN) {
-		hypr_dbg("views do not go with what the VM has asked for\n");
-		return -EINVAL;
-	}
-	return 0;
+	mutex_init(&h->lock);
+	mutex_init(&h->build_lock);
+	init_waitqueue_head(&h->wq);
+	INIT_LIST_HEAD(&h->vcpus);
+	return h;
 }
 
 /**
- * kvm_hypr_claim_other() - the VM asks for what does not go with views
- * @kvm: any VM
- *
- * Context: any, no lock needed.
- * Return: false if it has views: refuse.  True if it has none, and then it cannot
- * enable them any more.
- */
-bool kvm_hypr_claim_other(struct kvm *kvm)
-{
-	return cmpxchg(&kvm->arch.hypr.kind, HYPR_KIND_OPEN, HYPR_KIND_OTHER) !=
-	       HYPR_KIND_VIEWS;
-}
-
-/**
- * kvm_hypr_nr_views() - answer to KVM_CAP_HYPR_EPT_SWAP
- * @kvm: the VM, NULL when asked on /dev/kvm
- *
- * Return: the number of views that a VM can have besides the boot view.
- */
-int kvm_hypr_nr_views(struct kvm *kvm)
-{
-	if (!hypr_has_tdp_mmu(kvm) || (kvm && !hypr_is_default_type(kvm)))
-		return 0;
-	return KVM_HYPR_MAX_VIEWS - KVM_HYPR_VIEW_FIRST;
-}
-
-/* ---- what it may ask for ------------------------------------------------- */
-
-/**
- * kvm_hypr_vm_ioctl() - before KVM looks at an ioctl on the VM fd
- * @kvm: the VM
- * @ioctl: number
- * @arg: user pointer
- * @ret: what the ioctl returns, filled if this function returns true
- *
- * Return: true if there is nothing left to do for KVM: it is HYPR's own, or it is
- * refused with -EINVAL.
- */
-bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
-		       int *ret)
-{
-	if (hypr_is_listed(hypr_refused_ioctls,
-			   ARRAY_SIZE(hypr_refused_ioctls), ioctl)) {
-		*ret = -EINVAL;
-		return !kvm_hypr_claim_other(kvm);
-	}
-	*ret = hypr_vm_ioctl(kvm, ioctl, arg);
-	return *ret != -ENOTTY;
-}
-
-/**
- * kvm_hypr_enable_cap() - before KVM looks at KVM_ENABLE_CAP on the VM fd
+ * hypr_enable() - KVM_ENABLE_CAP(KVM_CAP_HYPR_EPT_SWAP)
  * @kvm: the VM
  * @cap: as user space passed it
- * @ret: what the ioctl returns, filled if this function returns true
  *
- * Return: as kvm_hypr_vm_ioctl().
+ * User space enables views before the first memslot (a slot that is gone counts)
+ * and the first vCPU, because the number of address spaces is part of the memslot
+ * generation.
+ *
+ * Return: 0; -EINVAL if it is too late, if the VM has views already, or if this VM
+ * or host cannot have them (hypr_vm_claim()); -ENOMEM.
  */
-bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret)
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
-	if (hypr_is_listed(hypr_refused_caps, ARRAY_SIZE(hypr_refused_caps),
-			   cap->cap)) {
-		*ret = -EINVAL;
-		return !kvm_hypr_claim_other(kvm);
+	struct kvm_hypr *h;
+	int r;
+
+	if (cap->flags || memchr_inv(cap->args, 0, sizeof(cap->args)) ||
+	    !kvm_hypr_nr_views(kvm))
+		return -EINVAL;
+
+	h = hypr_create(kvm);
+	if (!h)
+		return -ENOMEM;
+
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->slots_lock);
+	r = hypr_vm_claim(kvm);
+	if (!r) {
+		hypr_init_memslots(kvm);
+		/* Notifiers and others read it without slots_lock. */
+		smp_store_release(&kvm->arch.hypr.nr_as_ids, KVM_HYPR_MAX_VIEWS);
+		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
+		/* @h is complete before an ioctl on another thread sees it. */
+		smp_store_release(&kvm->arch.hypr.vm, h);
 	}
-	if (cap->cap != KVM_CAP_HYPR_EPT_SWAP)
-		return false;
-	*ret = hypr_enable(kvm, cap);
-	return true;
+	mutex_unlock(&kvm->slots_lock);
+	mutex_unlock(&kvm->lock);
+
+	if (!r)
+		return 0;
+
+	hypr_builder_destroy(h->builder);
+	hypr_shrinker_leave(h);
+	return r;
 }
 
 /**
- * hypr_refuses_vcpu_ioctl() - must this ioctl on a vCPU be refused?
- * @ioctl: number
+ * kvm_hypr_destroy_vm() - undo hypr_enable() and all that came after it
+ * @kvm: a VM that nobody can reach any more; its vCPUs are gone
+ */
+void kvm_hypr_destroy_vm(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	if (!h)
+		return;
+	hypr_control_release(h);
+	hypr_builder_destroy(h->builder);
+	kvm->arch.hypr.vm = NULL;
+	hypr_shrinker_leave(h);
+}
+
+/**
+ * hypr_vcpus_update() - meet the vCPUs that came since the last time
+ * @kvm: the VM
  *
- * Of a VM with views.
- */
-bool hypr_refuses_vcpu_ioctl(unsigned int ioctl)
-{
-	return hypr_is_listed(hypr_refused_vcpu_ioctls,
-			      ARRAY_SIZE(hypr_refused_vcpu_ioctls), ioctl);
-}
-
-/**
- * kvm_hypr_refuses_vcpu_cap() - must KVM_ENABLE_CAP on a vCPU be refused?
- * @vcpu: a vCPU of any VM
- * @cap: the capability
- */
-bool kvm_hypr_refuses_vcpu_cap(struct kvm_vcpu *vcpu, u32 cap)
-{
-	return vcpu->kvm->arch.hypr.vm &&
-	       hypr_is_listed(hypr_refused_vcpu_caps,
-			      ARRAY_SIZE(hypr_refused_vcpu_caps), cap);
-}
-
-/**
- * kvm_hypr_refuses_cpuid() - must KVM_SET_CPUID2 be refused?
- * @vcpu: a vCPU of any VM
- * @entries: what its guest is to see
- * @nent: how many
+ * vCPUs only come, and vcpu_idx counts them.  Each vCPU starts in the active view.
+ * From here on swaps know the vCPU.  Before, it can do nothing: the first ioctl on
+ * it comes by here too (hypr_vcpu_meet()).  So a swap that is under way has a new
+ * vCPU or does not have it, however other code finds the vCPU.
  *
- * With this leaf KVM gives the guest Hyper-V's registers and hypercalls, which
- * put pages of the guest to KVM's own use.
+ * Context: kvm_hypr.lock held.
  */
-bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
-			    const struct kvm_cpuid_entry2 *entries, int nent)
+void hypr_vcpus_update(struct kvm *kvm)
 {
-	if (!vcpu->kvm->arch.hypr.vm)
-		return false;
-	for (; nent > 0; nent--, entries++) {
-		if (entries->function == HYPERV_CPUID_INTERFACE &&
-		    entries->eax == HYPR_HYPERV_SIGNATURE)
-			return true;
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	while (h->nr_vcpus < atomic_read(&kvm->online_vcpus)) {
+		vcpu = kvm_get_vcpu(kvm, h->nr_vcpus);
+		WRITE_ONCE(vcpu->arch.hypr.next, kvm->arch.hypr.active);
+		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
+		h->nr_vcpus++;
+		/* Pairs with the acquire in kvm_hypr_vcpu_ioctl_begin(). */
+		smp_store_release(&vcpu->arch.hypr.met, true);
 	}
-	return false;
+}
+
+/**
+ * hypr_vcpu_meet() - the first ioctl on a vCPU
+ * @vcpu: its mutex held by this thread; KVM_CREATE_VCPU may not have returned yet
+ *
+ * Return: 0, -EINTR a fatal signal.
+ */
+int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	r = hypr_vcpu_lock(vcpu);
+	if (r)
+		return r;
+	hypr_vcpus_update(vcpu->kvm);
+	mutex_unlock(&vcpu->kvm->arch.hypr.vm->lock);
+	return 0;
 }

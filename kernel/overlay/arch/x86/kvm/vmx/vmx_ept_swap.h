@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * HYPR views, internal interface: ept_swap_ioctl.c (user arguments) calls
- * ept_swap.c (swap), which calls ept_pause.c (control page), ept_mmu.c (tables),
- * ept_cache.c (which views keep their tables; ept_lru.c, ept_shrink.c),
- * ept_vm.c (which VMs may have views, and what they may then ask for),
- * ept_root.c (root pointers of either vendor) and ept_eptp.c (their encoding);
- * ept_lock.c waits for locks.
- * Start reading at hypr_swap().
+ * HYPR views, internal interface.  Calls go one way, from the ioctls down:
+ *
+ *	../ept_swap_ioctl	the arguments of user space
+ *	ept_swap		the swap: start at hypr_swap()
+ *	ept_vcpu		EPTPs of one vCPU
+ *	ept_barrier		hold the vCPUs between two views
+ *	ept_vm			enable views, destroy the VM, meet new vCPUs
+ *	ept_prepare		build a view, discard it, rebuild an evicted view
+ *	ept_cache, ept_shrink	which views keep their tables
+ *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
+ *	ept_written		which pages were written
+ *	ept_view, ept_kind	which views exist; which VMs may have views
+ *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
+ *	ept_mmu, ept_root	tables, and pointers to them
+ *	ept_lock, ept_stats	waits for locks; statistics, tracepoints, log
+ *	ept_eptp, ept_lru, ept_tlb	arithmetic, each with a header of its own
+ *
+ * tests/layers has the table of who may call whom.
  *
  * Lock order, outermost first (docs/spec/locking.md):
  *	vcpu->mutex, kvm_hypr.build_lock, kvm->slots_lock, kvm_hypr.lock,
@@ -25,29 +36,45 @@ do {									\
 		pr_info_ratelimited("EPT_SWAP: " fmt, ##__VA_ARGS__);	\
 } while (0)
 
-extern bool ept_swap_debug;
-
 /* In kvm_hypr.round: odd rounds hold the vCPUs. */
 #define HYPR_ROUND_CLOSED	1
 
-/* Why the host gave a view's tables back; told by the tracepoint. */
+/* Why the host gave a view's tables back, as the tracepoint reports it. */
 enum hypr_evict_reason {
 	HYPR_EVICT_VM_BUDGET,
 	HYPR_EVICT_HOST_BUDGET,
 	HYPR_EVICT_SHRINKER,
 };
 
-/* Why a vCPU that takes a view flushes its TLB; told by the tracepoint. */
+/* Why a vCPU that takes a view flushes its TLB, as the tracepoint reports it. */
 enum hypr_flush_reason {
 	HYPR_FLUSH_ASKED,	/* KVM_EPT_SWAP_FLUSH, KVM_HYPR_MARK_EDITED */
 	HYPR_FLUSH_ASID,	/* NPT: entries are not tagged by root */
 };
 
+/* Pages that a view's notes have room for. */
+#define HYPR_NOTES	64
+
+/**
+ * struct hypr_notes - writes into a view that no dirty flag shows
+ * @page: GFN + 1, by hash; 0 is free
+ * @all: any page may have been written
+ * @slots_generation: of the view's memory slots, when user space asked last;
+ *	under kvm_hypr.lock
+ */
+struct hypr_notes {
+	u64 page[HYPR_NOTES];
+	bool all;
+	u64 slots_generation;
+};
+
 /**
  * struct kvm_hypr - the views of one VM
+ * @kvm: the VM
+ * @shrink: in the list of VMs of a memory cgroup, see ept_shrink.c
  * @lock: serialises swaps; protects @prepared, @generation, @control* and the
- *	active view.  Nothing is allocated and no user memory is touched under
- *	it while the barrier is closed.
+ *	active view.  While the barrier is closed, its owner allocates nothing and
+ *	touches no user memory.
  * @wq: vCPUs that wait at the barrier for longer than a short spin
  * @round: grows by one when a swap closes the barrier and when it opens it
  *	again; HYPR_ROUND_CLOSED is set in between, when vCPUs are held
@@ -61,19 +88,24 @@ enum hypr_flush_reason {
  * @faults_before: the same at the last swap that was counted
  * @lru: which views keep their tables; under @lock
  * @evictions: views that lost their tables to the cache; under @lock
- * @vcpus: the VM's vCPUs in order, as far as hypr_vcpus_update() has met them: all
- *	that can run or do anything else are there; under @lock
+ * @vcpus: the vCPUs that hypr_vcpus_update() has met, in order: every vCPU that
+ *	can run or do anything else is there; under @lock
  * @nr_vcpus: how many
- * @build_lock: serialises users of @builder, and all that drops tables: while
- *	it is held, no view is evicted
+ * @build_lock: serialises users of @builder, and all that drop tables: while one
+ *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
- *	context in which tables are built off the vCPUs' path
+ *	context in which the kernel builds tables off the vCPUs' path
  * @patience_ns: how long the present user of @builder may wait for other locks;
  *	under @build_lock
+ * @build_end: when the present user of @builder gives a build up; under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
- * @rebuilds: evicted views that a swap had built anew; under @build_lock
+ * @notes: writes that no dirty flag shows, without a lock: see ept_written.c
+ * @rebuilds: evicted views that a swap has rebuilt; under @build_lock
  */
 struct kvm_hypr {
+	struct kvm *kvm;
+	struct list_head shrink;
+
 	struct mutex lock;	/* swaps */
 	wait_queue_head_t wq;
 	u32 round;
@@ -93,14 +125,17 @@ struct kvm_hypr {
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
 	u64 patience_ns;
+	ktime_t build_end;
 	struct hypr_use budget;
 	u64 rebuilds;
+
+	struct hypr_notes notes[KVM_HYPR_MAX_VIEWS];
 };
 
 /*
  * As kvm_for_each_vcpu(), with kvm_hypr.lock held, and over the same vCPUs as long
- * as it is held.  A swap goes through them half a dozen times, and a step in KVM's
- * XArray takes longer than what is done there.
+ * as it is held.  A swap goes through the vCPUs half a dozen times, and a step in
+ * KVM's XArray takes longer than what the swap does there.
  */
 #define hypr_for_each_vcpu(vcpu, h)					\
 	list_for_each_entry(vcpu, &(h)->vcpus, arch.hypr.node)
@@ -122,71 +157,81 @@ static inline bool hypr_vcpu_has_io(struct kvm_vcpu *vcpu)
 	return READ_ONCE(vcpu->arch.complete_userspace_io);
 }
 
-/* ept_barrier.c */
-int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
-void hypr_vcpus_update(struct kvm *kvm);
-bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
-int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
-void hypr_release(struct kvm_hypr *h);
-void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
+/* ---- prototypes, the lowest file first: a file calls those above its own -------- */
 
-/* ../ept_swap_ioctl.c */
-int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
+/* ept_stats.c */
+extern bool ept_swap_debug;
+
+void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
+void hypr_stat_prepare(struct kvm *kvm, int r);
+void hypr_stat_lock_timeout(struct kvm *kvm);
+int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 
 /* ept_lock.c */
 #define HYPR_NO_TIMEOUT	U64_MAX
 
 int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
 int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
+int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 
-/* ept_vm.c */
-int hypr_vm_claim(struct kvm *kvm);
-bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
-
-/* ept_swap.c */
-int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
-int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
-int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
-int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
-int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
-int hypr_view_prepare_locked(struct kvm *kvm, struct kvm_hypr_prepare *arg);
-int hypr_view_discard(struct kvm *kvm, u32 view);
-bool hypr_view_exists(struct kvm *kvm, u32 view);
-bool hypr_view_in_use(struct kvm *kvm, u32 view);
-
-/* ept_stats.c */
-void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r);
-void hypr_stat_prepare(struct kvm *kvm, int r);
-void hypr_stat_lock_timeout(struct kvm *kvm);
-int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
+/* ept_root.c */
+bool hypr_root_tags_tlb(void);
+void hypr_root_read(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+u64 hypr_root_encode(hpa_t root, int level);
+int hypr_root_check(u64 value);
 
 /* ept_shadow.h, in mmu/mmu.c */
 void hypr_shadows_drop(struct kvm *kvm, u32 view);
 
-/* ept_edit.c */
-bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
-void hypr_view_edited(struct kvm *kvm, u32 view);
-int hypr_view_mark_edited(struct kvm *kvm, u32 view);
+/* ept_mmu.c */
+struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
+void hypr_builder_destroy(struct kvm_vcpu *builder);
+int hypr_build_begin(struct kvm *kvm, u32 view);
+int hypr_build_batch(struct kvm *kvm, gfn_t *gfn, gfn_t last,
+		     struct kvm_hypr_prepare *arg);
+int hypr_build_check(struct kvm *kvm);
+void hypr_build_end(struct kvm *kvm);
+void hypr_tables_invalidate(struct kvm *kvm, u32 view);
+u64 hypr_tables_total(struct kvm *kvm);
+u32 hypr_tables_resident(struct kvm *kvm);
+struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view);
+hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
+
+/* ept_pv.c */
+void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu, bool left);
 
 /* ept_pause.c */
 int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg);
 void hypr_control_release(struct kvm_hypr *h);
-bool hypr_control_stands_in(struct kvm *kvm, u32 view, unsigned long hva);
+bool hypr_control_is_mapped(struct kvm *kvm, u32 view, unsigned long hva);
 bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu);
 int hypr_pause_check(struct kvm *kvm);
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
 void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
 
-/* ept_mmu.c */
-struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
-void hypr_builder_destroy(struct kvm_vcpu *builder);
-int hypr_tables_build(struct kvm *kvm, struct kvm_hypr_prepare *arg);
-void hypr_tables_invalidate(struct kvm *kvm, u32 view);
-u64 hypr_tables_total(struct kvm *kvm);
-u32 hypr_tables_resident(struct kvm *kvm);
-hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
-void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush);
+/* ept_kind.c */
+int hypr_vm_claim(struct kvm *kvm);
+bool hypr_refuses_vm_ioctl(unsigned int ioctl);
+bool hypr_refuses_vm_cap(u32 cap);
+bool hypr_refuses_vcpu_ioctl(unsigned int ioctl);
+
+/* ept_view.c */
+bool hypr_has_user_slots(struct kvm *kvm, u32 as_id);
+bool hypr_view_exists(struct kvm *kvm, u32 view);
+bool hypr_view_in_use(struct kvm *kvm, u32 view);
+
+/* ept_edit.c */
+bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
+void hypr_view_edited(struct kvm *kvm, u32 view);
+int hypr_view_mark_edited(struct kvm *kvm, u32 view);
+
+/* ept_written.c */
+int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
+		      unsigned long *bitmap);
+
+/* ept_take.c */
+void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 
 /**
  * struct hypr_victim - a view to evict
@@ -209,49 +254,38 @@ void hypr_cache_lost(struct kvm_hypr *h, u32 view);
 u32 hypr_cache_candidates(struct kvm *kvm);
 void hypr_cache_make_room(struct kvm *kvm, u32 keep);
 void hypr_host_make_room(struct kvm *self, u32 keep, u64 timeout_ns);
-int hypr_cache_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns);
-void hypr_cache_rebuild_end(struct kvm *kvm, u32 view);
+void hypr_victim_consider(struct hypr_victim *victim, struct kvm *kvm, u32 keep,
+			  u64 above);
 bool hypr_victim_find(struct hypr_victim *victim, struct kvm *self, u32 keep,
 		      u64 above);
 u64 hypr_victim_evict(const struct hypr_victim *victim,
 		      enum hypr_evict_reason reason);
 
 /* ept_shrink.c */
-int hypr_shrinker_get(void);
-void hypr_shrinker_put(void);
+struct kvm_hypr *hypr_shrinker_join(struct kvm *kvm);
+void hypr_shrinker_leave(struct kvm_hypr *h);
 
-/**
- * struct hypr_ept_caps - what the CPU takes in an EPTP
- * @maxphyaddr: physical-address width in bits
- * @mt_uc: memory type 0 (uncacheable) is supported
- * @mt_wb: memory type 6 (write-back) is supported
- * @walk4: page-walk length 4 is supported
- * @walk5: page-walk length 5 is supported
- * @ad: accessed and dirty flags are supported
- */
-struct hypr_ept_caps {
-	u8 maxphyaddr;
-	bool mt_uc;
-	bool mt_wb;
-	bool walk4;
-	bool walk5;
-	bool ad;
-};
+/* ept_prepare.c */
+int hypr_view_prepare(struct kvm *kvm, struct kvm_hypr_prepare *arg);
+int hypr_view_discard(struct kvm *kvm, u32 view);
+int hypr_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns);
+void hypr_rebuild_end(struct kvm *kvm, u32 view);
 
-/* ept_eptp.c */
-u64 hypr_eptp_encode(u64 root_hpa, int level, bool ad);
-int hypr_eptp_check(u64 eptp, const struct hypr_ept_caps *caps);
-void hypr_ept_caps_decode(struct hypr_ept_caps *caps, u64 ept_vpid_cap,
-			  u8 maxphyaddr);
-int hypr_ncr3_check(u64 ncr3, u8 maxphyaddr, u64 c_bit);
+/* ept_vm.c */
+int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap);
+void hypr_vcpus_update(struct kvm *kvm);
+int hypr_vcpu_meet(struct kvm_vcpu *vcpu);
 
-/* ept_pv.c */
-void hypr_vcpu_pv_switch(struct kvm_vcpu *vcpu, bool left);
+/* ept_barrier.c */
+bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
+int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
+void hypr_release(struct kvm_hypr *h);
 
-/* ept_root.c */
-bool hypr_root_tags_tlb(void);
-void hypr_root_read(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
-u64 hypr_root_encode(hpa_t root, int level);
-int hypr_root_check(u64 value);
+/* ept_swap.c */
+int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
+
+/* ept_vcpu.c */
+int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 
 #endif /* __KVM_X86_VMX_EPT_SWAP_H */

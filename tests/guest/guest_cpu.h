@@ -2,8 +2,8 @@
 /*
  * Instructions that the tiny guest needs, and the section it stands in.
  */
-#ifndef TESTS_KVM_GUEST_CPU_H
-#define TESTS_KVM_GUEST_CPU_H
+#ifndef TESTS_GUEST_GUEST_CPU_H
+#define TESTS_GUEST_GUEST_CPU_H
 
 #include <stdint.h>
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMs with views for the ioctl tests: raw KVM ioctls, memory of each view, and
- * vCPUs that run the tiny guest of guest.c, each in a thread of its own pinned
- * to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).  With
+ * VMs with views for the ioctl tests (tests/kvm) and bench/: raw KVM ioctls, memory of
+ * each view, and vCPUs that run the tiny guest of guest.c, each in a thread of its own
+ * pinned to a CPU of its own (vCPU i on CPU 1 + i, the asking thread on CPU 0).  With
  * HYPR_UNPINNED in the environment too few CPUs are no reason to skip a test.
  *
  * Functions named try_ return 0 or -errno; the others end the test when
  * anything fails, so that a test reads as what it is about.
  */
-#ifndef TESTS_KVM_HARNESS_H
-#define TESTS_KVM_HARNESS_H
+#ifndef TESTS_GUEST_HARNESS_H
+#define TESTS_GUEST_HARNESS_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,6 +23,7 @@
 #include "tap.h"
 
 #define RAM_BYTES	0x200000	/* a view's own memory in most tests */
+#define STATE_BYTES	0x4000	/* room for a nested state (KVM_GET_NESTED_STATE) */
 #define SWAP_WAIT_NS	5000000000ull	/* the timeout of most swaps */
 /*
  * How long a test waits for what must come, before it fails.  Under QEMU the
@@ -64,6 +65,10 @@ struct vm {
 	struct vcpu vcpu[GUEST_MAX_VCPUS];
 	int nr_vcpus;
 };
+
+/* The device that speaks KVM's API: HYPR_DEVICE in the environment, else /dev/kvm. */
+const char *harness_device(void);
+int harness_open(void);	/* skips the test when it cannot be opened */
 
 int try_ioctl(int fd, unsigned long request, void *arg);
 uint64_t now_ns(void);

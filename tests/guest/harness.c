@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMs, their views and their memory for the ioctl tests; see harness.h.
+ * VMs, their views and their memory for tests with tiny guests; see harness.h.
  */
 #define _GNU_SOURCE
 #include "harness.h"
@@ -142,6 +142,22 @@ static void write_control_page(struct vm *vm)
 	vm->control->nr_vcpus = GUEST_MAX_VCPUS;
 }
 
+const char *harness_device(void)
+{
+	const char *path = getenv("HYPR_DEVICE");
+
+	return path && path[0] ? path : "/dev/kvm";
+}
+
+int harness_open(void)
+{
+	int fd = open(harness_device(), O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		skip("%s: %m", harness_device());
+	return fd;
+}
+
 static void irqchip_create(struct vm *vm, enum irqchip irqchip)
 {
 	struct kvm_enable_cap split = {
@@ -161,9 +177,7 @@ struct vm *vm_new_plain_irqchip(enum irqchip irqchip)
 	CHECK(vm);
 	pin_to_cpu(0);
 	vm->ram_bytes = RAM_BYTES;
-	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (vm->kvm < 0)
-		skip("/dev/kvm: %m");
+	vm->kvm = harness_open();
 	vm->fd = try_ioctl(vm->kvm, KVM_CREATE_VM, NULL);
 	if (vm->fd < 0)
 		FAIL("KVM_CREATE_VM: %s", strerror(-vm->fd));

@@ -4,8 +4,8 @@
  * that a failed one leaves no VM, thread or file descriptor behind, and has a
  * deadline.  Anything that goes wrong ends that process through fail_at().
  */
-#ifndef TESTS_KVM_TAP_H
-#define TESTS_KVM_TAP_H
+#ifndef TESTS_GUEST_TAP_H
+#define TESTS_GUEST_TAP_H
 
 #include <stddef.h>
 #include <stdint.h>

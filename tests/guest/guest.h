@@ -8,8 +8,8 @@
  * is swapped between any two instructions goes on; a view's own memory holds
  * data alone.
  */
-#ifndef TESTS_KVM_GUEST_H
-#define TESTS_KVM_GUEST_H
+#ifndef TESTS_GUEST_GUEST_H
+#define TESTS_GUEST_GUEST_H
 
 #include <stdint.h>
 

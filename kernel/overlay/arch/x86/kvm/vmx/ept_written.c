@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * HYPR views: which pages were written since user space asked last.  A reset
+ * then looks at these pages alone.
+ *
+ * The CPU sets the dirty flag of an SPTE, and the accessed flag of each table
+ * above it, so a table that was not used is passed over as a whole.  What leaves
+ * no flag is noted for each view: pages that KVM itself writes (kvmclock, emulated
+ * instructions), and dirty SPTEs that KVM zaps.  When the notes do not suffice, all
+ * pages count as written; the answer errs on that side alone.
+ *
+ * Intel SDM volume 3C, "Accessed and Dirty Flags for EPT".
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitmap.h>
+#include <linux/hash.h>
+#include <linux/log2.h>
+
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/tdp_iter.h"
+#include "mmu/tdp_mmu.h"
+
+#include "vmx_ept_swap.h"
+
+/* Notes that one GFN may be found in. */
+#define HYPR_NOTE_PROBES	4
+/* Pages whose tables are looked at under one hold of mmu_lock: 1 GiB. */
+#define HYPR_WRITTEN_CHUNK	(1ul << 18)
+
+static_assert((HYPR_NOTES & (HYPR_NOTES - 1)) == 0);
+
+/**
+ * kvm_hypr_note_written() - pages of an address space were written without a flag
+ * @kvm: any VM
+ * @as_id: the address space
+ * @gfn: the first page
+ * @pages: how many
+ *
+ * Context: any; takes no lock.
+ */
+void kvm_hypr_note_written(struct kvm *kvm, int as_id, gfn_t gfn, u64 pages)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct hypr_notes *notes;
+	u32 first, i;
+
+	if (!h || !hypr_view_is_valid(as_id))
+		return;
+	notes = &h->notes[as_id];
+	first = pages == 1 ? hash_64(gfn, ilog2(HYPR_NOTES)) : 0;
+	for (i = 0; pages == 1 && i < HYPR_NOTE_PROBES; i++) {
+		u64 *note = &notes->page[(first + i) % HYPR_NOTES];
+		u64 old = cmpxchg(note, 0, gfn + 1);
+
+		if (!old || old == gfn + 1)
+			return;
+	}
+	WRITE_ONCE(notes->all, true);
+}
+
+/* What has been noted, and is from here on in @bitmap alone. */
+static void hypr_notes_take(struct hypr_notes *notes, unsigned long *bitmap,
+			    unsigned int nr)
+{
+	u32 i;
+
+	if (xchg(&notes->all, false))
+		bitmap_fill(bitmap, nr);
+	for (i = 0; i < HYPR_NOTES; i++) {
+		u64 note = READ_ONCE(notes->page[i]) ? xchg(&notes->page[i], 0) : 0;
+
+		if (note && note - 1 < nr)
+			set_bit(note - 1, bitmap);
+	}
+}
+
+/* ---- flags ---------------------------------------------------------------- */
+
+/* Clear @flag of an SPTE that was @spte.  Return: was the flag set? */
+static bool hypr_flag_take(u64 *sptep, u64 spte, u64 flag)
+{
+	do {
+		if (!is_shadow_present_pte(spte) || !(spte & flag))
+			return false;
+	} while (!try_cmpxchg64(sptep, &spte, spte & ~flag));
+	return true;
+}
+
+static bool hypr_dirty_take(u64 *sptep, u64 spte)
+{
+	if (!hypr_flag_take(sptep, spte, shadow_dirty_mask))
+		return false;
+	/* As KVM does wherever it clears the flag: the host's page stays dirty. */
+	kvm_set_pfn_dirty(spte_to_pfn(spte));
+	return true;
+}
+
+static bool hypr_is_table(const struct tdp_iter *iter)
+{
+	return is_shadow_present_pte(iter->old_spte) &&
+	       !is_last_spte(iter->old_spte, iter->level);
+}
+
+/* Each region of 2 MiB of [start, end) whose table was used since the last time. */
+static void hypr_regions_take(struct kvm_mmu_page *root, gfn_t start, gfn_t end,
+			      unsigned long *regions)
+{
+	struct tdp_iter iter;
+
+	for_each_tdp_pte_min_level(iter, root, PG_LEVEL_2M, start, end) {
+		if (iter.level == PG_LEVEL_2M && hypr_is_table(&iter) &&
+		    hypr_flag_take(rcu_dereference(iter.sptep), iter.old_spte,
+				   shadow_accessed_mask))
+			__set_bit(iter.gfn / SPTE_ENT_PER_PAGE, regions);
+	}
+}
+
+static void hypr_table_take(u64 *sptes, gfn_t gfn, gfn_t end,
+			    unsigned long *bitmap)
+{
+	unsigned int i, n = min_t(u64, SPTE_ENT_PER_PAGE, end - gfn);
+
+	for (i = 0; i < n; i++) {
+		u64 spte = READ_ONCE(sptes[i]);
+
+		if ((spte & shadow_dirty_mask) && hypr_dirty_take(&sptes[i], spte))
+			__set_bit(gfn + i, bitmap);
+	}
+}
+
+static void hypr_tables_take(struct kvm_mmu_page *root, gfn_t start, gfn_t end,
+			     const unsigned long *regions, unsigned long *bitmap)
+{
+	struct tdp_iter iter;
+
+	for_each_tdp_pte_min_level(iter, root, PG_LEVEL_2M, start, end) {
+		gfn_t last = min(iter.gfn + KVM_PAGES_PER_HPAGE(iter.level), end);
+		tdp_ptep_t table;
+
+		if (!is_shadow_present_pte(iter.old_spte))
+			continue;
+		if (is_last_spte(iter.old_spte, iter.level)) {
+			if (hypr_dirty_take(rcu_dereference(iter.sptep),
+					    iter.old_spte))
+				bitmap_set(bitmap, iter.gfn, last - iter.gfn);
+		} else if (iter.level == PG_LEVEL_2M &&
+			   test_bit(iter.gfn / SPTE_ENT_PER_PAGE, regions)) {
+			table = spte_to_child_pt(iter.old_spte, iter.level);
+			hypr_table_take(rcu_dereference(table), iter.gfn, last,
+					bitmap);
+		}
+	}
+}
+
+/*
+ * The accessed flags go first.  A vCPU that runs in the view may use a table by
+ * what its CPU has cached of the entry above, and then no accessed flag shows what
+ * it writes: it flushes before the tables are read.
+ */
+static void hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
+			    unsigned long *regions, unsigned long *bitmap)
+{
+	gfn_t gfn;
+	int pass;
+
+	for (pass = 1; pass <= 2; pass++) {
+		for (gfn = 0; gfn < nr; gfn += HYPR_WRITTEN_CHUNK) {
+			gfn_t end = min_t(u64, nr, gfn + HYPR_WRITTEN_CHUNK);
+			struct kvm_mmu_page *root;
+
+			read_lock(&kvm->mmu_lock);
+			rcu_read_lock();
+			root = hypr_view_root(kvm, view);
+			if (root && pass == 2)
+				hypr_tables_take(root, gfn, end, regions, bitmap);
+			else if (root)
+				hypr_regions_take(root, gfn, end, regions);
+			rcu_read_unlock();
+			read_unlock(&kvm->mmu_lock);
+			cond_resched();
+		}
+		if (pass == 1 && hypr_view_in_use(kvm, view))
+			kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);
+	}
+}
+
+/* ---- the ioctl ------------------------------------------------------------ */
+
+/*
+ * Were all writes since the last time flagged or noted?  Dirty logging clears dirty
+ * flags for its own use; to switch it needs new memory slots, which have another
+ * generation.
+ */
+static int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
+{
+	struct kvm_memslots *slots = __kvm_memslots(kvm, view);
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (!hypr_view_exists(kvm, view))
+		return -ENOENT;
+	/* Nested guests write by tables of their own, SMM by another root. */
+	if (!kvm_ad_enabled() || kvm_shadow_root_allocated(kvm) ||
+	    hypr_has_user_slots(kvm, KVM_HYPR_VIEW_SMM))
+		return -EOPNOTSUPP;
+
+	*all = slots->generation != h->notes[view].slots_generation;
+	kvm_for_each_memslot(slot, bkt, slots) {
+		if (slot->id >= KVM_USER_MEM_SLOTS)
+			continue;
+		if (slot->base_gfn + slot->npages > nr)
+			return -E2BIG;
+		*all |= kvm_slot_dirty_track_enabled(slot);
+	}
+	h->notes[view].slots_generation = slots->generation;
+	return 0;
+}
+
+/**
+ * hypr_view_written() - take the pages of a view that may have been written
+ * @kvm: the VM
+ * @view: the view
+ * @nr: pages that @bitmap has bits for, a multiple of BITS_PER_LONG
+ * @bitmap: zeroed; a bit is set for each page that may have been written since
+ *	the last call for the view
+ *
+ * The next call starts from here: a caller that loses the bitmap calls
+ * kvm_hypr_note_written() for all pages.
+ *
+ * Context: process context, no lock of HYPR held.
+ * Return: 0; -ENOENT no such view; -E2BIG it has memory beyond @nr; -EOPNOTSUPP
+ * the CPU has no accessed and dirty flags, or the VM has run nested guests or has
+ * memory of SMM; -ENOMEM; -EINTR a fatal signal.
+ */
+int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
+		      unsigned long *bitmap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	unsigned long *regions;
+	bool all;
+	int r;
+
+	regions = bitmap_zalloc(DIV_ROUND_UP(nr, SPTE_ENT_PER_PAGE),
+				GFP_KERNEL_ACCOUNT);
+	if (!regions)
+		return -ENOMEM;
+	r = -EINTR;
+	if (mutex_lock_killable(&h->build_lock))
+		goto free;
+	r = hypr_lock_to_drop(kvm, HYPR_NO_TIMEOUT);
+	if (r)
+		goto unlock_build;
+
+	r = hypr_written_check(kvm, view, nr, &all);
+	if (r)
+		goto unlock;
+	hypr_flags_take(kvm, view, nr, regions, bitmap);
+	/*
+	 * CPUs have cached flags that are clear now.  Takes mmu_lock for writing: what
+	 * another CPU has zapped before the tables were read is noted after this.
+	 */
+	hypr_view_edited(kvm, view);
+	hypr_notes_take(&h->notes[view], bitmap, nr);
+	if (all)
+		bitmap_fill(bitmap, nr);
+unlock:
+	mutex_unlock(&h->lock);
+	mutex_unlock(&kvm->slots_lock);
+unlock_build:
+	mutex_unlock(&h->build_lock);
+free:
+	bitmap_free(regions);
+	return r;
+}
