@@ -60,6 +60,7 @@ CORE_TEST_WRAP_numa_test := $(CORE_WRAP_PAGES) \
 	$(patsubst %,-Wl$(comma)--wrap=plat_%,cpu node_count node_of_cpu node_distance)
 CORE_TEST_WRAP_secure_test := $(patsubst %,-Wl$(comma)--wrap=plat_%,\
 	alloc random secret_alloc secret_free secret_protect digest lock_init lock_take lock_drop)
+CORE_TEST_WRAP_plat_test := -Wl,--wrap=getrandom,--wrap=sodium_init
 CORE_TEST_WRAP_plat_pages_test := $(patsubst %,-Wl$(comma)--wrap=numa_%,\
 	available max_node node_of_cpu distance tonode_memory)
 
@@ -84,7 +85,7 @@ $(CORE_NUMA): tests/rig/numa.c $(CORE_STATIC)
 CORE_BENCH := $(patsubst bench/core/%.c,out/bench/core_%,$(wildcard bench/core/*.c))
 PROGRAMS += $(CORE_BENCH)
 
-out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft world broken)
+out/bench/core_tlb: $(patsubst %,tests/core/tlb_%.c,soft machine world broken)
 
 out/bench/core_%: bench/core/%.c $(CORE_STATIC) core/build.mk
 	@mkdir -p $(@D)

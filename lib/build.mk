@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # libhypr, static and shared: out/lib/libhypr.a, libhypr.so.0, hypr.pc.  What
-# lib/libhypr.map does not name is local to the shared one.  Both have core/ in them.
+# lib/libhypr.map does not name is local to the shared one.
 
 LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/hypr.h)
 LIB_SRC := $(wildcard lib/*/*.c)
-LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o)
-LIB_CFLAGS := $(CFLAGS) -I. -Ilib $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
+# What the library uses of core/; the shared one keeps it to itself.
+LIB_CORE_SRC := $(patsubst %,core/%.c,secure walk walk_formats user/plat_user)
+LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o) $(LIB_CORE_SRC:core/%.c=out/obj/core/%.o)
+LIB_CFLAGS := $(CFLAGS) -Ilib -I. $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
 # Libraries that Debian has as static ones too.
-LIB_LIBS := -ljansson -lxxhash -lzstd $(CORE_LIBS)
+LIB_LIBS := -ljansson -lsodium -lxxhash -lzstd -pthread
 
 LIB_STATIC := out/lib/libhypr.a
 LIB_SHARED := out/lib/libhypr.so.$(LIB_VERSION)
@@ -22,15 +24,15 @@ out/obj/lib/%.o: lib/%.c lib/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIB_STATIC): $(LIB_OBJ) $(CORE_OBJ)
+$(LIB_STATIC): $(LIB_OBJ)
 	@mkdir -p $(@D)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(LIB_SHARED): $(LIB_OBJ) $(CORE_OBJ) lib/libhypr.map
+$(LIB_SHARED): $(LIB_OBJ) lib/libhypr.map
 	@mkdir -p $(@D)
 	$(CC) -shared -Wl,-soname,libhypr.so.0 -Wl,--version-script=lib/libhypr.map \
-		-Wl,-z,defs -o $@ $(LIB_OBJ) $(CORE_OBJ) $(LIB_LIBS)
+		-Wl,-z,defs -o $@ $(LIB_OBJ) $(LIB_LIBS)
 	ln -sf $(@F) out/lib/libhypr.so.0
 	ln -sf libhypr.so.0 out/lib/libhypr.so
 

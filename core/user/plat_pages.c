@@ -9,7 +9,6 @@
 
 #include "plat.h"
 
-u64 plat_direct_map;
 
 /* libnuma reads files: it is asked once.  Without NUMA there is one node. */
 u32 plat_node_count(void)

@@ -11,6 +11,8 @@
 
 #include "plat.h"
 
+u64 plat_direct_map;
+
 /* ---- small memory, locks, CPUs ---------------------------------------------- */
 
 void *plat_alloc(size_t bytes)

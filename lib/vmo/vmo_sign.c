@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Signatures of VMO files, and the files with their keys. */
+/*
+ * Signatures of VMO files, and the files with their keys.  A secret key, also as the text
+ * of its file, is only ever in memory of core/secure.h: locked, not in core dumps,
+ * overwritten when the work is done or has failed.
+ */
 #include <fcntl.h>
 #include <sodium.h>
 #include <stddef.h>
@@ -8,42 +12,64 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/secure.h"
 #include "vmo/vmo.h"
 
 #define SECRET_WORD	"hypr-ed25519-secret "
 #define PUBLIC_WORD	"hypr-ed25519-public "
 #define HEX_BYTES	(2 * HYPR_VMO_KEY_BYTES)
+/* The text of a key's file, and one byte more to see that it ends. */
+#define TEXT_BYTES	(sizeof(SECRET_WORD) + HEX_BYTES + 2)
+
+struct secrets {
+	uint8_t seed[crypto_sign_SEEDBYTES];
+	uint8_t key[crypto_sign_SECRETKEYBYTES];
+	char text[TEXT_BYTES];
+	char hex[HEX_BYTES + 1];
+};
+
+/* Undone by fini_security_context(). */
+static int secrets_create(struct security_context *context, struct secrets **secrets)
+{
+	int ret = init_security_context(context);
+
+	if (ret)
+		return hypr_fail(ret, "no memory for a secret key");
+	*secrets = secure_alloc(context, sizeof(**secrets));
+	if (!*secrets) {
+		fini_security_context(context);
+		return hypr_fail(-ENOMEM, "no memory for a secret key");
+	}
+	return 0;
+}
 
 /* ---- keys ------------------------------------------------------------------ */
 
 /* Neither key is ever there in part, and none that is there is replaced. */
-static int write_key(const char *path, bool secret, const char *word, const uint8_t *key)
+static int write_key(const char *path, bool secret, const char *word, const uint8_t *key,
+		     struct secrets *secrets)
 {
-	char text[sizeof(SECRET_WORD) + HEX_BYTES + 1], hex[HEX_BYTES + 1];
 	struct hypr_vmo_temp temp;
 	int ret, len;
 
-	sodium_bin2hex(hex, sizeof(hex), key, HYPR_VMO_KEY_BYTES);
-	len = snprintf(text, sizeof(text), "%s%s\n", word, hex);
+	sodium_bin2hex(secrets->hex, sizeof(secrets->hex), key, HYPR_VMO_KEY_BYTES);
+	len = snprintf(secrets->text, sizeof(secrets->text), "%s%s\n", word, secrets->hex);
 	ret = secret ? hypr_vmo_temp_create(&temp, path, 0, NULL) :
 		       hypr_vmo_temp_create_shared(&temp, path, 0, NULL);
 	if (ret)
-		goto wipe;
-	ret = hypr_vmo_write(temp.fd, 0, text, (uint64_t)len);
+		return ret;
+	ret = hypr_vmo_write(temp.fd, 0, secrets->text, (uint64_t)len);
 	if (ret)
 		hypr_fail_sys(ret, "%.80s: writing", path);
 	else
 		ret = hypr_vmo_temp_commit(&temp);
 	hypr_vmo_temp_destroy(&temp);
-wipe:
-	sodium_memzero(text, sizeof(text));
-	sodium_memzero(hex, sizeof(hex));
 	return ret;
 }
 
-static int read_key(const char *path, const char *word, bool secret, uint8_t *key)
+/* @text has TEXT_BYTES. */
+static int read_key(const char *path, const char *word, bool secret, char *text, uint8_t *key)
 {
-	char text[sizeof(SECRET_WORD) + HEX_BYTES + 2];
 	size_t len = strlen(word), got;
 	struct stat st;
 	ssize_t n;
@@ -52,7 +78,7 @@ static int read_key(const char *path, const char *word, bool secret, uint8_t *ke
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return hypr_fail_sys(-errno, "%.80s", path);
-	n = pread(fd, text, sizeof(text) - 1, 0);
+	n = pread(fd, text, TEXT_BYTES - 1, 0);
 	if (n < 0 || fstat(fd, &st) < 0) {
 		ret = hypr_fail_sys(-errno, "%.80s", path);
 		goto close_fd;
@@ -67,18 +93,20 @@ static int read_key(const char *path, const char *word, bool secret, uint8_t *ke
 		ret = hypr_fail(-EINVAL, "%.80s: no %s key", path, secret ? "secret" : "public");
 close_fd:
 	close(fd);
-	sodium_memzero(text, sizeof(text));
 	return ret;
 }
 
 int hypr_vmo_public_key(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
 {
-	return read_key(path, PUBLIC_WORD, false, public_key);
+	char text[TEXT_BYTES];
+
+	return read_key(path, PUBLIC_WORD, false, text, public_key);
 }
 
 int hypr_vmo_keygen(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
 {
-	uint8_t seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
+	struct security_context context;
+	struct secrets *secrets;
 	char *public_path;
 	int ret;
 
@@ -86,17 +114,20 @@ int hypr_vmo_keygen(const char *path, uint8_t public_key[HYPR_VMO_KEY_BYTES])
 		return hypr_fail(-EIO, "libsodium does not start");
 	if (asprintf(&public_path, "%s.pub", path) < 0)
 		return hypr_fail(-ENOMEM, "no memory for a key");
-	randombytes_buf(seed, sizeof(seed));
-	crypto_sign_seed_keypair(public_key, secret, seed);
-	ret = write_key(public_path, false, PUBLIC_WORD, public_key);
+	ret = secrets_create(&context, &secrets);
 	if (ret)
-		goto wipe;
-	ret = write_key(path, true, SECRET_WORD, seed);
+		goto free_path;
+	randombytes_buf(secrets->seed, sizeof(secrets->seed));
+	crypto_sign_seed_keypair(public_key, secrets->key, secrets->seed);
+	ret = write_key(public_path, false, PUBLIC_WORD, public_key, secrets);
+	if (ret)
+		goto fini_context;
+	ret = write_key(path, true, SECRET_WORD, secrets->seed, secrets);
 	if (ret)
 		unlink(public_path);
-wipe:
-	sodium_memzero(seed, sizeof(seed));
-	sodium_memzero(secret, sizeof(secret));
+fini_context:
+	fini_security_context(&context);
+free_path:
 	free(public_path);
 	return ret;
 }
@@ -106,22 +137,26 @@ wipe:
 static int sign_root(const struct hypr_vmo *vmo, const char *key,
 		     struct hypr_vmo_signature *signature)
 {
-	uint8_t seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
 	struct hypr_vmo_sign_message message;
+	struct security_context context;
+	struct secrets *secrets;
 	int ret;
 
-	ret = read_key(key, SECRET_WORD, true, seed);
+	ret = secrets_create(&context, &secrets);
 	if (ret)
 		return ret;
+	ret = read_key(key, SECRET_WORD, true, secrets->text, secrets->seed);
+	if (ret)
+		goto fini_context;
 	hypr_vmo_sign_message(&message, &vmo->header);
 	memset(signature, 0, sizeof(*signature));
 	signature->algorithm = HYPR_VMO_SIGNED_ED25519;
-	crypto_sign_seed_keypair(signature->public_key, secret, seed);
+	crypto_sign_seed_keypair(signature->public_key, secrets->key, secrets->seed);
 	crypto_sign_detached(signature->signature, NULL, (const uint8_t *)&message,
-			     sizeof(message), secret);
-	sodium_memzero(seed, sizeof(seed));
-	sodium_memzero(secret, sizeof(secret));
-	return 0;
+			     sizeof(message), secrets->key);
+fini_context:
+	fini_security_context(&context);
+	return ret;
 }
 
 static int write_signature(const struct hypr_vmo *vmo, const struct hypr_vmo_signature *signature)

@@ -1,53 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The machine: two CPUs with a TLB each, three vCPUs that share the EPT roots of one VM.
- *
- * A vCPU's guest has two PCIDs.  The lower half of its linear pages belongs to a PCID,
- * the upper half is global.  A page directory's entry chooses between two page tables;
- * tables are in guest memory, so that a root that maps other memory has other tables.
- * What the host believes (struct account below) is all that goes into the facts.
+ * What happens to the machine: guests and the host edit tables, vCPUs take other roots
+ * and CPUs, and the host flushes what tlb_decide() says.  What the host believes (struct
+ * vcpu, and the marks of struct world) is all that goes into the facts.
  */
-#include "tests/core/tlb_soft.h"
-#include "tests/core/tlb_world.h"
+#include "tests/core/tlb_machine.h"
 
-enum { CPUS = 2, VCPUS = 3, SLOTS = 8 };
-#define PER_REGION	(SOFT_PAGES / SOFT_REGIONS)
-#define PER_EPT_TABLE	(SOFT_GPAS / SOFT_EPT_REGIONS)
-#define EPT_TABLES	(SOFT_ROOTS * SOFT_EPT_REGIONS * 2)
-/* As many as EPT entries: no two map the same, so an edit is of one root's tables. */
-#define FRAMES		(EPT_TABLES * PER_EPT_TABLE)
-#define PRESENT		0x80
 /* Steps that a machine of one kind lives. */
 #define LIFE		2000
-
-struct vcpu {
-	u16 vpid;
-	u32 cpu, root, pcid;
-	/* What the host believes. */
-	bool moved, other_root;
-	enum tlb_edit edit;
-	u32 edit_page;
-	bool flushed;
-};
-
-struct world {
-	tlb_decide_t decide;
-	struct world_counts *counts;
-	u64 random;
-	/* The kind of machine. */
-	enum tlb_tag tag;
-	bool last_root_only;
-	u64 can;
-	/* Memory: four entries a frame.  EPT: a table of each region out of two. */
-	u8 frame[FRAMES][PER_REGION];
-	u8 ept_table[SOFT_ROOTS][SOFT_EPT_REGIONS];
-	u8 ept[EPT_TABLES][PER_EPT_TABLE];
-	struct vcpu vcpu[VCPUS];
-	struct tlb_soft tlb[CPUS];
-	/* Not yet flushed by a CPU; without root tags by a vCPU. */
-	bool dirty[VCPUS][SOFT_ROOTS];
-	bool reused[VCPUS][SOFT_ROOTS];
-};
 
 static u32 draw(struct world *world, u32 below)
 {
@@ -58,182 +18,6 @@ static u32 draw(struct world *world, u32 below)
 	x ^= x << 17;
 	world->random = x;
 	return (u32)((x >> 32) * below >> 32);
-}
-
-/* ---- the tables ------------------------------------------------------------- */
-
-static u8 ept_table(const struct world *world, u32 root, u32 gpa)
-{
-	return world->ept_table[root][gpa / PER_EPT_TABLE];
-}
-
-static u8 ept_walk(const struct world *world, u32 root, u32 gpa)
-{
-	u8 table = ept_table(world, root, gpa);
-
-	return table == SOFT_NONE ? SOFT_NONE : world->ept[table][gpa % PER_EPT_TABLE];
-}
-
-/* Guest frames of vCPU v: 8v + PCID are directories, then two tables for each. */
-static u32 directory_gpa(u32 v, u32 pcid, u32 region)
-{
-	return SLOTS * v + (region ? 0 : pcid);
-}
-
-static u32 table_gpa(u32 v, u32 pcid, u32 region, u8 entry)
-{
-	return SLOTS * v + 2 + (region ? 4 : 2 * pcid) + (entry & 1);
-}
-
-/* The frame of the guest's page table, given how to translate a GPA. */
-static u8 table_frame(const struct world *world, u32 v, u32 pcid, u32 root, u32 region)
-{
-	u8 frame = ept_walk(world, root, directory_gpa(v, pcid, region));
-	u8 entry = frame == SOFT_NONE ? 0 : world->frame[frame][region];
-
-	if (!(entry & PRESENT))
-		return SOFT_NONE;
-	return ept_walk(world, root, table_gpa(v, pcid, region, entry));
-}
-
-static u8 page_frame(const struct world *world, u32 v, u32 pcid, u32 root, u32 page)
-{
-	u8 frame = table_frame(world, v, pcid, root, page / PER_REGION);
-	u8 entry = frame == SOFT_NONE ? 0 : world->frame[frame][page % PER_REGION];
-
-	if (!(entry & PRESENT))
-		return SOFT_NONE;
-	return ept_walk(world, root, entry % SOFT_GPAS);
-}
-
-/* ---- entries that differ from the tables ------------------------------------ */
-
-static bool differs(u8 cached, u8 now)
-{
-	return cached != SOFT_NONE && cached != now;
-}
-
-static u32 stale_combined(const struct world *world, const struct tlb_soft *soft, u32 v,
-			  u32 root)
-{
-	u32 at = soft_root(soft, root), stale = 0;
-	u16 vpid = world->vcpu[v].vpid;
-
-	for (u32 pcid = 0; pcid <= SOFT_GLOBAL; pcid++) {
-		u32 of = pcid % SOFT_GLOBAL;
-
-		for (u32 page = 0; page < SOFT_PAGES; page++) {
-			u8 cached = soft->page[vpid][at][pcid][page];
-
-			stale += cached != SOFT_NONE &&
-				 differs(cached, page_frame(world, v, of, root, page));
-		}
-		for (u32 region = 0; pcid < SOFT_PCIDS && region < SOFT_REGIONS; region++) {
-			u8 cached = soft->table[vpid][at][pcid][region];
-
-			stale += cached != SOFT_NONE &&
-				 differs(cached, table_frame(world, v, pcid, root, region));
-		}
-	}
-	return stale;
-}
-
-static u32 stale_guest_physical(const struct world *world, const struct tlb_soft *soft,
-				u16 vpid, u32 root)
-{
-	u32 at = soft_gpa_tag(soft, vpid, root), stale = 0;
-
-	for (u32 gpa = 0; gpa < SOFT_GPAS; gpa++)
-		stale += differs(soft->gpa[at][gpa], ept_walk(world, root, gpa));
-	for (u32 region = 0; region < SOFT_EPT_REGIONS; region++)
-		stale += differs(soft->gpa_table[at][region], world->ept_table[root][region]);
-	return stale;
-}
-
-static u32 stale_for(const struct world *world, u32 v)
-{
-	const struct vcpu *vcpu = &world->vcpu[v];
-	const struct tlb_soft *soft = &world->tlb[vcpu->cpu];
-
-	return stale_combined(world, soft, v, vcpu->root) +
-	       stale_guest_physical(world, soft, vcpu->vpid, vcpu->root);
-}
-
-/* All of a CPU, for @v and the other vCPUs. */
-static u32 stale_on(const struct world *world, u32 cpu, u32 v)
-{
-	const struct tlb_soft *soft = &world->tlb[cpu];
-	u32 stale = 0;
-
-	for (u32 each = 0; each < VCPUS; each++) {
-		const struct vcpu *vcpu = &world->vcpu[each];
-
-		if (!vcpu->vpid && each != v)
-			continue;
-		if (world->tag == TLB_TAG_ASID) {
-			stale += stale_combined(world, soft, each, vcpu->root) +
-				 stale_guest_physical(world, soft, vcpu->vpid, vcpu->root);
-			continue;
-		}
-		for (u32 root = 0; root < SOFT_ROOTS; root++)
-			stale += stale_combined(world, soft, each, root);
-	}
-	for (u32 root = 0; world->tag == TLB_TAG_ROOT && root < SOFT_ROOTS; root++)
-		stale += stale_guest_physical(world, soft, 0, root);
-	return stale;
-}
-
-/* ---- accesses --------------------------------------------------------------- */
-
-/* Each step takes what the TLB has, and leaves what it found there. */
-static u8 use_gpa(struct world *world, const struct vcpu *vcpu, u32 gpa)
-{
-	struct tlb_soft *soft = &world->tlb[vcpu->cpu];
-	u32 at = soft_gpa_tag(soft, vcpu->vpid, vcpu->root);
-	u8 *cached = &soft->gpa[at][gpa];
-	u8 *table = &soft->gpa_table[at][gpa / PER_EPT_TABLE];
-
-	if (*cached != SOFT_NONE)
-		return *cached;
-	if (*table == SOFT_NONE)
-		*table = ept_table(world, vcpu->root, gpa);
-	if (*table != SOFT_NONE)
-		*cached = world->ept[*table][gpa % PER_EPT_TABLE];
-	return *cached;
-}
-
-static u8 use_table(struct world *world, u32 v, u32 region)
-{
-	const struct vcpu *vcpu = &world->vcpu[v];
-	struct tlb_soft *soft = &world->tlb[vcpu->cpu];
-	u8 *cached = &soft->table[vcpu->vpid][soft_root(soft, vcpu->root)][vcpu->pcid][region];
-	u8 frame, entry;
-
-	if (*cached != SOFT_NONE)
-		return *cached;
-	frame = use_gpa(world, vcpu, directory_gpa(v, vcpu->pcid, region));
-	entry = frame == SOFT_NONE ? 0 : world->frame[frame][region];
-	if (entry & PRESENT)
-		*cached = use_gpa(world, vcpu, table_gpa(v, vcpu->pcid, region, entry));
-	return *cached;
-}
-
-static u8 use_page(struct world *world, u32 v, u32 page)
-{
-	const struct vcpu *vcpu = &world->vcpu[v];
-	struct tlb_soft *soft = &world->tlb[vcpu->cpu];
-	u32 region = page / PER_REGION;
-	u32 pcid = region ? SOFT_GLOBAL : vcpu->pcid;
-	u8 *cached = &soft->page[vcpu->vpid][soft_root(soft, vcpu->root)][pcid][page];
-	u8 frame, entry;
-
-	if (*cached != SOFT_NONE)
-		return *cached;
-	frame = use_table(world, v, region);
-	entry = frame == SOFT_NONE ? 0 : world->frame[frame][page % PER_REGION];
-	if (entry & PRESENT)
-		*cached = use_gpa(world, vcpu, entry % SOFT_GPAS);
-	return *cached;
 }
 
 static void run_guest(struct world *world, u32 v)
@@ -251,8 +35,8 @@ static void run_guest(struct world *world, u32 v)
 			soft->page[vcpu->vpid][soft_root(soft, vcpu->root)]
 				  [page < PER_REGION ? vcpu->pcid : SOFT_GLOBAL][page] = SOFT_NONE;
 		world->counts->accesses++;
-		world->counts->stale += use_page(world, v, page) !=
-			page_frame(world, v, vcpu->pcid, vcpu->root, page);
+		world->counts->stale += machine_use_page(world, v, page) !=
+			machine_page_frame(world, v, vcpu->pcid, vcpu->root, page);
 	}
 }
 
@@ -307,9 +91,9 @@ static void decide(struct world *world, u32 v, struct tlb_facts *facts)
 		soft_reset(soft, world->tag);
 		decision.flush = world->tag == TLB_TAG_ROOT ? TLB_INVEPT_ALL : TLB_INVVPID_ALL;
 	} else {
-		before = stale_on(world, vcpu->cpu, v);
+		before = machine_stale_on(world, vcpu->cpu, v);
 		counts->failed += flush_tlb(&soft_ops, soft, &decision) != 0;
-		counts->unneeded += stale_on(world, vcpu->cpu, v) == before;
+		counts->unneeded += machine_stale_on(world, vcpu->cpu, v) == before;
 	}
 	believe(world, vcpu, &decision);
 }
@@ -318,7 +102,7 @@ static void decide(struct world *world, u32 v, struct tlb_facts *facts)
 
 static void write_entry(struct world *world, u32 root, u32 gpa, u32 index)
 {
-	u8 frame = ept_walk(world, root, gpa);
+	u8 frame = machine_ept_walk(world, root, gpa);
 
 	if (frame != SOFT_NONE)
 		world->frame[frame][index] =
@@ -333,15 +117,15 @@ static void edit_guest(struct world *world, u32 v, enum tlb_edit edit, u32 page)
 	u8 frame, entry;
 
 	if (edit != TLB_EDIT_ADDRESS && !draw(world, 2)) {
-		write_entry(world, vcpu->root, directory_gpa(v, pcid, region), region);
+		write_entry(world, vcpu->root, machine_directory_gpa(v, pcid, region), region);
 		return;
 	}
 	if (edit == TLB_EDIT_ADDRESS && !region)
 		pcid = vcpu->pcid;
-	frame = ept_walk(world, vcpu->root, directory_gpa(v, pcid, region));
+	frame = machine_ept_walk(world, vcpu->root, machine_directory_gpa(v, pcid, region));
 	entry = frame == SOFT_NONE ? 0 : world->frame[frame][region];
 	if (entry & PRESENT)
-		write_entry(world, vcpu->root, table_gpa(v, pcid, region, entry),
+		write_entry(world, vcpu->root, machine_table_gpa(v, pcid, region, entry),
 			    page % PER_REGION);
 }
 
@@ -409,7 +193,7 @@ static void step_guest_edit(struct world *world, u32 v)
 	decide(world, v, &facts);
 	if (!world->vcpu[v].vpid)
 		soft_transition(soft);
-	world->counts->missed += !!stale_for(world, v);
+	world->counts->missed += !!machine_stale_for(world, v);
 	run_guest(world, v);
 }
 
@@ -504,7 +288,7 @@ static void enter(struct world *world, u32 v)
 	if (!vcpu->vpid)
 		soft_transition(&world->tlb[vcpu->cpu]);
 	world->counts->steps++;
-	world->counts->missed += !!stale_for(world, v);
+	world->counts->missed += !!machine_stale_for(world, v);
 	run_guest(world, v);
 	if (!draw(world, 4))
 		step_guest_edit(world, v);

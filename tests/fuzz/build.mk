@@ -5,10 +5,10 @@
 # source.  Not part of `all`: they need clang.
 
 FUZZ_NAMES := vmo layers ws state
-FUZZ_SRC := $(patsubst %,tests/fuzz/%.c,input folder try) tests/unit/fake_vm.c $(LIB_SRC) $(CORE_SRC)
+FUZZ_SRC := $(patsubst %,tests/fuzz/%.c,input folder try) tests/unit/fake_vm.c $(LIB_SRC) $(LIB_CORE_SRC)
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror \
-	-Wno-gnu-variable-sized-type-not-at-end -I. -Ilib -Iinclude $(CORE_INCLUDE) \
-	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
+	-Wno-gnu-variable-sized-type-not-at-end -I. -Ilib -Iinclude \
+	-Ikernel/overlay/include/uapi $(CORE_INCLUDE) -D_GNU_SOURCE -pthread -MMD -MP \
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_LIBFUZZER := $(FUZZ_NAMES:%=out/fuzz/libfuzzer/%)
 FUZZ_AFL := $(FUZZ_NAMES:%=out/fuzz/afl/%)

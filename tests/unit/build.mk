@@ -8,18 +8,15 @@ UNIT_NAMES := guest boot device cpu state_check mptable console rtc pause moment
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
-UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude $(CORE_INCLUDE) \
-	-Ikernel/overlay/include/uapi -D_GNU_SOURCE -pthread -MMD -MP \
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude \
+	-Ikernel/overlay/include/uapi $(CORE_INCLUDE) -D_GNU_SOURCE -pthread -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) $(CORE_SRC:%.c=$(UNIT_OBJ)/%.o) \
+UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
+	$(LIB_CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o) \
 	$(patsubst %.c,$(UNIT_OBJ)/%.o,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SUBJECT := $(UNIT_OBJ)/subject.a
 
 $(UNIT_OBJ)/lib/%.o: lib/%.c tests/unit/build.mk
-	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
-
-$(UNIT_OBJ)/core/%.o: core/%.c tests/unit/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
@@ -58,6 +55,14 @@ $(UNIT_PLACE): $(UNIT_OBJ)/vmo_place_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=openat,--wrap=linkat,--wrap=renameat2 \
 		-Wl,--wrap=flock,--wrap=fsync,--wrap=pwrite -o $@ $^ $(LIB_LIBS) -lcmocka
 
+# It looks for the secret key when the library has it.
+UNIT_SECRET := out/tests/unit/vmo_secret_test
+UNIT_TESTS += $(UNIT_SECRET)
+
+$(UNIT_SECRET): $(UNIT_OBJ)/vmo_secret_test.o $(UNIT_OBJ)/vmo_kit.o $(UNIT_SUBJECT)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=crypto_sign_seed_keypair -o $@ $^ $(LIB_LIBS) -lcmocka
+
 # It counts the memory that is taken.
 UNIT_MEMORY := out/tests/unit/vmo_memory_test
 UNIT_TESTS += $(UNIT_MEMORY)
@@ -78,8 +83,7 @@ $(UNIT_VMO_ABI): $(UNIT_OBJ)/vmo_abi_test.o $(UNIT_OBJ)/vmo_abi_cxx.o
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
--include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*/*.d $(UNIT_OBJ)/cli/*.d \
-	$(UNIT_OBJ)/core/*.d $(UNIT_OBJ)/core/*/*.d)
+-include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/lib/*/*.d $(UNIT_OBJ)/cli/*.d)
 
 # Whole VMs, on a KVM that is played: open(), close() and ioctl() are its own.
 UNIT_ENGINE := $(patsubst %,out/tests/unit/%_test,engine resurrect working_set interrupt cpuid)
@@ -128,7 +132,7 @@ $(UNIT_COMMAND): $(UNIT_OBJ)/command_test.o | $(UNIT_HYPR)
 # The same under TSan: its threads are the library's own.
 UNIT_ENGINE_TSAN := out/tests/unit/engine_tsan_test
 UNIT_TESTS += $(UNIT_ENGINE_TSAN)
-UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) $(CORE_SRC) \
+UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) $(LIB_CORE_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
 $(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)

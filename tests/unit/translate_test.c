@@ -10,7 +10,7 @@
 
 static uint8_t *memory(struct played *p, const char *view)
 {
-	return hypr_view_find(p->vm, view)->mem;
+	return hypr_view_find(p->vm, view)->mem.host;
 }
 
 static void put(uint8_t *mem, uint64_t at, uint64_t entry)
