@@ -71,7 +71,7 @@ struct cli_command {
 	int (*run)(const struct cli_args *args);
 };
 
-extern const struct cli_command cmd_doctor, cmd_load, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
+extern const struct cli_command cmd_doctor, cmd_load, cmd_mem, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
 	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_translate,
 	cmd_verify, cmd_views, cmd_working_set, cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
 	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;

@@ -33,6 +33,27 @@ struct found {
 	struct cli_map *map;
 };
 
+/* From the weakest to the strongest. */
+static const int strength[] = {
+	HYPR_VMO_SAME_ZERO, HYPR_VMO_SAME, HYPR_VMO_ZEROED, HYPR_VMO_CHANGED,
+};
+
+static const struct cli_map_kind kinds[] = {
+	{ "zero, unchanged", "#eceff1" },
+	{ "unchanged", "#90a4ae" },
+	{ "changed to zero", "#1565c0" },
+	{ "changed", "#e65100" },
+};
+
+static unsigned int strength_of(int kind)
+{
+	unsigned int i = 0;
+
+	while (strength[i] != kind)
+		i++;
+	return i;
+}
+
 static unsigned int kind_of(const struct found *found, uint64_t page)
 {
 	return found->kind[page / PAGES_EACH] >> 2 * (page % PAGES_EACH) & 3;
@@ -45,7 +66,7 @@ static int note(void *arg, uint64_t gpa, uint64_t pages, int kind)
 
 	found->pages[kind] += pages;
 	if (found->map)
-		cli_map_add(found->map, page, pages, kind);
+		cli_map_add(found->map, page, pages, strength_of(kind));
 	if (kind == HYPR_VMO_SAME || kind == HYPR_VMO_SAME_ZERO)
 		return 0;
 	listed = kind == HYPR_VMO_ZEROED ? ZEROED : CHANGED;
@@ -127,33 +148,17 @@ static int fail(const struct cli_args *args, int err)
 	return cli_fail(args, cli_vmo_trouble(cli_vmo_code(err)), "vmo diff", "%s", hypr_error());
 }
 
-/* Into memory first: it is at most a square for each of a bounded number. */
-static char *picture(const struct found *found, size_t *bytes)
-{
-	char title[120], *text = NULL;
-	FILE *to = open_memstream(&text, bytes);
-	bool failed;
-
-	if (!to)
-		return NULL;
-	snprintf(title, sizeof(title), "%llu pages changed, %llu changed to zero",
-		 (unsigned long long)found->pages[HYPR_VMO_CHANGED],
-		 (unsigned long long)found->pages[HYPR_VMO_ZEROED]);
-	cli_map_write(found->map, title, to);
-	failed = ferror(to);
-	if (!fclose(to) && !failed)
-		return text;
-	free(text);
-	return NULL;
-}
-
 static int draw(const struct cli_args *args, const struct found *found,
 		const struct hypr_vmo *from, const struct hypr_vmo *to)
 {
+	char title[120], *text;
 	size_t bytes;
-	char *text = picture(found, &bytes);
 	int ret;
 
+	snprintf(title, sizeof(title), "%llu pages changed, %llu changed to zero",
+		 (unsigned long long)found->pages[HYPR_VMO_CHANGED],
+		 (unsigned long long)found->pages[HYPR_VMO_ZEROED]);
+	text = cli_map_text(found->map, title, &bytes);
 	if (!text)
 		return cli_fail(args, EXIT_FILE, "vmo diff", "no memory for a picture");
 	ret = hypr_vmo_report_write(from, to, args->option[MAP],
@@ -168,7 +173,7 @@ static int found_init(struct found *found, const struct cli_args *args, uint64_t
 	*found = (struct found){ .nr_pages = pages };
 	found->kind = calloc(pages / PAGES_EACH + 1, sizeof(*found->kind));
 	if (args->option[MAP])
-		found->map = cli_map_create(pages);
+		found->map = cli_map_create(pages, kinds, sizeof(kinds) / sizeof(kinds[0]));
 	if (found->kind && (found->map || !args->option[MAP]))
 		return EXIT_OK;
 	return cli_fail(args, EXIT_FILE, "vmo diff", "no memory to compare %llu pages",

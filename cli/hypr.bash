@@ -65,7 +65,7 @@ _hypr()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate doctor vmo version help"
+		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem doctor vmo version help"
 	elif [[ $verb == vmo ]]; then
 		_hypr_vmo "$cur" "$prev"
 		return
@@ -90,7 +90,10 @@ _hypr()
 	elif [[ $verb == translate && ($prev == --view || $prev == -v) ]]; then
 		mapfile -t given < <(_hypr_arguments)
 		words=$(_hypr_views "${given[0]}")
-	elif [[ $verb == translate && ($prev == --cr3 || $prev == --vcpu) ]]; then
+	elif [[ $prev == --cr3 || $prev == --vcpu ]]; then
+		return
+	elif [[ $verb == mem ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	elif [[ $prev == --output || $prev == -o || $prev == --parent || $prev == -p ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -110,7 +113,7 @@ _hypr()
 			;;
 		load,0 | swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
 		swap,1 | reset,1 | verify,1 | remove,1 | working-set,1) words=$(_hypr_views "${given[0]}") ;;
-		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate doctor vmo" ;;
+		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem doctor vmo" ;;
 		help,1)
 			[[ ${given[0]} != vmo ]] ||
 				words="info verify diff flatten pack unpack keygen sign export"

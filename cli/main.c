@@ -15,7 +15,7 @@
 static const struct cli_command *const commands[] = {
 	&cmd_run, &cmd_resurrect, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_load,
 	&cmd_working_set, &cmd_views, &cmd_swap, &cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop,
-	&cmd_translate, &cmd_doctor,
+	&cmd_translate, &cmd_mem, &cmd_doctor,
 	&cmd_vmo_info, &cmd_vmo_verify, &cmd_vmo_diff, &cmd_vmo_flatten, &cmd_vmo_pack,
 	&cmd_vmo_unpack, &cmd_vmo_keygen, &cmd_vmo_sign, &cmd_vmo_export,
 };

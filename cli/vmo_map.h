@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The picture of hypr vmo diff: a square for a page, or for several. */
+/* The pictures of hypr vmo diff and hypr mem: a square for a page, or for several. */
 #ifndef CLI_VMO_MAP_H
 #define CLI_VMO_MAP_H
 
@@ -8,14 +8,24 @@
 
 struct cli_map;
 
-/** cli_map_create() - for @pages pages, all the same as yet.  Return: NULL: no memory. */
-struct cli_map *cli_map_create(uint64_t pages);
+/** struct cli_map_kind - what a page can be; tables of them go from the weakest on */
+struct cli_map_kind {
+	const char *name, *colour;
+};
+
+/**
+ * cli_map_create() - for @pages pages, all of the weakest kind as yet
+ * @kinds: @nr_kinds of them; are kept
+ * Return: NULL: no memory.
+ */
+struct cli_map *cli_map_create(uint64_t pages, const struct cli_map_kind *kinds,
+			       unsigned int nr_kinds);
 void cli_map_destroy(struct cli_map *map);
 
-/** cli_map_add() - @kind: HYPR_VMO_SAME, ... */
-void cli_map_add(struct cli_map *map, uint64_t page, uint64_t pages, int kind);
+/** cli_map_add() - @kind: place in the table */
+void cli_map_add(struct cli_map *map, uint64_t page, uint64_t pages, unsigned int kind);
 
-/** cli_map_write() - as SVG; @title needs no escapes */
-void cli_map_write(const struct cli_map *map, const char *title, FILE *to);
+/** cli_map_text() - as SVG, to be freed; @title needs no escapes.  Return: NULL: no memory. */
+char *cli_map_text(const struct cli_map *map, const char *title, size_t *bytes);
 
 #endif /* CLI_VMO_MAP_H */

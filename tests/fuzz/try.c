@@ -26,6 +26,7 @@
 #include "tests/unit/fake_vm.h"
 
 #define PAGE		HYPR_VMO_PAGE_BYTES
+#define TABLES_BYTES	(1u << 20)
 #define LOOK_BYTES	(64 * (size_t)PAGE)	/* of memory, at its start */
 #define STEPS_MAX	4096
 
@@ -146,6 +147,52 @@ static void try_segments(const struct hypr_vmo *vmo, const struct hypr_vmo_info 
 	}
 	fuzz_check(hypr_vmo_segment(vmo, info->mem_bytes, &segment) == -EINVAL);
 	fuzz_check(hypr_vmo_segment(vmo, 1, &segment) == -EINVAL);
+}
+
+/* ---- page tables ----------------------------------------------------------- */
+
+struct tables {
+	struct hypr_vmo *vmo;
+	const struct hypr_paging *paging;
+	uint64_t mem_bytes, end;
+	unsigned int nr;
+};
+
+/* Ascending, within memory, and as hypr_vmo_translate() has it. */
+static int check_mapping(void *arg, const struct hypr_vmo_mapping *mapping)
+{
+	struct tables *tables = arg;
+	struct hypr_translation t;
+
+	fuzz_check(mapping->bytes && mapping->gpa < tables->mem_bytes);
+	fuzz_check(mapping->bytes <= tables->mem_bytes - mapping->gpa);
+	fuzz_check(mapping->gva >= tables->end);
+	fuzz_check(!hypr_vmo_translate(tables->vmo, mapping->gva, tables->paging, &t));
+	fuzz_check(t.gpa == mapping->gpa && t.rights == mapping->rights);
+	tables->end = mapping->gva + mapping->bytes;
+	return ++tables->nr == STEPS_MAX;
+}
+
+static void try_tables(struct hypr_vmo *vmo, const struct hypr_vmo_info *info)
+{
+	struct hypr_paging paging = { .size = sizeof(paging) };
+	struct tables tables = { .vmo = vmo, .mem_bytes = info->mem_bytes, .paging = &paging };
+	struct hypr_translation t;
+	uint64_t repeats;
+	int ret;
+
+	ret = hypr_vmo_translate(vmo, 0xffffffff81000000, &paging, &t);
+	fuzz_check(ret != -EFAULT || (t.fault && strstr(hypr_error(), "GVA 0x")));
+	if (ret != -EFAULT)
+		fuzz_checked(ret);
+	/* What is on the first page, as a table; not of a memory that takes long. */
+	paging.flags = HYPR_PAGING_CR3;
+	if (info->mem_bytes > TABLES_BYTES)
+		return;
+	ret = hypr_vmo_mappings(vmo, &paging, check_mapping, &tables, &repeats);
+	fuzz_check(ret != 1 || tables.nr == STEPS_MAX);
+	if (ret != 1)
+		fuzz_checked(ret);
 }
 
 /* Mapped it reads as by read(), and a write there changes no file. */
@@ -305,6 +352,8 @@ static void try_one(struct hypr_vmo *vmo, const char *name, bool shrunk)
 	look = info.mem_bytes < LOOK_BYTES ? info.mem_bytes : LOOK_BYTES;
 	fuzz_checked(hypr_vmo_check_signature(vmo, NULL));
 	try_segments(vmo, &info);
+	if (!shrunk)
+		try_tables(vmo, &info);
 	try_sections(vmo);
 	try_state(vmo, &info);
 	fuzz_checked(hypr_vmo_verify(vmo, &result));

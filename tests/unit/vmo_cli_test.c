@@ -444,6 +444,67 @@ static void test_export_says_which_addresses(void **ctx)
 	assert_int_equal(run(&cmd_vmo_export, 0, "a.vmo", "new", "--cr3", "1g", NULL), EXIT_USAGE);
 }
 
+/* ---- hypr mem -------------------------------------------------------------- */
+
+static unsigned int count(const char *text, const char *word)
+{
+	unsigned int n = 0;
+
+	for (; (text = strstr(text, word)); text++)
+		n++;
+	return n;
+}
+
+static void read_text(const char *name, char *text)
+{
+	int fd = open(kit_path(name), O_RDONLY);
+
+	assert_true(fd >= 0);
+	slurp(fd, text);
+}
+
+static void test_mem_counts_and_draws_pages(void **ctx)
+{
+	char text[SAID_MAX];
+
+	(void)ctx;
+	start();
+	/* kit_memory(): 14 of 32 pages are not zero; b.vmo changes 1, fills 1 and zeroes 2. */
+	assert_int_equal(run(&cmd_mem, 0, "b.vmo", "-m", "b.svg", NULL), EXIT_OK);
+	assert_string_equal(said, "b.vmo: 19 pages zero, 11 pages of a parent, 2 pages of this file\n");
+	read_text("b.svg", text);
+	assert_int_equal(strncmp(text, "<svg ", 5), 0);
+	assert_non_null(strstr(text, "128 KiB of memory"));
+	assert_non_null(strstr(text, "</svg>\n"));
+	/* Page 1 is the file's own, between two of the parent: 6 pixels a page; and a legend. */
+	assert_non_null(strstr(text, "<rect x=\"6\" y=\"28\" width=\"6\" height=\"6\" fill=\"#546e7a\"/>"));
+	assert_int_equal(count(text, "fill=\"#546e7a\""), 2 + 1);
+	assert_null(strstr(text, "mapped"));
+	assert_int_equal(run(&cmd_mem, 0, "b.vmo", "-m", "b.svg", NULL), EXIT_EXISTS);
+	assert_int_equal(run(&cmd_mem, 0, "b.vmo", "-m", "b.vmo", "-f", NULL), EXIT_FAILED);
+	assert_int_equal(run(&cmd_mem, 0, "a.vmo", "--json", NULL), EXIT_OK);
+	assert_string_equal(said, "{\"ok\":true,\"file\":\"a.vmo\",\"pages_zero\":18,\"pages_parent\":0,\"pages_stored\":14}\n");
+}
+
+static void test_mem_knows_what_is_mapped(void **ctx)
+{
+	char text[SAID_MAX];
+
+	(void)ctx;
+	start();
+	assert_int_equal(run(&cmd_mem, 0, guest(), "--mapped", "-m", "g.svg", NULL), EXIT_OK);
+	assert_non_null(strstr(said, ": 4084 pages zero (4084 mapped), 0 pages of a parent (0 mapped), 12 pages of this file (12 mapped)\n"));
+	read_text("g.svg", text);
+	assert_non_null(strstr(text, ">file, mapped</text>"));
+	/* Of one page of zeroes as a table: nothing. */
+	assert_int_equal(run(&cmd_mem, 0, guest(), "--cr3", "0xf00000", "-j", NULL), EXIT_OK);
+	assert_non_null(strstr(said, "\"pages_stored\":12,\"mapped_zero\":0,\"mapped_parent\":0,\"mapped_stored\":0}"));
+	assert_int_equal(run(&cmd_mem, 0, "a.vmo", "--mapped", NULL), EXIT_FAILED);
+	assert_non_null(strstr(complained, "paging off"));
+	assert_int_equal(run(&cmd_mem, 0, "vm1", NULL), EXIT_FILE);
+	assert_non_null(strstr(complained, "hypr snapshot -o FILE"));
+}
+
 /* ---- help ------------------------------------------------------------------ */
 
 static void test_hypr_vmo_lists_its_commands(void **ctx)
@@ -487,6 +548,8 @@ int main(void)
 		T(test_translate_says_where_or_why_not),
 		T(test_translate_refuses),
 		T(test_export_says_which_addresses),
+		T(test_mem_counts_and_draws_pages),
+		T(test_mem_knows_what_is_mapped),
 		T(test_hypr_vmo_lists_its_commands),
 	};
 
