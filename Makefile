@@ -37,6 +37,7 @@ help:
 ##                a table and as out/bench-core.json
 ## make soak      the long runs: hours (tests/soak.list)
 ## make fuzz-vmo  libFuzzer and AFL++ on VMO files, FUZZ_SECONDS=600 for each
+## make core-coverage   how many lines of core/ its unit tests execute
 ## make fuzz-core libFuzzer on core/, FUZZ_SECONDS=600 for each target
 ## make kcsan     the ioctl tests on a kernel that looks for data races
 ##
@@ -112,10 +113,13 @@ bench: setup
 	@bench/swap-run
 	@tests/bench_bars out/bench-swap.json
 
-.PHONY: bench-core fuzz-core
+.PHONY: bench-core core-coverage fuzz-core
 bench-core: setup
 	@$(MAKE_QUIET) -j2 $(CORE_BENCH)
 	@bench/core-run
+
+core-coverage: setup
+	@tests/core/coverage
 
 fuzz-core: setup
 	@tests/fuzz/core-check --seconds $(or $(FUZZ_SECONDS),600)

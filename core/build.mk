@@ -24,10 +24,11 @@ $(CORE_STATIC): $(CORE_OBJ)
 
 # Unit tests.  A test that makes a plat_*() fail wraps it: __wrap_plat_page_alloc().
 CORE_TEST_OBJ := out/obj/tests/core
-CORE_TESTS := $(patsubst tests/core/%.c,out/tests/core/%,$(wildcard tests/core/*_test.c))
+CORE_TEST_OUT := out/tests/core
+CORE_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+CORE_TESTS := $(patsubst tests/core/%.c,$(CORE_TEST_OUT)/%,$(wildcard tests/core/*_test.c))
 CORE_TEST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. $(CORE_INCLUDE) \
-	-D_GNU_SOURCE -pthread -MMD -MP -fsanitize=address,undefined \
-	-fno-sanitize-recover=all
+	-D_GNU_SOURCE -pthread -MMD -MP $(CORE_TEST_SANITIZE)
 CORE_TEST_SUBJECT := $(CORE_TEST_OBJ)/subject.a
 # Helpers of tests: every tests/core/*.c that is no test.
 CORE_TEST_KIT := $(patsubst tests/core/%.c,$(CORE_TEST_OBJ)/tests/%.o,\
@@ -47,7 +48,7 @@ $(CORE_TEST_SUBJECT): $(CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(CORE_TESTS): out/tests/core/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(CORE_TEST_SUBJECT)
+$(CORE_TESTS): $(CORE_TEST_OUT)/%: $(CORE_TEST_OBJ)/tests/%.o $(CORE_TEST_KIT) $(CORE_TEST_SUBJECT)
 	@mkdir -p $(@D)
 	$(CC) $(CORE_TEST_CFLAGS) $(CORE_TEST_WRAP_$(*F)) -o $@ $^ $(CORE_LIBS) -lcmocka
 
