@@ -18,6 +18,7 @@
 #include "view/moment.h"
 #include "view/record.h"
 #include "view/view.h"
+#include "view/written.h"
 #include "vmo/vmo.h"
 
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name)
@@ -183,6 +184,7 @@ int hypr_view_create(struct hypr_vm *vm, const char *name, struct hypr_moment *m
 		view_free(vm, view);
 		return ret;
 	}
+	hypr_written_start(vm, view);
 	vm->view[number] = view;
 	*viewp = view;
 	return 0;

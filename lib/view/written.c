@@ -41,6 +41,13 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 	return pages < words * WORD_PAGES;
 }
 
+void hypr_written_start(struct hypr_vm *vm, struct hypr_view *view)
+{
+	/* What the kernel reports of the time before says nothing. */
+	hypr_written_take(vm, view);
+	hypr_written_clear(vm, view);
+}
+
 int hypr_written_each(const struct hypr_vm *vm, const struct hypr_view *view,
 		      hypr_pages_fn fn, void *fn_arg, uint64_t *pages)
 {

@@ -14,6 +14,9 @@
 struct hypr_view;
 struct hypr_vm;
 
+/** hypr_written_start() - the view equals its moment, and nothing has run in the view */
+void hypr_written_start(struct hypr_vm *vm, struct hypr_view *view);
+
 /**
  * hypr_written_take() - find the pages that were written since hypr_written_clear()
  * @view: no vCPU runs in the view

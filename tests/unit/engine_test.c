@@ -616,6 +616,21 @@ static void test_reset_looks_at_what_the_kernel_reports(void **ctx)
 	check_reset(f->vm, HYPR_RESET_COMPARE, 0, 0);
 }
 
+/* The kernel is asked when the view is made, so that its first reset copies back. */
+static void test_first_reset_copies_back(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	fake_kvm.tracks = true;
+	fake_kvm.written = ~0ull;
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(fake_kvm.written, 0);
+	*word_of_a(20) += 1;
+	fake_kvm.written = 1ull << 20;
+	check_reset(f->vm, HYPR_RESET_COPY_BACK, 1, 0);
+}
+
 static void test_reset_of_the_active_view(void **ctx)
 {
 	struct hypr_reset_result r;
@@ -849,6 +864,7 @@ int main(void)
 		T(test_views_have_an_end),
 		T(test_view_errors),
 		T(test_reset_looks_at_what_the_kernel_reports),
+		T(test_first_reset_copies_back),
 		T(test_reset_of_the_active_view),
 		T(test_reset_that_fails_half_way),
 		T(test_swap_after_a_reset_flushes_once),
