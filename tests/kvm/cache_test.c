@@ -742,6 +742,8 @@ static void test_cgroup(void)
 	cgroup_enter("inner");
 	inner = idle_vm(3);
 	other = idle_vm(1);
+	/* Nothing to evict yet: the kernel must ask again later. */
+	cgroup_write("inner/memory.reclaim", "64M", false);
 	prepare_all(inner, 3);
 	prepare_all(other, 1);
 	OK(try_pin(inner, B, 0));

@@ -428,6 +428,54 @@ static void test_smm_memory(void)
 	CHECK_RET(try_written(vm, A, bitmap), -EOPNOTSUPP);
 }
 
+/* Nor is it known what the handler wrote there. */
+static void test_smm_memory_that_went(void)
+{
+	struct vm *vm = vm_tracked(1);
+	bool none[RAM_PAGES] = { false };
+
+	OK(try_set_slot(vm, KVM_HYPR_VIEW_SMM, 0, 0, 0, RAM_BYTES, vm->ram[A]));
+	OK(try_set_slot(vm, KVM_HYPR_VIEW_SMM, 0, 0, 0, 0, NULL));
+	written(vm, A);
+	check_all();
+	written(vm, A);
+	check_written(none);
+}
+
+/* It runs in the view's memory by a root of its own, which has no tables of L1. */
+static void test_nested_without_tables(void)
+{
+	const unsigned int page = (GUEST_SHARED_GPA + GUEST_CPU(0)) / 4096;
+	struct vm *vm = vm_new();
+	struct guest_cpu *guest;
+	struct vcpu *vcpu;
+	uint64_t beats;
+	bool svm;
+
+	vm->nested = true;
+	svm = vm_has_svm(vm);
+	if (!svm && !vm_has_vmx(vm))
+		skip("no nested guests here");
+	need_cpus(1);
+	vm_views_add(vm, 1);
+	vcpus_start(vm, 1);
+	vcpu = &vm->vcpu[0];
+	guest = vcpu->guest;
+	OK(try_prepare(vm, A));
+	vm_commit(vm, A, KVM_EPT_SWAP_FORCE);
+	vcpu_ask(vcpu, GUEST_NESTED, svm, 0, 0);
+	WAIT_UNTIL(__atomic_load_n(&guest->nested, __ATOMIC_SEQ_CST));
+	CHECK_EQ(guest->nested, 1);
+	if (try_written(vm, A, bitmap) == -EOPNOTSUPP)
+		skip("this CPU has no accessed and dirty flags");
+	written(vm, A);
+	beats = __atomic_load_n(&guest->beats, __ATOMIC_SEQ_CST);
+	WAIT_UNTIL(__atomic_load_n(&guest->beats, __ATOMIC_SEQ_CST) > beats + 10);
+	written(vm, A);
+	if (!has(bitmap, page))
+		FAIL("page %#x, which the nested guest writes, is not reported", page);
+}
+
 static void test_nested(void)
 {
 	struct vm *vm = vm_new();
@@ -470,6 +518,10 @@ static const struct test tests[] = {
 	{ "E2BIG: memory beyond the bitmap", test_e2big },
 	{ "EFAULT: and the next call reports all", test_efault },
 	{ "EOPNOTSUPP: memory of SMM", test_smm_memory },
+	{ "memory of SMM that came and went: all pages",
+	  test_smm_memory_that_went },
+	{ "a nested guest that has no tables of its own",
+	  test_nested_without_tables },
 	{ "EOPNOTSUPP: nested guests", test_nested },
 };
 

@@ -353,7 +353,7 @@ struct kvm_hypr_mark_edited {
 };
 
 /* Pages that one call answers for at most: 64 GiB. */
-#define KVM_HYPR_WRITTEN_MAX_PAGES	(1ull << 24)
+#define KVM_HYPR_WRITTEN_MAX_PAGES	0x1000000ull
 
 /**
  * struct kvm_hypr_written - KVM_HYPR_GET_WRITTEN (VM)

@@ -160,8 +160,12 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
 #define kvm_arch_may_create_device(kvm, type)				\
 	kvm_hypr_may_create_device(kvm, type)
-#define kvm_arch_page_written(kvm, slot, gfn)				\
-	kvm_hypr_note_written(kvm, (slot)->as_id, gfn, 1)
+#define kvm_arch_page_written(kvm, slot, gfn) do {			\
+	const struct kvm_memory_slot *_hypr_slot = (slot);		\
+									\
+	if (_hypr_slot)							\
+		kvm_hypr_note_written(kvm, _hypr_slot->as_id, gfn, 1);	\
+} while (0)
 
 #else /* CONFIG_KVM_HYPR_EPT_SWAP */
 

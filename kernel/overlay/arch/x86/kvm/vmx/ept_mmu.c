@@ -96,21 +96,6 @@ static struct kvm_mmu_page *hypr_find_root(struct kvm *kvm,
 }
 
 /**
- * hypr_view_root() - the valid root of a view
- * @kvm: the VM
- * @view: the view
- *
- * Context: kvm->mmu_lock held.
- * Return: the root, NULL if there is none.
- */
-struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view)
-{
-	union kvm_mmu_page_role role;
-
-	return hypr_view_role(kvm, view, &role) ? NULL : hypr_find_root(kvm, role);
-}
-
-/**
  * hypr_tables_root() - the root that @view's vCPUs would load
  * @kvm: the VM
  * @view: the view
@@ -122,12 +107,16 @@ struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view)
  */
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level)
 {
+	union kvm_mmu_page_role role;
 	struct kvm_mmu_page *root;
 	hpa_t hpa = INVALID_PAGE;
 
+	if (hypr_view_role(kvm, view, &role))
+		return INVALID_PAGE;
+
 	read_lock(&kvm->mmu_lock);
 	rcu_read_lock();
-	root = hypr_view_root(kvm, view);
+	root = hypr_find_root(kvm, role);
 	if (root) {
 		hpa = __pa(root->spt);
 		if (level)

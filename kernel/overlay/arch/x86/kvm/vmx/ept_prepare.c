@@ -219,8 +219,8 @@ static int hypr_check_cached(struct kvm_hypr *h, u32 view, u64 timeout_ns,
  * Return: 0 with kvm_hypr.build_lock held, so that nobody can evict the view: the
  * caller calls hypr_rebuild_end().  -ENODATA, without a wait for other builds, if
  * the view was never prepared or was discarded; -EAGAIN another build or a discard
- * holds a lock for longer than @timeout_ns, or the build takes longer; -EINTR, -ENOMEM, -EAGAIN, -EINVAL of
- * hypr_view_prepare_locked().
+ * holds a lock for longer than @timeout_ns, or the build takes longer; -EINTR,
+ * -ENOMEM, -EAGAIN, -EINVAL of hypr_view_prepare_locked().
  */
 int hypr_rebuild_begin(struct kvm *kvm, u32 view, u64 timeout_ns)
 {

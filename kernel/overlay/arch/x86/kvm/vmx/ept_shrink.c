@@ -6,7 +6,8 @@
  * The shrinker knows memory cgroups.  A VM belongs to the cgroup that its struct
  * kvm_hypr is charged to, which is that of the thread that enabled views; KVM
  * charges the tables to the cgroup of the threads that build them.  When a cgroup
- * reaches its limit, only VMs of that cgroup lose views.
+ * reaches its limit, only VMs of that cgroup lose views.  A VM belongs to the NUMA
+ * node of its struct kvm_hypr, wherever its tables are.
  *
  * Reclaim comes from anywhere, also from a build that allocates under the
  * builder's lock: nothing here waits for a lock.  A VM that is on its way out
@@ -30,6 +31,7 @@ static struct kmem_cache *hypr_shrinker_cache;	/* of struct kvm_hypr */
 static struct list_lru hypr_shrinker_vms;	/* kvm_hypr.shrink, by cgroup */
 
 struct hypr_shrink_vms {
+	enum lru_status then;	/* what becomes of a VM that was noted */
 	unsigned int nr;
 	struct kvm *kvm[HYPR_SHRINK_VMS];
 };
@@ -43,16 +45,20 @@ static enum lru_status hypr_shrink_note(struct list_head *item,
 	if (vms->nr == ARRAY_SIZE(vms->kvm))
 		return LRU_STOP;
 	vms->kvm[vms->nr++] = container_of(item, struct kvm_hypr, shrink)->kvm;
-	return LRU_ROTATE;
+	return vms->then;
 }
 
-/* VMs of the cgroup and node that reclaim is about; each may be on its way out. */
+/*
+ * VMs of the cgroup and node that reclaim is about; each may be on its way out.
+ * @then: LRU_SKIP, or LRU_ROTATE: the next pass looks at others first.
+ */
 static void hypr_shrink_collect(struct hypr_shrink_vms *vms,
-				struct shrink_control *sc)
+				struct shrink_control *sc, enum lru_status then)
 {
 	unsigned long nr = HYPR_SHRINK_VMS;
 
 	vms->nr = 0;
+	vms->then = then;
 	list_lru_walk_one(&hypr_shrinker_vms, sc->nid, sc->memcg,
 			  hypr_shrink_note, vms, &nr);
 }
@@ -78,7 +84,7 @@ static unsigned long hypr_shrink_count(struct shrinker *shrinker,
 
 	if (!mutex_trylock(&kvm_lock))
 		return 0;
-	hypr_shrink_collect(&vms, sc);
+	hypr_shrink_collect(&vms, sc, LRU_SKIP);
 	list_for_each_entry(kvm, &vm_list, vm_list) {
 		/* Pairs with the release in hypr_enable(). */
 		struct kvm_hypr *h = smp_load_acquire(&kvm->arch.hypr.vm);
@@ -89,8 +95,11 @@ static unsigned long hypr_shrink_count(struct shrinker *shrinker,
 		tables += hypr_lru_estimate(&h->lru, hypr_cache_candidates(kvm));
 		mutex_unlock(&h->lock);
 	}
+	if (!tables)
+		hypr_shrink_collect(&vms, sc, LRU_ROTATE);
 	mutex_unlock(&kvm_lock);
-	return tables ?: SHRINK_EMPTY;
+	/* SHRINK_EMPTY: nobody asks again before a further VM comes. */
+	return vms.nr ? tables : SHRINK_EMPTY;
 }
 
 /* The view that was not in use for the longest time, of all those VMs. */
@@ -117,7 +126,7 @@ static unsigned long hypr_shrink_scan(struct shrinker *shrinker,
 
 	if (!mutex_trylock(&kvm_lock))
 		return SHRINK_STOP;
-	hypr_shrink_collect(&vms, sc);
+	hypr_shrink_collect(&vms, sc, LRU_ROTATE);
 	while (freed < sc->nr_to_scan &&
 	       hypr_shrink_find(&victim, &vms, above)) {
 		above = victim.stamp;

@@ -26,8 +26,8 @@
 
 /* Notes that one GFN may be found in. */
 #define HYPR_NOTE_PROBES	4
-/* Pages whose tables are looked at under one hold of mmu_lock: 1 GiB. */
-#define HYPR_WRITTEN_CHUNK	(1ul << 18)
+/* Pages whose tables are looked at under one hold of mmu_lock: 64 MiB. */
+#define HYPR_WRITTEN_CHUNK	BIT(14)
 
 static_assert((HYPR_NOTES & (HYPR_NOTES - 1)) == 0);
 
@@ -60,20 +60,28 @@ void kvm_hypr_note_written(struct kvm *kvm, int as_id, gfn_t gfn, u64 pages)
 	WRITE_ONCE(notes->all, true);
 }
 
-/* What has been noted, and is from here on in @bitmap alone. */
-static void hypr_notes_take(struct hypr_notes *notes, unsigned long *bitmap,
-			    unsigned int nr)
+/*
+ * What has been noted, and is from here on in @bitmap alone.
+ *
+ * Who zaps flushes before it releases mmu_lock.  So a page that was zapped has no
+ * user left whose write would go unnoticed.
+ *
+ * Return: may any page have been written?
+ */
+static bool hypr_notes_take(struct kvm *kvm, struct hypr_notes *notes,
+			    unsigned long *bitmap, unsigned int nr)
 {
 	u32 i;
 
-	if (xchg(&notes->all, false))
-		bitmap_fill(bitmap, nr);
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
 	for (i = 0; i < HYPR_NOTES; i++) {
 		u64 note = READ_ONCE(notes->page[i]) ? xchg(&notes->page[i], 0) : 0;
 
 		if (note && note - 1 < nr)
-			set_bit(note - 1, bitmap);
+			__set_bit(note - 1, bitmap);
 	}
+	return xchg(&notes->all, false);
 }
 
 /* ---- flags ---------------------------------------------------------------- */
@@ -155,6 +163,31 @@ static void hypr_tables_take(struct kvm_mmu_page *root, gfn_t start, gfn_t end,
 }
 
 /*
+ * Of every root of the view: roots differ by level, as vCPUs differ in their width
+ * of physical addresses, and nested guests without EPT (NPT) have one of their own.
+ */
+static void hypr_roots_take(struct kvm *kvm, u32 view, gfn_t gfn, gfn_t end,
+			    int pass, unsigned long *regions,
+			    unsigned long *bitmap)
+{
+	struct kvm_mmu_page *root;
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link,
+				lockdep_is_held(&kvm->mmu_lock)) {
+		if (root->role.invalid || kvm_mmu_page_as_id(root) != view)
+			continue;
+		if (pass == 1)
+			hypr_regions_take(root, gfn, end, regions);
+		else
+			hypr_tables_take(root, gfn, end, regions, bitmap);
+	}
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
+}
+
+/*
  * The accessed flags go first.  A vCPU that runs in the view may use a table by
  * what its CPU has cached of the entry above, and then no accessed flag shows what
  * it writes: it flushes before the tables are read.
@@ -168,17 +201,8 @@ static void hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
 	for (pass = 1; pass <= 2; pass++) {
 		for (gfn = 0; gfn < nr; gfn += HYPR_WRITTEN_CHUNK) {
 			gfn_t end = min_t(u64, nr, gfn + HYPR_WRITTEN_CHUNK);
-			struct kvm_mmu_page *root;
 
-			read_lock(&kvm->mmu_lock);
-			rcu_read_lock();
-			root = hypr_view_root(kvm, view);
-			if (root && pass == 2)
-				hypr_tables_take(root, gfn, end, regions, bitmap);
-			else if (root)
-				hypr_regions_take(root, gfn, end, regions);
-			rcu_read_unlock();
-			read_unlock(&kvm->mmu_lock);
+			hypr_roots_take(kvm, view, gfn, end, pass, regions, bitmap);
 			cond_resched();
 		}
 		if (pass == 1 && hypr_view_in_use(kvm, view))
@@ -198,18 +222,22 @@ static int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
 	struct kvm_memslots *slots = __kvm_memslots(kvm, view);
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_memory_slot *slot;
+	u64 generation;
 	int bkt;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;
-	/* Nested guests write by tables of their own, SMM by another root. */
+	/* Nested guests write by tables of their own, SMM by a root of its own. */
 	if (!kvm_ad_enabled() || kvm_shadow_root_allocated(kvm) ||
 	    hypr_has_user_slots(kvm, KVM_HYPR_VIEW_SMM))
 		return -EOPNOTSUPP;
 
-	*all = slots->generation != h->notes[view].slots_generation;
+	/* Memory of SMM may have come and gone, too.  Both only grow. */
+	generation = slots->generation +
+		     __kvm_memslots(kvm, KVM_HYPR_VIEW_SMM)->generation;
+	*all = generation != h->notes[view].slots_generation;
 	kvm_for_each_memslot(slot, bkt, slots) {
 		if (slot->id >= KVM_USER_MEM_SLOTS)
 			continue;
@@ -217,7 +245,7 @@ static int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
 			return -E2BIG;
 		*all |= kvm_slot_dirty_track_enabled(slot);
 	}
-	h->notes[view].slots_generation = slots->generation;
+	h->notes[view].slots_generation = generation;
 	return 0;
 }
 
@@ -260,12 +288,11 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 	if (r)
 		goto unlock;
 	hypr_flags_take(kvm, view, nr, regions, bitmap);
-	/*
-	 * CPUs have cached flags that are clear now.  Takes mmu_lock for writing: what
-	 * another CPU has zapped before the tables were read is noted after this.
-	 */
+	/* CPUs have cached flags that are clear now. */
 	hypr_view_edited(kvm, view);
-	hypr_notes_take(&h->notes[view], bitmap, nr);
+	write_lock(&kvm->mmu_lock);
+	all |= hypr_notes_take(kvm, &h->notes[view], bitmap, nr);
+	write_unlock(&kvm->mmu_lock);
 	if (all)
 		bitmap_fill(bitmap, nr);
 unlock:

@@ -59,8 +59,8 @@ enum hypr_flush_reason {
  * struct hypr_notes - writes into a view that no dirty flag shows
  * @page: GFN + 1, by hash; 0 is free
  * @all: any page may have been written
- * @slots_generation: of the view's memory slots, when user space asked last;
- *	under kvm_hypr.lock
+ * @slots_generation: of the view's memory slots and SMM's, added up, when user
+ *	space asked last; under kvm_hypr.lock
  */
 struct hypr_notes {
 	u64 page[HYPR_NOTES];
@@ -194,7 +194,6 @@ void hypr_build_end(struct kvm *kvm);
 void hypr_tables_invalidate(struct kvm *kvm, u32 view);
 u64 hypr_tables_total(struct kvm *kvm);
 u32 hypr_tables_resident(struct kvm *kvm);
-struct kvm_mmu_page *hypr_view_root(struct kvm *kvm, u32 view);
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level);
 
 /* ept_pv.c */
