@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the pages of a view of a VM that is played are: touched, private, written. */
+#include <jansson.h>
+#include <sys/mman.h>
+
 #include "lib/model/view.h"
 #include "lib/model/vm.h"
+#include "lib/serve/protocol.h"
 #include "lib/view/view.h"
 #include "played_vm.h"
 
@@ -223,6 +227,115 @@ static void test_what_is_refused(void **ctx)
 	assert_int_equal(hypr_view_pages(p->vm, NULL, note, &seen, NULL), -ESHUTDOWN);
 }
 
+/* ---- on the control socket --------------------------------------------------- */
+
+/* A request's answer; @bytes: out, its length. */
+static json_t *ask(struct played *p, const char *request, size_t *bytes)
+{
+	struct hypr_request r;
+	json_t *answer;
+	bool stop;
+	char *text;
+
+	assert_int_equal(hypr_request_parse(request, strlen(request), &r), 0);
+	text = hypr_request_serve(p->vm, &r, &stop);
+	assert_non_null(text);
+	*bytes = strlen(text) + 1;
+	answer = json_loads(text, 0, NULL);
+	assert_non_null(answer);
+	free(text);
+	return answer;
+}
+
+static json_int_t number(const json_t *answer, const char *key)
+{
+	const json_t *value = json_object_get(answer, key);
+
+	assert_true(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+static void test_an_answer_with_and_without_runs(void **ctx)
+{
+	struct played *p = *ctx;
+	json_int_t touched = 0;
+	json_t *answer, *run;
+	size_t bytes, i;
+
+	assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), 0);
+	*word(p, "A", 2000) = 1;
+	answer = ask(p, "{\"op\":\"mem\",\"view\":\"A\"}", &bytes);
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	assert_null(json_object_get(answer, "run"));
+	assert_int_equal(number(answer, "pages_total"), PAGES);
+	assert_int_equal(number(answer, "pages_private"), 1);
+	assert_true(json_is_false(json_object_get(answer, "written_known")));
+	json_decref(answer);
+	answer = ask(p, "{\"op\":\"mem\",\"view\":\"A\",\"runs\":true}", &bytes);
+	assert_int_equal(json_array_size(json_object_get(answer, "run")),
+			 number(answer, "nr_runs"));
+	json_array_foreach(json_object_get(answer, "run"), i, run) {
+		json_int_t flags = json_integer_value(json_array_get(run, 2));
+
+		assert_int_equal(json_array_size(run), 3);
+		touched += flags & HYPR_PAGE_TOUCHED ?
+			   json_integer_value(json_array_get(run, 1)) : 0;
+		if (flags & HYPR_PAGE_PRIVATE)
+			assert_int_equal(json_integer_value(json_array_get(run, 0)), 2000);
+	}
+	assert_int_equal(touched, number(answer, "pages_touched"));
+	json_decref(answer);
+	answer = ask(p, "{\"op\":\"mem\",\"view\":\"none\"}", &bytes);
+	assert_int_equal(number(answer, "errno"), ENOENT);
+	json_decref(answer);
+}
+
+/* Pages that lie alone, the last ones of memory, where numbers are the longest. */
+static void touch_every_other(struct played *p, uint64_t from, uint64_t to)
+{
+	const volatile uint8_t *mem = p->vm->active->mem.host;
+
+	for (; from < to; from += 2)
+		(void)mem[from * 4096];
+}
+
+static void test_an_answer_has_a_limit(void **ctx)
+{
+	struct hypr_vm_config c = HYPR_VM_CONFIG_INIT;
+	uint64_t pages = HYPR_MEM_MAX_BYTES / 4096;
+	struct hypr_pages_result r;
+	struct played *p = *ctx;
+	json_t *answer;
+	size_t bytes;
+
+	played_end(p);
+	fake_kvm_reset();
+	c.name = "vm1";
+	c.kernel = p->kernel;
+	c.vcpus = FAKE_VCPUS;
+	c.mem_bytes = HYPR_MEM_MAX_BYTES;
+	assert_int_equal(hypr_vm_create(&c, &p->vm), 0);
+	/* Reading such memory maps one page of zeroes, again and again. */
+	assert_int_equal(madvise(p->vm->active->mem.host, c.mem_bytes, MADV_NOHUGEPAGE), 0);
+	assert_int_equal(hypr_vm_start(p->vm), 0);
+	assert_int_equal(hypr_view_pages(p->vm, NULL, NULL, NULL, &r), 0);
+	assert_true(r.nr_runs < 100);
+	touch_every_other(p, pages - 2 * (HYPR_RUNS_MAX - r.nr_runs), pages);
+	answer = ask(p, "{\"op\":\"mem\",\"runs\":true}", &bytes);
+	assert_int_equal(json_array_size(json_object_get(answer, "run")), HYPR_RUNS_MAX);
+	assert_true(bytes <= HYPR_ANSWER_MAX);
+	json_decref(answer);
+	touch_every_other(p, pages / 2, pages / 2 + 1);
+	answer = ask(p, "{\"op\":\"mem\",\"runs\":true}", &bytes);
+	assert_int_equal(number(answer, "errno"), E2BIG);
+	assert_non_null(strstr(json_string_value(json_object_get(answer, "error")),
+			       "more than 65536 runs"));
+	json_decref(answer);
+	answer = ask(p, "{\"op\":\"mem\"}", &bytes);
+	assert_int_equal(number(answer, "nr_runs"), HYPR_RUNS_MAX + 1);
+	json_decref(answer);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, played_setup, played_teardown)
 
 int main(void)
@@ -234,6 +347,8 @@ int main(void)
 		T(test_the_active_view),
 		T(test_a_view_of_a_file),
 		T(test_what_is_refused),
+		T(test_an_answer_with_and_without_runs),
+		T(test_an_answer_has_a_limit),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
