@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * hypr mem: what the pages of a VMO file's memory are, and which of them the guest's page
- * tables map, in numbers or as a picture.
+ * tables map, in numbers or as a picture.  Those of a running VM: mem_vm.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli.h"
 #include "hypr/vmo.h"
+#include "mem.h"
 #include "vmo_map.h"
 
-enum { MAP, FORCE, MAPPED, CR3, VCPU };
-
 static const struct cli_option options[] = {
-	[MAP] = { "map", 'm', "FILE.svg", "draw a picture of it" },
-	[FORCE] = { "force", 'f', NULL, "replace the picture that is there" },
-	[MAPPED] = { "mapped", 0, NULL, "tell apart what the guest's page tables map" },
-	[CR3] = { "cr3", 0, "ADDRESS", "those of these page tables; implies --mapped" },
-	[VCPU] = { "vcpu", 0, "N", "those of this vCPU (0); implies --mapped" },
+	[CLI_MEM_MAP] = { "map", 'm', "FILE.svg", "draw a picture of it" },
+	[CLI_MEM_FORCE] = { "force", 'f', NULL, "replace the picture that is there" },
+	[CLI_MEM_VIEW] = { "view", 'v', "VIEW", "of a VM: of this view (the active one)" },
+	[CLI_MEM_MAPPED] = { "mapped", 0, NULL, "of a file: tell apart what the guest's page tables map" },
+	[CLI_MEM_CR3] = { "cr3", 0, "ADDRESS", "those of these page tables; implies --mapped" },
+	[CLI_MEM_VCPU] = { "vcpu", 0, "N", "those of this vCPU (0); implies --mapped" },
 	{ 0 },
 };
 
@@ -97,22 +97,21 @@ static int look(struct memory *memory, struct hypr_vmo *vmo, const struct hypr_p
 	return ret;
 }
 
-static int draw(const struct cli_args *args, const struct memory *memory,
-		const struct hypr_vmo *vmo)
+int cli_mem_draw(const struct cli_args *args, const struct cli_map *map, uint64_t mem_bytes,
+		 const struct hypr_vmo *vmo)
 {
 	char size[CLI_SIZE_MAX], title[120], *text;
-	struct hypr_vmo_info info;
 	size_t bytes;
 	int ret;
 
-	hypr_vmo_info(vmo, &info);
 	snprintf(title, sizeof(title), "%s of memory, from 0 at the top left",
-		 cli_size(size, info.mem_bytes));
-	text = cli_map_text(memory->map, title, &bytes);
+		 cli_size(size, mem_bytes));
+	text = cli_map_text(map, title, &bytes);
 	if (!text)
 		return cli_fail(args, EXIT_FILE, "mem", "no memory for a picture");
-	ret = hypr_vmo_report_write(vmo, NULL, args->option[MAP],
-				    args->option[FORCE] ? HYPR_VMO_REPLACE : 0, text, bytes);
+	ret = hypr_vmo_report_write(vmo, NULL, args->option[CLI_MEM_MAP],
+				    args->option[CLI_MEM_FORCE] ? HYPR_VMO_REPLACE : 0,
+				    text, bytes);
 	free(text);
 	return ret ? cli_vmo_fail(args, "mem", ret) : EXIT_OK;
 }
@@ -158,14 +157,14 @@ static void print_text(const struct cli_args *args, const struct memory *memory)
 /* What is noted takes a bit a page, and a square of the picture one byte. */
 static int memory_init(struct memory *memory, const struct cli_args *args, uint64_t pages)
 {
-	bool mapped = args->option[MAPPED] || args->option[CR3] || args->option[VCPU];
+	bool mapped = cli_mem_wants_mapped(args);
 
 	*memory = (struct memory){ 0 };
 	if (mapped)
 		memory->mapped = calloc(pages / 8 + 1, 1);
-	if (args->option[MAP])
+	if (args->option[CLI_MEM_MAP])
 		memory->map = cli_map_create(pages, kinds, mapped ? NR_KINDS : MAPS);
-	if ((memory->mapped || !mapped) && (memory->map || !args->option[MAP]))
+	if ((memory->mapped || !mapped) && (memory->map || !args->option[CLI_MEM_MAP]))
 		return EXIT_OK;
 	return cli_fail(args, EXIT_FILE, "mem", "no memory to look at %llu pages",
 			(unsigned long long)pages);
@@ -185,7 +184,7 @@ static int show(const struct cli_args *args, struct hypr_vmo *vmo,
 		code = ret ? cli_vmo_fail(args, "mem", ret) : EXIT_OK;
 	}
 	if (!code && memory.map)
-		code = draw(args, &memory, vmo);
+		code = cli_mem_draw(args, memory.map, info.mem_bytes, vmo);
 	if (!code && args->json)
 		print_json(args, &memory);
 	else if (!code)
@@ -202,10 +201,12 @@ static int run(const struct cli_args *args)
 	int code;
 
 	if (!cli_is_file(args->arg[0]))
-		return cli_fail(args, EXIT_FILE, "mem",
-				"%s: no such file; of a running VM write one first (hypr snapshot -o FILE)",
+		return cli_mem_vm(args);
+	if (args->option[CLI_MEM_VIEW])
+		return cli_fail(args, EXIT_USAGE, "mem", "%s is a file and has no views",
 				args->arg[0]);
-	code = cli_paging(args, "mem", args->option[CR3], args->option[VCPU], &paging);
+	code = cli_paging(args, "mem", args->option[CLI_MEM_CR3], args->option[CLI_MEM_VCPU],
+			  &paging);
 	if (!code)
 		code = cli_vmo_open(args, "mem", args->arg[0], &vmo);
 	if (code)
@@ -217,7 +218,7 @@ static int run(const struct cli_args *args)
 
 const struct cli_command cmd_mem = {
 	.name = "mem",
-	.args = "FILE.vmo",
+	.args = "NAME|FILE.vmo",
 	.summary = "what a memory's pages are, in numbers or as a picture",
 	.options = options,
 	.nr_args = 1,

@@ -87,12 +87,12 @@ _hypr()
 		words="freeze continue"
 	elif [[ $verb == load && $prev == --prefault ]]; then
 		words="all none used record"
-	elif [[ $verb == translate && ($prev == --view || $prev == -v) ]]; then
+	elif [[ ($verb == translate || $verb == mem) && ($prev == --view || $prev == -v) ]]; then
 		mapfile -t given < <(_hypr_arguments)
 		words=$(_hypr_views "${given[0]}")
 	elif [[ $prev == --cr3 || $prev == --vcpu ]]; then
 		return
-	elif [[ $verb == mem ]]; then
+	elif [[ $verb == mem && ($prev == --map || $prev == -m) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	elif [[ $prev == --output || $prev == -o || $prev == --parent || $prev == -p ]]; then
@@ -106,7 +106,7 @@ _hypr()
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 			;;
-		translate,0)
+		translate,0 | mem,[01])
 			mapfile -t COMPREPLY < <(compgen -W "$(_hypr_vms)" -- "$cur"
 				compgen -f -- "$cur")
 			return

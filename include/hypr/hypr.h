@@ -647,6 +647,59 @@ const char *hypr_fault_name(int fault);
 int hypr_view_translate(struct hypr_vm *vm, const char *view, uint64_t gva,
 			const struct hypr_paging *paging, struct hypr_translation *result);
 
+/* ---- what the pages of a view are ---------------------------------------- */
+
+#define HYPR_PAGE_TOUCHED	(1u << 0)	/* the host has it: the guest, a device or hypr used it */
+#define HYPR_PAGE_PRIVATE	(1u << 1)	/* it is the view's own: it was written at some time */
+#define HYPR_PAGE_WRITTEN	(1u << 2)	/* it may have been written since the last reset */
+
+/** struct hypr_page_run - pages with the same HYPR_PAGE_* */
+struct hypr_page_run {
+	uint64_t gpa;
+	uint64_t pages;
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+/**
+ * struct hypr_pages_result - how many pages of a view there are of each kind
+ * @written_known: 0: the kernel does not report what was written: no page has
+ *	HYPR_PAGE_WRITTEN.  So it is until the view's first reset, and always of a view
+ *	without a moment and with engine stock
+ * @nr_runs: that @fn was called for, or would have been
+ */
+struct hypr_pages_result {
+	char name[HYPR_NAME_MAX];
+	uint32_t view;
+	uint8_t written_known;
+	uint8_t reserved[3];
+	uint64_t pages_total;		/* of memory */
+	uint64_t pages_touched;
+	uint64_t pages_private;
+	uint64_t pages_written;
+	uint64_t nr_runs;
+};
+
+/** hypr_page_run_fn - Return: 0 to go on */
+typedef int (*hypr_page_run_fn)(void *arg, const struct hypr_page_run *run);
+
+/**
+ * hypr_view_pages() - which pages of a view were touched, are private, were written
+ * @view: NULL: the active one
+ * @fn: called with ascending addresses, neighbours unlike; pages without a flag are left
+ *	out.  The VM goes on while it is called, and it may call libhypr.  Or NULL
+ * @result: out, or NULL
+ *
+ * Reads no page.  The active view is paused while the kernel is asked.  A view without
+ * a moment has nothing to share: all its touched pages are private.
+ *
+ * Return: 0; -ENOENT no such view; -EOPNOTSUPP this kernel does not report which pages
+ * are there (it is older than Linux 6.7, or /proc is not mounted); -ESHUTDOWN; -EIO a vCPU
+ * did not leave the guest within 10 seconds; -ENOMEM; what @fn returned; as for open(2).
+ */
+int hypr_view_pages(struct hypr_vm *vm, const char *view, hypr_page_run_fn fn, void *arg,
+		    struct hypr_pages_result *result);
+
 struct hypr_view_info {
 	char name[HYPR_NAME_MAX];
 	uint32_t view;			/* number: KVM's address space id */

@@ -35,7 +35,7 @@ struct hypr_engine_swap {
  *	@pages_mapped.  -EAGAIN: parts that were built before are lost.  NULL: it
  *	builds no parts
  * @written: fill @bitmap, @pages bits, with the pages that may have been written in the
- *	view since the last call; @set: how many.  NULL: it does not know
+ *	view since the last call.  NULL: it does not know
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
  *	view changed while it was not active
@@ -52,7 +52,7 @@ struct hypr_engine {
 	int (*prepare_part)(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
-		       uint64_t pages, uint64_t *set);
+		       uint64_t pages);
 	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 		    struct hypr_engine_swap *swap);
 };

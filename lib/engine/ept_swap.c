@@ -95,7 +95,7 @@ static int ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uin
 }
 
 static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
-			    uint64_t pages, uint64_t *set)
+			    uint64_t pages)
 {
 	struct kvm_hypr_written arg = {
 		.view = view->number,
@@ -105,7 +105,6 @@ static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 
 	if (ioctl(vm->vm_fd, KVM_HYPR_GET_WRITTEN, &arg) < 0)
 		return hypr_fail_sys(-errno, "view '%s': KVM_HYPR_GET_WRITTEN", view->name);
-	*set = arg.pages;
 	return 0;
 }
 

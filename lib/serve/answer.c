@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/page.h"
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/hold.h"
@@ -168,6 +169,33 @@ static json_t *serve_translate(struct hypr_vm *vm, const struct hypr_request *re
 	return answer;
 }
 
+static int add_run(void *list, const struct hypr_page_run *run)
+{
+	if (json_array_size(list) == HYPR_RUNS_MAX)
+		return hypr_fail(-E2BIG, "its pages are in more than %d runs, too many for an answer; draw a file of it (hypr snapshot -o FILE)",
+				 HYPR_RUNS_MAX);
+	if (json_array_append_new(list, json_pack("[I, I, i]",
+						  (json_int_t)(run->gpa / HYPR_PAGE_BYTES),
+						  (json_int_t)run->pages, (int)run->flags)))
+		return hypr_fail(-ENOMEM, "no memory for a list of pages");
+	return 0;
+}
+
+static json_t *serve_mem(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
+{
+	json_t *list = request->runs ? json_array() : NULL, *answer = NULL;
+	struct hypr_pages_result r;
+
+	*ret = hypr_view_pages(vm, or_null(request->view), list ? add_run : NULL, list, &r);
+	if (!*ret) {
+		answer = hypr_json_pages(&r);
+		if (list)
+			json_object_set(answer, "run", list);
+	}
+	json_decref(list);
+	return answer;
+}
+
 static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, bool *stop,
 		     int *ret)
 {
@@ -199,6 +227,8 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 		return serve_verify(vm, request, ret);
 	case HYPR_OP_TRANSLATE:
 		return serve_translate(vm, request, ret);
+	case HYPR_OP_MEM:
+		return serve_mem(vm, request, ret);
 	case HYPR_OP_REMOVE:
 		*ret = hypr_view_remove(vm, request->view);
 		return named(json_object(), request->view, "");

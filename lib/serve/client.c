@@ -16,7 +16,6 @@
 #include "serve/protocol.h"
 #include "serve/runtime.h"
 
-#define ANSWER_MAX	(1u << 20)
 #define ANSWER_TIMEOUT_MS	300000	/* verify takes long on a large VM, or a slow host */
 #define CONNECT_TIMEOUT_MS	5000	/* for a server that accepts nothing */
 #define POLL_MS		100	/* from question to question whether it is still wanted */
@@ -73,7 +72,7 @@ static int receive(int fd, struct input *in)
 	ssize_t n;
 
 	if (in->len == in->size) {
-		if (more > ANSWER_MAX)
+		if (more > HYPR_ANSWER_MAX)
 			return -EPROTO;
 		grown = realloc(in->buf, more);
 		if (!grown)

@@ -11,6 +11,11 @@
 #define HYPR_PATH_MAX	4096	/* of a file, the final NUL included */
 #define HYPR_LINE_MAX	(3 * HYPR_PATH_MAX) /* of a request, newline included */
 
+#define HYPR_ANSWER_MAX	(1u << 20) /* bytes of an answer */
+
+/* Of pages, in an answer: [page, pages, HYPR_PAGE_*], at most 16 bytes on average. */
+#define HYPR_RUNS_MAX	65536
+
 /* What comes, if so asked, before the answer: done and total. */
 #define HYPR_PROGRESS_LINE	"{\"progress\":{\"done\":%llu,\"total\":%llu}}"
 
@@ -29,6 +34,7 @@ enum hypr_op {
 	HYPR_OP_COMPARE,
 	HYPR_OP_REMOVE,
 	HYPR_OP_TRANSLATE,
+	HYPR_OP_MEM,
 	HYPR_OP_STOP,
 	HYPR_OPS
 };
@@ -41,6 +47,7 @@ struct hypr_request {
 	uint64_t gva;		/* the next two: of translate */
 	struct hypr_paging paging;
 	unsigned int flags;	/* HYPR_SWAP_*, HYPR_SAVE_*, HYPR_LOAD_* */
+	bool runs;		/* of mem: with HYPR_RUNS_MAX runs at most */
 	bool progress;		/* wants to be told: HYPR_PROGRESS_LINE before the answer */
 };
 

@@ -36,10 +36,12 @@ static const struct op {
 	[HYPR_OP_COMPARE] = { "compare", KEY_FILE, KEY_VIEW },
 	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
 	[HYPR_OP_TRANSLATE] = { "translate", KEY_GVA, KEY_VIEW | KEY_PAGING },
+	[HYPR_OP_MEM] = { "mem", 0, KEY_VIEW },
 	[HYPR_OP_STOP] = { "stop", 0, 0 },
 };
 
 #define FLAG_PROGRESS	(1u << 31)	/* becomes hypr_request.progress */
+#define FLAG_RUNS	(1u << 30)	/* becomes hypr_request.runs */
 
 static const struct {
 	const char *name;
@@ -53,6 +55,7 @@ static const struct {
 	{ "progress", HYPR_OP_SAVE, FLAG_PROGRESS },
 	{ "compress", HYPR_OP_SAVE, HYPR_SAVE_COMPRESS },
 	{ "replace", HYPR_OP_WORKING_SET, HYPR_SAVE_REPLACE },
+	{ "runs", HYPR_OP_MEM, FLAG_RUNS },
 	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
 };
 
@@ -189,7 +192,8 @@ static int parse_object(json_t *root, struct hypr_request *request)
 			return ret;
 	}
 	request->progress = request->flags & FLAG_PROGRESS;
-	request->flags &= ~FLAG_PROGRESS;
+	request->runs = request->flags & FLAG_RUNS;
+	request->flags &= ~(FLAG_PROGRESS | FLAG_RUNS);
 	if ((op->needs & KEY_VIEW) && !request->view[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
 	if ((op->needs & KEY_FILE) && !request->file[0])

@@ -151,3 +151,16 @@ json_t *hypr_json_verify(const struct hypr_verify_result *r)
 			 "range", ranges,
 			 "name", r->name);
 }
+
+json_t *hypr_json_pages(const struct hypr_pages_result *r)
+{
+	return json_pack("{s:s, s:i, s:b, s:I, s:I, s:I, s:I, s:I}",
+			 "name", r->name,
+			 "view", (int)r->view,
+			 "written_known", r->written_known,
+			 "pages_total", (json_int_t)r->pages_total,
+			 "pages_touched", (json_int_t)r->pages_touched,
+			 "pages_private", (json_int_t)r->pages_private,
+			 "pages_written", (json_int_t)r->pages_written,
+			 "nr_runs", (json_int_t)r->nr_runs);
+}

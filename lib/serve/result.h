@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+struct hypr_pages_result;
 struct hypr_pause_result;
 struct hypr_reset_result;
 struct hypr_save_result;
@@ -24,5 +25,6 @@ json_t *hypr_json_working_set(const struct hypr_working_set_result *r);
 json_t *hypr_json_swap(const struct hypr_swap_result *r);
 json_t *hypr_json_reset(const struct hypr_reset_result *r);
 json_t *hypr_json_verify(const struct hypr_verify_result *r);
+json_t *hypr_json_pages(const struct hypr_pages_result *r);
 
 #endif /* LIB_SERVE_RESULT_H */

@@ -25,7 +25,7 @@ static uint64_t words_of(const struct hypr_vm *vm)
 
 bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 {
-	uint64_t words = words_of(vm), i, pages, *reported;
+	uint64_t words = words_of(vm), all = UINT64_MAX, i, *reported;
 
 	if (!vm->engine->written)
 		return false;
@@ -34,11 +34,13 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 	if (!view->written)
 		return false;
 	reported = view->written + words;
-	if (vm->engine->written(vm, view, reported, words * WORD_PAGES, &pages))
+	if (vm->engine->written(vm, view, reported, words * WORD_PAGES))
 		return false;
-	for (i = 0; i < words; i++)
+	for (i = 0; i < words; i++) {
 		view->written[i] |= reported[i];
-	return pages < words * WORD_PAGES;
+		all &= view->written[i];
+	}
+	return all != UINT64_MAX;
 }
 
 void hypr_written_start(struct hypr_vm *vm, struct hypr_view *view)

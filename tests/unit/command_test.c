@@ -624,6 +624,80 @@ static void test_verify_tells_trouble_from_difference(void **ctx)
 	remove_files();
 }
 
+static void read_file(const char *name, char *text)
+{
+	int fd = open(path(name), O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, TEXT_MAX - 1) > 0);
+	close(fd);
+}
+
+static void test_mem_of_a_vm(void **ctx)
+{
+	static char text[TEXT_MAX];
+	struct stat before, after;
+	char line[256];
+
+	(void)ctx;
+	assert_int_equal(run("", RUN "--detach"), 0);
+	assert_int_equal(run("", "mem vm1"), 0);
+	assert_ptr_equal(strstr(c.answer, "vm1 (ept-swap): view boot: "), c.answer);
+	assert_non_null(strstr(c.answer, " private, written since the last reset: not known\n"));
+	assert_int_equal(run("", "snapshot vm1 A"), 0);
+	assert_int_equal(run("", "mem vm1 --view A --json"), 0);
+	assert_non_null(strstr(c.answer, "\"name\":\"A\""));
+	assert_non_null(strstr(c.answer, "\"pages_private\":0"));
+	assert_null(strstr(c.answer, "\"run\""));
+	assert_int_equal(run("", "mem vm1 --view none"), 4);
+	assert_int_equal(run("", "mem vm2"), 3);
+	assert_int_equal(run("", "mem vm1 --mapped"), 2);
+	assert_non_null(strstr(c.text, "hypr snapshot vm1 -o FILE"));
+
+	snprintf(line, sizeof(line), "mem vm1 --json --map %s/boot.svg", dir);
+	assert_int_equal(run("", line), 0);
+	assert_non_null(strstr(c.answer, "\"pages_total\":"));
+	assert_null(strstr(c.answer, "\"run\""));
+	read_file("boot.svg", text);
+	assert_ptr_equal(strstr(text, "<svg "), text);
+	assert_non_null(strstr(text, "MiB of memory, from 0 at the top left"));
+	/* A square that is private, and the legend, which has nothing that is not known. */
+	assert_non_null(strstr(text, "height=\"6\" fill=\"#ffa726\"/>"));
+	assert_non_null(strstr(text, ">private</text>"));
+	assert_null(strstr(text, ">written</text>"));
+	assert_non_null(strstr(text, "</svg>\n"));
+	/* What is there stays, or is replaced as a whole. */
+	assert_int_equal(stat(path("boot.svg"), &before), 0);
+	assert_int_equal(run("", line), 6);
+	assert_int_equal(stat(path("boot.svg"), &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	strcat(line, " --force");
+	assert_int_equal(run("", line), 0);
+	assert_int_equal(stat(path("boot.svg"), &after), 0);
+	assert_int_not_equal(before.st_ino, after.st_ino);
+	stop();
+	remove_files();
+}
+
+static void test_mem_of_a_vm_shows_what_was_written(void **ctx)
+{
+	static char text[TEXT_MAX];
+	char line[256];
+
+	(void)ctx;
+	assert_int_equal(run("tracking", RUN "--detach"), 0);
+	assert_int_equal(run("", "snapshot vm1 A"), 0);
+	snprintf(line, sizeof(line), "mem vm1 -v A -m %s/a.svg", dir);
+	assert_int_equal(run("", line), 0);
+	assert_non_null(strstr(c.answer, "vm1 (ept-swap): view A: "));
+	assert_non_null(strstr(c.answer, " 0 private, 1 written since the last reset\n"));
+	read_file("a.svg", text);
+	assert_non_null(strstr(text, "<rect x=\"120\" y=\"28\" width=\"6\" height=\"6\" fill=\"#e65100\"/>"));
+	assert_non_null(strstr(text, ">written</text>"));
+	stop();
+	remove_files();
+}
+
 /* That /dev/kvm opens is not enough. */
 static void test_doctor_for_engine_stock(void **ctx)
 {
@@ -695,6 +769,8 @@ int main(void)
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_files_that_are_none),
 		cmocka_unit_test(test_verify_tells_trouble_from_difference),
+		cmocka_unit_test(test_mem_of_a_vm),
+		cmocka_unit_test(test_mem_of_a_vm_shows_what_was_written),
 		cmocka_unit_test(test_doctor_for_engine_stock),
 		cmocka_unit_test(test_help),
 	};

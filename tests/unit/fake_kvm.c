@@ -934,6 +934,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (fake_kvm.pagemap_errno && _IOC_TYPE(request) == 'f' && _IOC_NR(request) == 16) {
+		errno = fake_kvm.pagemap_errno;
+		return -1;
+	}
 	if (fd < 0 || fd >= MAX_FD || kind[fd] == OTHER)
 		return __real_ioctl(fd, request, arg);
 	if (fails_now(request)) {

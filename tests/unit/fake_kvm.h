@@ -67,6 +67,7 @@ struct fake_kvm {
 	bool tracks;		/* KVM_HYPR_GET_WRITTEN: @written of view memory's first 64 pages */
 	uint64_t written;	/* a bit for each; without @tracks all pages are reported */
 	int written_errno;	/* of KVM_HYPR_GET_WRITTEN */
+	int pagemap_errno;	/* of the ioctl PAGEMAP_SCAN, which is no KVM's */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
 	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */
 	unsigned int fail_at;	/* number of the one that fails, 0 for none */

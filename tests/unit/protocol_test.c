@@ -88,6 +88,13 @@ static void test_request_is_understood(void **ctx)
 	assert_int_equal(r.paging.cr3, 0x1f000);
 	assert_int_equal(r.paging.vcpu, 3);
 	assert_string_equal(r.view, "A");
+	assert_int_equal(parse("{\"op\":\"mem\"}", &r), 0);
+	assert_int_equal(r.op, HYPR_OP_MEM);
+	assert_false(r.runs);
+	assert_int_equal(parse("{\"op\":\"mem\",\"view\":\"A\",\"runs\":true}", &r), 0);
+	assert_true(r.runs);
+	assert_int_equal(r.flags, 0);
+	assert_string_equal(r.view, "A");
 }
 
 static void test_request_is_refused(void **ctx)
@@ -116,7 +123,8 @@ static void test_request_is_refused(void **ctx)
 		"{\"op\":\"translate\",\"gva\":\"0x1\",\"cr3\":1}",
 		"{\"op\":\"translate\",\"gva\":\"0x1\",\"vcpu\":-1}",
 		"{\"op\":\"translate\",\"gva\":\"0x1\",\"vcpu\":4294967296}",
-		"{\"op\":\"info\",\"gva\":\"0x1\"}",
+		"{\"op\":\"info\",\"gva\":\"0x1\"}", "{\"op\":\"mem\",\"runs\":1}",
+		"{\"op\":\"mem\",\"gva\":\"0x1\"}", "{\"op\":\"save\",\"file\":\"/a\",\"runs\":true}",
 		"{\"op\":\"pause\",\"force\":true}", "\xff\xfe", "{\"op\":\"\xff\"}",
 	};
 	struct hypr_request r;

@@ -501,8 +501,8 @@ static void test_mem_knows_what_is_mapped(void **ctx)
 	assert_non_null(strstr(said, "\"pages_stored\":12,\"mapped_zero\":0,\"mapped_parent\":0,\"mapped_stored\":0}"));
 	assert_int_equal(run(&cmd_mem, 0, "a.vmo", "--mapped", NULL), EXIT_FAILED);
 	assert_non_null(strstr(complained, "paging off"));
-	assert_int_equal(run(&cmd_mem, 0, "vm1", NULL), EXIT_FILE);
-	assert_non_null(strstr(complained, "hypr snapshot -o FILE"));
+	assert_int_equal(run(&cmd_mem, 0, "a.vmo", "--view", "A", NULL), EXIT_USAGE);
+	assert_non_null(strstr(complained, "has no views"));
 }
 
 /* ---- help ------------------------------------------------------------------ */
