@@ -222,12 +222,15 @@ static void check_reported(const bool *want)
 	}
 }
 
-/* KVM drops an SPTE, and its dirty flag with it; the page is still reported. */
+/*
+ * KVM drops an SPTE, and its dirty flag with it; the page is still reported.  The
+ * guest may write it all the while.
+ */
 static void zap(struct vm *vm, unsigned int page, unsigned int pages)
 {
 	uint8_t *at = vm->ram[A] + page * 4096;
 
-	CHECK(!mprotect(at, pages * 4096, PROT_READ));
+	CHECK(!mprotect(at, pages * 4096, PROT_READ | PROT_WRITE | PROT_EXEC));
 	CHECK(!mprotect(at, pages * 4096, PROT_READ | PROT_WRITE));
 }
 

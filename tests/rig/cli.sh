@@ -83,7 +83,7 @@ expect_line 6 "a VM of this name runs already" "a second VM of its name" run --n
 expect_line 4 "no view 'B': there is boot (hypr views vm1 lists them)" "no such view" \
 	hypr swap vm1 B
 expect_line 1 "boot' has no moment" "the boot view cannot be reset" hypr reset vm1 boot
-expect_line 1 "boot' has no moment" "nor verified" hypr verify vm1 boot
+expect_line 11 "boot' has no moment" "nor verified" hypr verify vm1 boot
 expect_line 1 "is no name" "a view's name with a slash" hypr snapshot vm1 a/b
 expect_line 1 "is not paused" "resume of a VM that runs" hypr resume vm1
 
@@ -101,14 +101,17 @@ expect_line 2 "rule each other out" "force and no force" hypr swap --force --coo
 expect 0 "A -> A" "swap to the active view" hypr swap vm1 A
 expect 0 "(reset)" "swap --reset" hypr swap --reset vm1 B
 expect 0 "(reset)" "swap --reset of the active view" hypr swap --reset vm1 B
-expect 0 "view B reset: .* pause cooperative" "reset of the active view" hypr reset vm1 B
+# The kernel reports what was written in a view; engine stock has no such kernel.
+way=copy-back
+[ "$engine" != stock ] || way=compare
+expect 0 "view B reset by $way: .* pause cooperative" "reset of the active view" hypr reset vm1 B
 expect_line 1 "is active" "remove of the active view" hypr remove vm1 B
 
 # A view that has run differs from its moment; one that was reset does not.
 usleep 300000
 expect 0 "B -> A" "leave B" hypr swap vm1 A
 expect 1 "differ; first at 0x" "verify finds that B has run" hypr verify vm1 B
-expect 0 "view B reset by [a-z-]*: [1-9][0-9]* pages looked at; pause none" "reset B" hypr reset vm1 B
+expect 0 "view B reset by $way: [1-9][0-9]* pages looked at; pause none" "reset B" hypr reset vm1 B
 expect 0 "4095 pages compared .* 0 differ" "verify finds B as it was" hypr verify vm1 B
 
 expect 0 "paused, cooperative" "pause" hypr pause vm1
