@@ -664,8 +664,8 @@ struct hypr_page_run {
 /**
  * struct hypr_pages_result - how many pages of a view there are of each kind
  * @written_known: 0: the kernel does not report what was written: no page has
- *	HYPR_PAGE_WRITTEN.  So it is until the view's first reset, and always of a view
- *	without a moment and with engine stock
+ *	HYPR_PAGE_WRITTEN.  So it is from a snapshot taken in the view until its next
+ *	reset, and always of a view without a moment and with engine stock
  * @nr_runs: that @fn was called for, or would have been
  */
 struct hypr_pages_result {

@@ -583,7 +583,7 @@ static int get_written(struct kvm_hypr_written *arg)
 	if (fake_kvm.tracks) {
 		bitmap[0] = fake_kvm.written;
 		arg->pages = (uint64_t)__builtin_popcountll(fake_kvm.written);
-		fake_kvm.written = 0;
+		fake_kvm.written = fake_kvm.written_again;
 	}
 	return 0;
 }

@@ -66,6 +66,7 @@ struct fake_kvm {
 	unsigned int cr3_flushes;
 	bool tracks;		/* KVM_HYPR_GET_WRITTEN: @written of view memory's first 64 pages */
 	uint64_t written;	/* a bit for each; without @tracks all pages are reported */
+	uint64_t written_again;	/* what @written is after each report */
 	int written_errno;	/* of KVM_HYPR_GET_WRITTEN */
 	int pagemap_errno;	/* of the ioctl PAGEMAP_SCAN, which is no KVM's */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */

@@ -11,7 +11,7 @@
  *	exit:R		leave KVM_RUN with this reason
  *	halt, idle	halt all vCPUs for good, interrupts off or on
  * Then it runs on and does nothing.  "lacking": KVM_CAP_XCRS is not there.
- * "tracking": KVM reports that page 20 was written, once.
+ * "tracking": KVM reports that page 20 was written, whenever it is asked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +112,7 @@ __attribute__((constructor)) static void start(void)
 	if (!strcmp(text, "lacking"))
 		fake_kvm.flags = FAKE_NO_XCRS;
 	fake_kvm.tracks = !strcmp(text, "tracking");
-	fake_kvm.written = 1ull << 20;
+	fake_kvm.written = fake_kvm.written_again = 1ull << 20;
 	script = strdup(text);
 	next = script;
 	fake_kvm.on_step = step;
