@@ -164,13 +164,17 @@ static void hypr_tables_take(struct kvm_mmu_page *root, gfn_t start, gfn_t end,
 
 /*
  * Of every root of the view: roots differ by level, as vCPUs differ in their width
- * of physical addresses, and nested guests without EPT (NPT) have one of their own.
+ * of physical addresses.  A nested guest without EPT (NPT) has one of its own, for
+ * which the CPU may set no flags (construct_eptp()): they stay as KVM made them.
+ *
+ * Return: is there such a root?  Then any page may have been written.
  */
-static void hypr_roots_take(struct kvm *kvm, u32 view, gfn_t gfn, gfn_t end,
+static bool hypr_roots_take(struct kvm *kvm, u32 view, gfn_t gfn, gfn_t end,
 			    int pass, unsigned long *regions,
 			    unsigned long *bitmap)
 {
 	struct kvm_mmu_page *root;
+	bool nested = false;
 
 	read_lock(&kvm->mmu_lock);
 	rcu_read_lock();
@@ -178,13 +182,16 @@ static void hypr_roots_take(struct kvm *kvm, u32 view, gfn_t gfn, gfn_t end,
 				lockdep_is_held(&kvm->mmu_lock)) {
 		if (root->role.invalid || kvm_mmu_page_as_id(root) != view)
 			continue;
-		if (pass == 1)
+		if (root->role.guest_mode)
+			nested = true;
+		else if (pass == 1)
 			hypr_regions_take(root, gfn, end, regions);
 		else
 			hypr_tables_take(root, gfn, end, regions, bitmap);
 	}
 	rcu_read_unlock();
 	read_unlock(&kvm->mmu_lock);
+	return nested;
 }
 
 /*
@@ -192,9 +199,10 @@ static void hypr_roots_take(struct kvm *kvm, u32 view, gfn_t gfn, gfn_t end,
  * what its CPU has cached of the entry above, and then no accessed flag shows what
  * it writes: it flushes before the tables are read.
  */
-static void hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
+static bool hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
 			    unsigned long *regions, unsigned long *bitmap)
 {
+	bool nested = false;
 	gfn_t gfn;
 	int pass;
 
@@ -202,12 +210,14 @@ static void hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
 		for (gfn = 0; gfn < nr; gfn += HYPR_WRITTEN_CHUNK) {
 			gfn_t end = min_t(u64, nr, gfn + HYPR_WRITTEN_CHUNK);
 
-			hypr_roots_take(kvm, view, gfn, end, pass, regions, bitmap);
+			nested |= hypr_roots_take(kvm, view, gfn, end, pass,
+						  regions, bitmap);
 			cond_resched();
 		}
 		if (pass == 1 && hypr_view_in_use(kvm, view))
 			kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);
 	}
+	return nested;
 }
 
 /* ---- the ioctl ------------------------------------------------------------ */
@@ -287,7 +297,7 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 	r = hypr_written_check(kvm, view, nr, &all);
 	if (r)
 		goto unlock;
-	hypr_flags_take(kvm, view, nr, regions, bitmap);
+	all |= hypr_flags_take(kvm, view, nr, regions, bitmap);
 	/* CPUs have cached flags that are clear now. */
 	hypr_view_edited(kvm, view);
 	write_lock(&kvm->mmu_lock);
