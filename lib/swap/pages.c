@@ -69,19 +69,15 @@ static int find(struct hypr_vm *vm, struct hypr_view *view, struct marks *marks,
 static int find_locked(struct hypr_vm *vm, struct hypr_view *view, struct marks *marks,
 		       struct hypr_pages_result *result)
 {
-	bool running = view == vm->active && !vm->paused;
-	struct hypr_pause_result pause;
-	int ret, go = 0;
+	bool halted;
+	int ret;
 
 	memcpy(result->name, view->name, sizeof(result->name));
 	result->view = view->number;
-	ret = running ? hypr_vm_halt(vm, 0, &pause) : 0;
+	ret = hypr_view_halt(vm, view, &halted);
 	if (ret)
 		return ret;
-	ret = find(vm, view, marks, result);
-	if (running)
-		go = hypr_vm_go(vm);
-	return ret ? ret : go;
+	return hypr_view_go(vm, halted, find(vm, view, marks, result));
 }
 
 static int report(const struct marks *marks, hypr_page_run_fn fn, void *arg,

@@ -209,6 +209,31 @@ int hypr_vm_go(struct hypr_vm *vm)
 	return ret;
 }
 
+/**
+ * hypr_view_halt() - stop the vCPUs if they run in @view
+ * @halted: out: they did
+ */
+int hypr_view_halt(struct hypr_vm *vm, const struct hypr_view *view, bool *halted)
+{
+	struct hypr_pause_result pause;
+
+	*halted = view == vm->active && !vm->paused;
+	return *halted ? hypr_vm_halt(vm, 0, &pause) : 0;
+}
+
+/**
+ * hypr_view_go() - undo a hypr_view_halt() that succeeded
+ * @ret: of what was done meanwhile
+ *
+ * Return: @ret; if that is 0, what letting the vCPUs go on returned.
+ */
+int hypr_view_go(struct hypr_vm *vm, bool halted, int ret)
+{
+	int go = halted ? hypr_vm_go(vm) : 0;
+
+	return ret ? ret : go;
+}
+
 int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result)
 {
 	struct hypr_pause_result unused;

@@ -3,14 +3,19 @@
 #ifndef LIB_SWAP_PAUSE_H
 #define LIB_SWAP_PAUSE_H
 
+#include <stdbool.h>
+
 struct hypr_pause_result;
 struct hypr_state;
+struct hypr_view;
 struct hypr_vm;
 
 int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
 void hypr_vm_unpark(struct hypr_vm *vm);
 int hypr_vm_halt(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
 int hypr_vm_go(struct hypr_vm *vm);
+int hypr_view_halt(struct hypr_vm *vm, const struct hypr_view *view, bool *halted);
+int hypr_view_go(struct hypr_vm *vm, bool halted, int ret);
 void hypr_vm_release(struct hypr_vm *vm, const struct hypr_state *state);
 
 #endif /* LIB_SWAP_PAUSE_H */

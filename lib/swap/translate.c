@@ -98,20 +98,16 @@ static int translate(struct hypr_vm *vm, const struct hypr_view *view, uint64_t 
 static int translate_locked(struct hypr_vm *vm, struct hypr_view *view, uint64_t gva,
 			    const struct hypr_paging *paging, struct hypr_translation *result)
 {
-	bool running = view == vm->active && !vm->paused;
-	struct hypr_pause_result pause;
-	int ret, go = 0;
+	bool halted;
+	int ret;
 
 	if (paging->vcpu >= vm->nr_vcpus)
 		return hypr_fail(-EINVAL, "the VM has no vCPU %u", paging->vcpu);
-	ret = running ? hypr_vm_halt(vm, 0, &pause) : 0;
+	ret = hypr_view_halt(vm, view, &halted);
 	if (ret)
 		return ret;
 	hypr_record_spoil(view, "was translated in");
-	ret = translate(vm, view, gva, paging, result);
-	if (running)
-		go = hypr_vm_go(vm);
-	return ret ? ret : go;
+	return hypr_view_go(vm, halted, translate(vm, view, gva, paging, result));
 }
 
 int hypr_view_translate(struct hypr_vm *vm, const char *name, uint64_t gva,

@@ -97,19 +97,13 @@ static int compare(const struct hypr_vm *vm, const struct comparison *c,
 static int halt_and_compare(struct hypr_vm *vm, const struct comparison *c,
 			    struct hypr_verify_result *result)
 {
-	struct hypr_pause_result pause;
-	int ret, go = 0;
-	bool running = c->view == vm->active && !vm->paused;
+	bool halted;
+	int ret;
 
-	if (running) {
-		ret = hypr_vm_halt(vm, 0, &pause);
-		if (ret)
-			return ret;
-	}
-	ret = compare(vm, c, result);
-	if (running)
-		go = hypr_vm_go(vm);
-	return ret ? ret : go;
+	ret = hypr_view_halt(vm, c->view, &halted);
+	if (ret)
+		return ret;
+	return hypr_view_go(vm, halted, compare(vm, c, result));
 }
 
 static int verify(struct hypr_vm *vm, struct hypr_view *view, struct hypr_vmo *vmo,
