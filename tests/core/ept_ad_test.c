@@ -9,22 +9,6 @@
 #define G1	CORE_PAGE_1G
 #define BOTH	(EPT_ACCESSED | EPT_DIRTY)
 
-static int start(void **state)
-{
-	*state = calloc(1, sizeof(struct ept_kit));
-	ept_kit_init(*state, 4, &ept_kit_all);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	bool clean = ept_kit_clean(*state);
-	bool nothing_lost = ept_kit_fini(*state);
-
-	free(*state);
-	return clean && nothing_lost ? 0 : -1;
-}
-
 struct seen {
 	u32 count;
 	struct {
@@ -250,7 +234,7 @@ static void test_refusals(void **state)
 			 EPT_NO_ACCESSED_DIRTY);
 }
 
-#define with(test)	cmocka_unit_test_setup_teardown(test, start, stop)
+#define with(test)	cmocka_unit_test_setup_teardown(test, ept_kit_setup, ept_kit_teardown)
 
 int main(void)
 {

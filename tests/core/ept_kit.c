@@ -90,6 +90,29 @@ bool ept_kit_clean(const struct ept_kit *kit)
 	return false;
 }
 
+int ept_kit_start(void **state, u32 levels, const struct ept_capabilities *can)
+{
+	*state = calloc(1, sizeof(struct ept_kit));
+	if (!*state)
+		return -1;
+	ept_kit_init(*state, levels, can);
+	return 0;
+}
+
+int ept_kit_setup(void **state)
+{
+	return ept_kit_start(state, 4, &ept_kit_all);
+}
+
+int ept_kit_teardown(void **state)
+{
+	bool clean = ept_kit_clean(*state);
+	bool nothing_lost = ept_kit_fini(*state);
+
+	free(*state);
+	return clean && nothing_lost ? 0 : -1;
+}
+
 enum ept_refusal ept_kit_map(struct ept_kit *kit, u64 gpa, u64 hpa, u64 size, u32 permissions)
 {
 	struct memory_mapping mapping = { hypr_gpa(gpa), hypr_hpa(hpa), size, permissions };

@@ -23,6 +23,11 @@ void ept_kit_init(struct ept_kit *kit, u32 levels, const struct ept_capabilities
 /* Give all back; false if a table page is lost. */
 bool ept_kit_fini(struct ept_kit *kit);
 
+/* The same as a test's setup and teardown; the kit is *state. */
+int ept_kit_start(void **state, u32 levels, const struct ept_capabilities *can);
+int ept_kit_setup(void **state);		/* 4 levels, of a CPU that has everything */
+int ept_kit_teardown(void **state);	/* fails unless all is clean and nothing lost */
+
 struct ept_allocator ept_kit_allocator(struct ept_kit *kit);
 
 /*

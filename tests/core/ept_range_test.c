@@ -11,22 +11,6 @@
 #define M2	CORE_PAGE_2M
 #define G1	CORE_PAGE_1G
 
-static int start(void **state)
-{
-	*state = calloc(1, sizeof(struct ept_kit));
-	ept_kit_init(*state, 4, &ept_kit_all);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	bool clean = ept_kit_clean(*state);
-	bool nothing_lost = ept_kit_fini(*state);
-
-	free(*state);
-	return clean && nothing_lost ? 0 : -1;
-}
-
 static void assert_pages(const struct ept_kit *kit, u64 small, u64 middle, u64 large)
 {
 	assert_int_equal(kit->ept.stats.pages[0], small);
@@ -329,7 +313,7 @@ static void test_protect_loses_no_dirty_bit(void **state)
 	assert_int_equal(writer.lost, 0);
 }
 
-#define with(test)	cmocka_unit_test_setup_teardown(test, start, stop)
+#define with(test)	cmocka_unit_test_setup_teardown(test, ept_kit_setup, ept_kit_teardown)
 
 int main(void)
 {

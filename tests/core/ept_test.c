@@ -10,34 +10,14 @@
 
 static const struct ept_capabilities only_small = { .maxphyaddr = 52 };
 
-static int start(void **state)
-{
-	*state = calloc(1, sizeof(struct ept_kit));
-	ept_kit_init(*state, 4, &ept_kit_all);
-	return 0;
-}
-
 static int start_5_levels(void **state)
 {
-	*state = calloc(1, sizeof(struct ept_kit));
-	ept_kit_init(*state, 5, &ept_kit_all);
-	return 0;
+	return ept_kit_start(state, 5, &ept_kit_all);
 }
 
 static int start_only_small(void **state)
 {
-	*state = calloc(1, sizeof(struct ept_kit));
-	ept_kit_init(*state, 4, &only_small);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	bool clean = ept_kit_clean(*state);
-	bool nothing_lost = ept_kit_fini(*state);
-
-	free(*state);
-	return clean && nothing_lost ? 0 : -1;
+	return ept_kit_start(state, 4, &only_small);
 }
 
 static void assert_pages(const struct ept_kit *kit, u64 small, u64 middle, u64 large)
@@ -375,27 +355,27 @@ static void test_translate_refuses(void **state)
 			 EPT_BEYOND_GPA_WIDTH);
 }
 
-#define with(test, setup)	cmocka_unit_test_setup_teardown(test, setup, stop)
+#define with(test, setup)	cmocka_unit_test_setup_teardown(test, setup, ept_kit_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with(test_a_new_context_maps_nothing, start),
-		with(test_eptp_is_root_write_back_length_and_accessed_dirty, start),
+		with(test_a_new_context_maps_nothing, ept_kit_setup),
+		with(test_eptp_is_root_write_back_length_and_accessed_dirty, ept_kit_setup),
 		with(test_eptp_of_5_levels, start_5_levels),
 		cmocka_unit_test(test_the_default_allocator_serves_a_context),
 		cmocka_unit_test(test_init_refuses),
-		with(test_map_takes_the_largest_page_that_fits, start),
+		with(test_map_takes_the_largest_page_that_fits, ept_kit_setup),
 		with(test_map_without_large_pages_takes_small_ones, start_only_small),
 		with(test_map_of_5_levels_reaches_57_bits, start_5_levels),
-		with(test_entries_have_the_bits_of_the_sdm, start),
+		with(test_entries_have_the_bits_of_the_sdm, ept_kit_setup),
 		with(test_each_refusal_by_name, start_only_small),
 		cmocka_unit_test(test_every_refusal_has_a_name_of_its_own),
 		cmocka_unit_test(test_mapping_is_checked_before_a_context_is_known),
-		with(test_map_out_of_memory_changes_nothing, start),
-		with(test_map_refuses_table_pages_beyond_maxphyaddr, start),
-		with(test_translate_ends_a_run_where_it_breaks, start),
-		with(test_translate_refuses, start),
+		with(test_map_out_of_memory_changes_nothing, ept_kit_setup),
+		with(test_map_refuses_table_pages_beyond_maxphyaddr, ept_kit_setup),
+		with(test_translate_ends_a_run_where_it_breaks, ept_kit_setup),
+		with(test_translate_refuses, ept_kit_setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "tests/unit/unit.h"
 
 #include "mmu.h"
-#include "plat.h"
+#include "tests/core/alloc_left.h"
 #include "tests/core/mmu_rows.h"
 
 #define CR4_PAE	0x20ull
@@ -20,28 +20,6 @@ static struct mmu_vcpu vcpu;
 static u64 cr0, cr4, efer;
 static u16 flushed_pcid;
 static u32 flushes_address, flushes_context, flushes_all;
-static int page_allocs_left = -1, allocs_left = -1;
-
-void *__real_plat_page_alloc(u32 count, int node);
-void *__wrap_plat_page_alloc(u32 count, int node);
-void *__real_plat_alloc(size_t bytes);
-void *__wrap_plat_alloc(size_t bytes);
-
-void *__wrap_plat_page_alloc(u32 count, int node)
-{
-	if (!page_allocs_left)
-		return NULL;
-	page_allocs_left -= page_allocs_left > 0;
-	return __real_plat_page_alloc(count, node);
-}
-
-void *__wrap_plat_alloc(size_t bytes)
-{
-	if (!allocs_left)
-		return NULL;
-	allocs_left -= allocs_left > 0;
-	return __real_plat_alloc(bytes);
-}
 
 static void count_address(void *context, u16 pcid, hypr_gva_t gva)
 {

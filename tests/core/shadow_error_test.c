@@ -1,30 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* core/shadow*.c: memory that runs out, what is refused, what is not there. */
+#include "tests/core/alloc_left.h"
 #include "tests/core/shadow_case.h"
-
-/* Allocations that succeed; -1: all. */
-static int page_allocs_left = -1, allocs_left = -1;
-
-void *__real_plat_page_alloc(u32 count, int node);
-void *__wrap_plat_page_alloc(u32 count, int node);
-void *__real_plat_alloc(size_t bytes);
-void *__wrap_plat_alloc(size_t bytes);
-
-void *__wrap_plat_page_alloc(u32 count, int node)
-{
-	if (!page_allocs_left)
-		return NULL;
-	page_allocs_left -= page_allocs_left > 0;
-	return __real_plat_page_alloc(count, node);
-}
-
-void *__wrap_plat_alloc(size_t bytes)
-{
-	if (!allocs_left)
-		return NULL;
-	allocs_left -= allocs_left > 0;
-	return __real_plat_alloc(bytes);
-}
 
 static void test_host_without_memory_exits(void **state)
 {
