@@ -16,12 +16,12 @@ static const struct cli_option options[] = {
 static void print_answer(const json_t *answer)
 {
 	cli_begin(answer);
-	printf("%s -> %s%s: pause %s %lld cycles, commit %lld, state %lld, total %lld; generation %lld\n",
+	printf("%s -> %s%s: pause %s %lld cycles, commit %lld, state %lld (%s), total %lld; generation %lld\n",
 	       cli_str(answer, "old_name"), cli_str(answer, "new_name"),
 	       json_is_true(json_object_get(answer, "reset")) ? " (reset)" : "",
 	       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
 	       cli_int(answer, "commit_cycles"), cli_int(answer, "state_cycles"),
-	       cli_int(answer, "total_cycles"), cli_int(answer, "generation"));
+	       cli_str(answer, "state_way"), cli_int(answer, "total_cycles"), cli_int(answer, "generation"));
 }
 
 static int run(const struct cli_args *args)

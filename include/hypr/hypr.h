@@ -447,6 +447,13 @@ int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_
 #define HYPR_SWAP_FORCE		(1u << 1) /* do not ask the guest to park */
 #define HYPR_SWAP_COOPERATIVE	(1u << 2) /* -EAGAIN rather than force */
 
+/* How the vCPUs' state went with the memory. */
+#define HYPR_STATE_IOCTLS	0	/* their threads held, saved and set in user space */
+#define HYPR_STATE_KERNEL	1	/* exchanged in the kernel, the threads in KVM_RUN */
+
+/** hypr_state_way_name() - "ioctls" or "kernel" */
+const char *hypr_state_way_name(int way);
+
 struct hypr_swap_result {
 	char old_name[HYPR_NAME_MAX];
 	char new_name[HYPR_NAME_MAX];
@@ -466,7 +473,7 @@ struct hypr_swap_result {
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */
 	uint64_t pages_restored;	/* HYPR_SWAP_RESET: as in struct hypr_reset_result */
 	int reset_way;			/* HYPR_SWAP_RESET: HYPR_RESET_* */
-	uint32_t reserved;
+	int state_way;			/* HYPR_STATE_* */
 };
 
 /**

@@ -73,6 +73,11 @@ const char *hypr_version(void)
 	return HYPR_VERSION;
 }
 
+const char *hypr_state_way_name(int way)
+{
+	return way == HYPR_STATE_KERNEL ? "kernel" : "ioctls";
+}
+
 const char *hypr_reset_name(int way)
 {
 	static const char *const names[] = { "copy-back", "compare", "drop" };

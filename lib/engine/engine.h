@@ -9,10 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hypr_vcpu;
+struct hypr_vcpu_state;
 struct hypr_view;
 struct hypr_vm;
 
+/* Which state of a view the engine itself keeps. */
+enum hypr_kept {
+	HYPR_KEPT_NONE,
+	HYPR_KEPT_LEFT,			/* as the vCPUs left the view */
+	HYPR_KEPT_MOMENT,		/* of the view's moment */
+};
+
+/** struct hypr_engine_swap - @kept: in: the vCPUs go on from that state; the rest: out */
 struct hypr_engine_swap {
+	enum hypr_kept kept;
 	uint32_t old_view;
 	uint64_t generation;
 	uint64_t commit_cycles;
@@ -36,9 +47,13 @@ struct hypr_engine_swap {
  *	builds no parts
  * @written: fill @bitmap, @pages bits, with the pages that may have been written in the
  *	view since the last call.  NULL: it does not know
+ * @keep: keep what a held vCPU has as a state of a view; on the vCPU's own thread, and
+ *	without hypr_error().  Its clock stops at @host_tsc.  NULL: it keeps none
+ * @kept: fill @state with what is kept for a view as it was left, and @host_tsc
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
- *	view changed while it was not active
+ *	view changed while it was not active.  With @swap->kept also: the vCPUs' state
+ *	is exchanged for the one that is kept; -EBUSY, -ENXIO it cannot be
  */
 struct hypr_engine {
 	const char *name;
@@ -53,6 +68,10 @@ struct hypr_engine {
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
 		       uint64_t pages);
+	int (*keep)(struct hypr_vcpu *vcpu, const struct hypr_view *view, enum hypr_kept kept,
+		    uint64_t host_tsc, struct hypr_vcpu_state *state);
+	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,
+		    struct hypr_vcpu_state *state, uint64_t *host_tsc);
 	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 		    struct hypr_engine_swap *swap);
 };

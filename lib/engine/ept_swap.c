@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "model/state.h"
+#include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
 
@@ -108,12 +110,60 @@ static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 	return 0;
 }
 
+static int ept_swap_keep(struct hypr_vcpu *vcpu, const struct hypr_view *view,
+			 enum hypr_kept kept, uint64_t host_tsc, struct hypr_vcpu_state *state)
+{
+	struct kvm_hypr_keep keep = {
+		.view = view->number,
+		.flags = kept == HYPR_KEPT_MOMENT ? KVM_HYPR_KEPT_MOMENT : 0,
+		.host_tsc = host_tsc,
+		.msrs = (uintptr_t)state->msrs,
+	};
+
+	return ioctl(vcpu->fd, KVM_HYPR_KEEP_STATE, &keep) < 0 ? -errno : 0;
+}
+
+static int ept_swap_kept(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,
+			 struct hypr_vcpu_state *state, uint64_t *host_tsc)
+{
+	struct kvm_hypr_state kept = {
+		.view = view->number,
+		.vcpu = index,
+		.regs = (uintptr_t)&state->regs,
+		.sregs = (uintptr_t)&state->sregs,
+		.xcrs = (uintptr_t)&state->xcrs,
+		.debugregs = (uintptr_t)&state->debugregs,
+		.lapic = (uintptr_t)&state->lapic,
+		.msrs = (uintptr_t)state->msrs,
+		.xsave = (uintptr_t)state->xsave,
+		.xsave_bytes = (uint32_t)vm->xsave_bytes,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_GET_STATE, &kept) < 0)
+		return hypr_fail_sys(-errno, "view '%s', vCPU %u: KVM_HYPR_GET_STATE", view->name,
+				     index);
+	*host_tsc = kept.host_tsc;
+	state->tsc_offset = kept.tsc_offset;
+	state->tsc_deadline = kept.tsc_deadline;
+	/* KVM keeps no vCPU with an event under way. */
+	memset(&state->events, 0, sizeof(state->events));
+	state->events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	state->mp_state.mp_state = KVM_MP_STATE_RUNNABLE;
+	return 0;
+}
+
+static uint32_t swap_flags(bool flush, enum hypr_kept kept)
+{
+	return (flush ? KVM_EPT_SWAP_FLUSH : 0) | (kept ? KVM_EPT_SWAP_STATE : 0) |
+	       (kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
+}
+
 static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 			 struct hypr_engine_swap *swap)
 {
 	struct kvm_hypr_swap arg = {
 		.view = view->number,
-		.flags = flush ? KVM_EPT_SWAP_FLUSH : 0,
+		.flags = swap_flags(flush, swap->kept),
 		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
 	};
 	int ret;
@@ -141,5 +191,7 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.prepare = ept_swap_prepare,
 	.prepare_part = ept_swap_prepare_part,
 	.written = ept_swap_written,
+	.keep = ept_swap_keep,
+	.kept = ept_swap_kept,
 	.swap = ept_swap_swap,
 };

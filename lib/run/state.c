@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Saving and setting all of a VM that is not memory: vCPUs (each on its own
- * thread), interrupt controllers, timer, serial line, clock chip, and the
- * guest's clock.
+ * thread), the guest's clock, and the board (board.c).
  *
  * The clock: a guest's TSC is the host's plus an offset, or, where KVM scales it,
  * the host's times a ratio plus an offset.  "The host's TSC as KVM counts it" below is
@@ -23,7 +22,6 @@
  */
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 
 #include "base/error.h"
 #include "base/time.h"
@@ -32,7 +30,7 @@
 #include "model/vm.h"
 #include "pc/msr.h"
 #include "pc/console.h"
-#include "run/device.h"
+#include "run/board.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "run/timers.h"
@@ -109,7 +107,8 @@ static int vcpu_ioctl(struct hypr_vcpu *vcpu, unsigned long request, void *arg)
 	return ioctl(vcpu->fd, request, arg) < 0 ? -errno : 0;
 }
 
-static int tsc_offset_get(struct hypr_vcpu *vcpu, uint64_t *offset)
+/** hypr_state_tsc_offset() - on the vCPU's own thread */
+int hypr_state_tsc_offset(struct hypr_vcpu *vcpu, uint64_t *offset)
 {
 	struct kvm_device_attr attr = {
 		.group = KVM_VCPU_TSC_CTRL,
@@ -138,7 +137,7 @@ static int tsc_without_offset(struct hypr_vcpu *vcpu, uint64_t *tsc)
 	uint64_t offset;
 	int ret;
 
-	ret = tsc_offset_get(vcpu, &offset);
+	ret = hypr_state_tsc_offset(vcpu, &offset);
 	if (ret)
 		return ret;
 	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msr) != 1)
@@ -262,7 +261,7 @@ static int vcpu_save(struct hypr_vcpu *vcpu, void *arg)
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debugregs);
 	if (!ret)
-		ret = tsc_offset_get(vcpu, &state->tsc_offset);
+		ret = hypr_state_tsc_offset(vcpu, &state->tsc_offset);
 	if (!ret)
 		hypr_lapic_note_expired(&state->lapic);
 	return ret;
@@ -348,83 +347,6 @@ static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 	return ret;
 }
 
-/* ---- devices ------------------------------------------------------------- */
-
-static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
-{
-	unsigned int i;
-
-	hypr_devices_save(vm, state);
-	for (i = 0; i < 3; i++) {
-		state->chip[i].chip_id = i;
-		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
-			return -errno;
-	}
-	if (ioctl(vm->vm_fd, KVM_GET_PIT2, &state->pit) < 0)
-		return -errno;
-	return 0;
-}
-
-/* The vCPUs' LAPICs are set: what a chip hands on stays there. */
-static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
-{
-	unsigned int i;
-
-	for (i = 0; i < 3; i++) {
-		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
-			return -errno;
-	}
-	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
-		return -errno;
-	hypr_devices_set(vm, state);
-	return 0;
-}
-
-/* ---- the control page ---------------------------------------------------- */
-
-static void control_save(struct hypr_vm *vm, struct hypr_state *state)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		uint32_t control = __atomic_load_n(&vm->control->vcpu[i].state,
-						   __ATOMIC_ACQUIRE);
-
-		state->vcpu[i].parked = control == HYPR_VCPU_PAUSED;
-		state->vcpu[i].control = control == HYPR_VCPU_OFFLINE ?
-					 HYPR_VCPU_OFFLINE : HYPR_VCPU_RUNNING;
-	}
-	memcpy(state->boot_id, vm->control->boot_id, sizeof(state->boot_id));
-}
-
-/* Releases the vCPUs of @state that are parked, once their threads go on. */
-void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		__atomic_store_n(&vm->control->vcpu[i].state, state->vcpu[i].control,
-				 __ATOMIC_RELEASE);
-}
-
-/*
- * The vCPUs go on where they, or others with the same memory, may have been before:
- * tell the guest by a word that never was (@jump), so that no two random pools go on
- * alike.  A guest that does not know that word looks at the generation, which counts
- * in each VM from 1; so that one is made random too, and never one that is counted.
- */
-static int control_jump(struct hypr_vm *vm)
-{
-	uint64_t id[2];
-
-	if (getrandom(id, sizeof(id), 0) != sizeof(id))
-		return hypr_fail_sys(-EIO, "random numbers for the guest");
-	vm->control->jump[0] = id[0];
-	vm->control->jump[1] = id[1];
-	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
-	return 0;
-}
-
 /* ---- the whole ----------------------------------------------------------- */
 
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
@@ -435,15 +357,12 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	ret = hypr_state_tsc_now(vm, &state->host_tsc);
 	if (ret)
 		return ret;
-	state->stopped_ns = hypr_unix_ns();
-	hypr_console_freeze(&vm->console);
-	ret = devices_save(vm, state);
+	ret = hypr_board_save(vm, state);
 	if (ret)
-		return hypr_fail_sys(ret, "saving the devices' state");
+		return ret;
 	ret = hypr_vcpus_do(vm, vcpu_save, state);
 	if (ret)
 		return hypr_fail_sys(ret, "saving the vCPUs' state");
-	control_save(vm, state);
 	state->valid = true;
 	return 0;
 }
@@ -476,12 +395,7 @@ int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 	ret = hypr_vcpus_do(vm, vcpu_set_state, &setting);
 	if (ret)
 		return hypr_fail_sys(ret, "setting the vCPUs' state");
-	ret = devices_set(vm, state);
-	if (ret)
-		return hypr_fail_sys(ret, "setting the devices' state");
-	/* A guest from a file is of another boot than the one that ran here. */
-	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
-	return control_jump(vm);
+	return hypr_board_set(vm, state, NULL);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */

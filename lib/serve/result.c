@@ -102,7 +102,7 @@ json_t *hypr_json_working_set(const struct hypr_working_set_result *r)
 
 json_t *hypr_json_swap(const struct hypr_swap_result *r)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}",
 			 "old_name", r->old_name,
 			 "new_name", r->new_name,
 			 "old_view", (int)r->old_view,
@@ -117,7 +117,8 @@ json_t *hypr_json_swap(const struct hypr_swap_result *r)
 			 "total_cycles", (json_int_t)r->total_cycles,
 			 "reset_cycles", (json_int_t)r->reset_cycles,
 			 "pages_restored", (json_int_t)r->pages_restored,
-			 "reset_way", hypr_reset_name(r->reset_way));
+			 "reset_way", hypr_reset_name(r->reset_way),
+			 "state_way", hypr_state_way_name(r->state_way));
 }
 
 json_t *hypr_json_reset(const struct hypr_reset_result *r)

@@ -21,6 +21,7 @@
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/board.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "swap/pause.h"

@@ -9,7 +9,11 @@
  *	set	those of the view that was entered		state.c
  *	go	the threads enter the guest			hold.c
  *
- * That order needs a guest that parked in both views, in the same boot: only
+ * An engine that keeps the vCPUs' state with a view (view/kept.c) does hold, save and
+ * set in its commit, while no vCPU's thread leaves KVM_RUN: the vCPUs come out of it
+ * parked in the new view, and wait there until the devices are set.
+ *
+ * Both need a guest that parked in both views, in the same boot: only
  * then may its vCPUs spin on while the memory under them is exchanged.  In all
  * other cases the threads are held, and the state saved, before the commit; so it is
  * always with an engine that does not exchange memory under running vCPUs.
@@ -25,10 +29,12 @@
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/board.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "swap/pause.h"
 #include "swap/swap.h"
+#include "view/kept.h"
 #include "view/restore.h"
 #include "view/view.h"
 #include "vmo/vmo.h"
@@ -97,6 +103,7 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 			return ret;
 		committed = !ret;
 	}
+	from->kept = HYPR_KEPT_NONE;
 	if (!vm->paused) {
 		ret = hypr_vcpus_hold(vm);
 		if (ret)
@@ -106,9 +113,10 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 		if (result->pause == HYPR_PAUSE_FORCED)
 			result->pause_cycles = start - result->request_tsc;
 		ret = hypr_state_save(vm, from->state);
-		result->state_cycles += hypr_tsc() - start;
 		if (ret)
 			goto undo;
+		hypr_kept_left(vm, from);
+		result->state_cycles += hypr_tsc() - start;
 	}
 	if (reset)
 		ret = hypr_view_restore(vm, to, reset);
@@ -133,6 +141,8 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 	int ret;
 
 	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
+	if (!ret)
+		hypr_kept_entered(vm, to);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
 }
@@ -145,6 +155,52 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 	if (commit(vm, from, &swap) || hypr_state_set(vm, from->state, NULL))
 		hypr_vm_end(vm, true, "view %s: lost, its state cannot be set again",
 			    from->name);
+}
+
+/* Can the engine move the vCPUs' state? */
+static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, int pause, bool reset)
+{
+	const struct hypr_view *from = vm->active;
+
+	if (vm->paused || pause != HYPR_PAUSE_COOPERATIVE || !from->keeps_left)
+		return false;
+	if (reset)
+		return to->keeps_moment && parked_in_this_boot(vm, to->moment->state);
+	return to != from && to->kept && parked_in_this_boot(vm, to->state);
+}
+
+/*
+ * A swap with the vCPUs parked in the guest all the time: the memory of a reset, and
+ * the devices, are exchanged beside them.
+ *
+ * Return: 0, or after an error the vCPUs are parked where they were; -EBUSY, -ENXIO
+ * the engine cannot move the state of some vCPU.
+ */
+static int swap_parked(struct hypr_vm *vm, struct hypr_view *to,
+		       struct hypr_swap_result *result, struct hypr_reset_result *reset)
+{
+	struct hypr_engine_swap swap = { .kept = reset ? HYPR_KEPT_MOMENT : to->kept };
+	struct hypr_view *from = vm->active;
+	uint64_t start = hypr_tsc(), spent;
+	int ret;
+
+	ret = hypr_board_save(vm, from->state);
+	spent = hypr_tsc() - start;
+	if (!ret && reset)
+		ret = hypr_view_restore(vm, to, reset);
+	if (!ret)
+		ret = timed_commit(vm, to, &swap, result);
+	if (ret)
+		return ret;
+	start = hypr_tsc();
+	if (!reset)
+		hypr_kept_moved(from);
+	ret = hypr_board_set(vm, to->state, reset ? NULL : from->state);
+	if (ret)
+		hypr_vm_end(vm, true, "view %s: lost, its devices cannot be set", to->name);
+	result->state_cycles = spent + hypr_tsc() - start;
+	result->state_way = HYPR_STATE_KERNEL;
+	return ret;
 }
 
 static uint32_t count_forced(const struct hypr_vm *vm, const struct hypr_state *left)
@@ -163,6 +219,7 @@ static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_r
 	result->forced_vcpus = result->pause == HYPR_PAUSE_FORCED ?
 			       vm->nr_vcpus : count_forced(vm, vm->active->state);
 	vm->active = to;
+	to->at_moment = false;
 	vm->swaps++;
 	vm->generation = result->generation;
 	to->swaps++;
@@ -196,6 +253,16 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	}
 	result->pause = pause.pause;
 	result->pause_cycles = pause.pause_cycles;
+	if (engine_moves(vm, to, pause.pause, reset)) {
+		ret = swap_parked(vm, to, result, reset);
+		if (!ret)
+			goto swapped;
+		if (ret != -EBUSY && ret != -ENXIO)
+			goto go_on;
+	}
+	ret = hypr_kept_fetch(vm, to);
+	if (ret)
+		goto go_on;
 	in_guest = vm->engine->swaps_in_guest && !vm->paused && pause.pause == HYPR_PAUSE_COOPERATIVE &&
 		   to != from && parked_in_this_boot(vm, to->state);
 
@@ -207,6 +274,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		swap_back(vm, from);
 		goto go_on;
 	}
+swapped:
 	account(vm, to, result);
 	if (!vm->paused) {
 		hypr_vm_release(vm, to->state);

@@ -12,6 +12,7 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "swap/pause.h"
+#include "view/kept.h"
 #include "view/peek.h"
 #include "view/record.h"
 #include "view/view.h"
@@ -60,7 +61,7 @@ static int get_registers(struct hypr_vcpu *vcpu, void *arg)
 }
 
 /* With the vCPUs halted if @view is the active one. */
-static int find_registers(struct hypr_vm *vm, const struct hypr_view *view,
+static int find_registers(struct hypr_vm *vm, struct hypr_view *view,
 			  struct registers *registers)
 {
 	int ret;
@@ -71,11 +72,14 @@ static int find_registers(struct hypr_vm *vm, const struct hypr_view *view,
 	}
 	if (!view->state || !view->state->valid)
 		return hypr_fail(-ENODATA, "view '%s' has no registers", view->name);
+	ret = hypr_kept_fetch(vm, view);
+	if (ret)
+		return ret;
 	registers->sregs = view->state->vcpu[registers->vcpu].sregs;
 	return 0;
 }
 
-static int translate(struct hypr_vm *vm, const struct hypr_view *view, uint64_t gva,
+static int translate(struct hypr_vm *vm, struct hypr_view *view, uint64_t gva,
 		     const struct hypr_paging *paging, struct hypr_translation *result)
 {
 	struct look look = { .view = view, .peek = HYPR_PEEK_INIT };

@@ -20,6 +20,7 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "run/state.h"
+#include "view/kept.h"
 #include "view/moment.h"
 #include "view/peek.h"
 #include "view/record.h"
@@ -218,6 +219,7 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 	hypr_written_clear(vm, view);
 	view->edited = true;
 	hypr_state_copy(vm, view->state, view->moment->state);
+	hypr_kept_at_moment(view);
 	restored = hypr_tsc();
 
 	/* So that the first touch of a page that is gone does not fault. */

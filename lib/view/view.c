@@ -15,6 +15,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/state.h"
+#include "view/kept.h"
 #include "view/moment.h"
 #include "view/record.h"
 #include "view/view.h"
@@ -141,8 +142,10 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 		return -ENOMEM;
 	}
 	view->moment = moment;
-	if (moment)
+	if (moment) {
 		hypr_state_copy(vm, view->state, moment->state);
+		hypr_kept_at_moment(view);
+	}
 	ret = view_map(vm, view);
 	if (!ret)
 		ret = view_open(vm, view);
@@ -177,6 +180,7 @@ int hypr_view_create(struct hypr_vm *vm, const char *name, struct hypr_moment *m
 	}
 	view->moment = moment;
 	hypr_state_copy(vm, view->state, moment->state);
+	hypr_kept_at_moment(view);
 	ret = view_map(vm, view);
 	if (!ret)
 		ret = view_open(vm, view);

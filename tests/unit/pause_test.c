@@ -8,6 +8,7 @@
 #include "lib/model/state.h"
 #include "lib/model/vcpu.h"
 #include "lib/model/vm.h"
+#include "lib/run/board.h"
 #include "lib/run/hold.h"
 #include "lib/run/state.h"
 #include "lib/swap/pause.h"

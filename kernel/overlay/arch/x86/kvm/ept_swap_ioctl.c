@@ -27,7 +27,8 @@ MODULE_PARM_DESC(ept_swap_unprivileged,
 	(KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_EXPECT)
 #define HYPR_COMMIT_FLAGS	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_VCPUS)
 #define HYPR_SWAP_ALL_FLAGS						\
-	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)
+	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |	\
+	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT)
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
@@ -73,6 +74,10 @@ static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 	    arg->timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
 		return false;
 	if (!(arg->flags & KVM_EPT_SWAP_EXPECT) && arg->expected_view)
+		return false;
+	if ((arg->flags & KVM_EPT_SWAP_STATE) && (arg->flags & KVM_EPT_SWAP_RESUME))
+		return false;
+	if ((arg->flags & KVM_EPT_SWAP_MOMENT) && !(arg->flags & KVM_EPT_SWAP_STATE))
 		return false;
 	return !(arg->flags & KVM_EPT_SWAP_VCPUS) == !arg->vcpu_mask;
 }
@@ -205,6 +210,33 @@ free:
 	return r;
 }
 
+/* After an error the out fields are not filled. */
+static long hypr_ioctl_get_state(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_state arg;
+	long r;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_KEPT_MOMENT) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	r = hypr_kept_get(kvm, &arg);
+	if (!r && copy_to_user(argp, &arg, sizeof(arg)))
+		r = -EFAULT;
+	return r;
+}
+
+static long hypr_ioctl_keep_state(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_hypr_keep arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_KEPT_MOMENT) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_kept_keep(vcpu, &arg);
+}
+
 /*
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
@@ -224,6 +256,7 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_PIN_VIEW:
 	case KVM_HYPR_MARK_EDITED:
 	case KVM_HYPR_GET_WRITTEN:
+	case KVM_HYPR_GET_STATE:
 		break;
 	default:
 		return -ENOTTY;
@@ -251,6 +284,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_mark_edited(kvm, argp);
 	case KVM_HYPR_GET_WRITTEN:
 		return hypr_ioctl_written(kvm, argp);
+	case KVM_HYPR_GET_STATE:
+		return hypr_ioctl_get_state(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}
@@ -314,8 +349,11 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 	struct kvm_hypr_eptp eptp = { 0 };
 	int r;
 
-	if ((ioctl != KVM_GET_EPTP && ioctl != KVM_SET_EPTP) ||
-	    !vcpu->kvm->arch.hypr.vm)
+	if (!vcpu->kvm->arch.hypr.vm)
+		return -EINVAL;
+	if (ioctl == KVM_HYPR_KEEP_STATE)
+		return hypr_ioctl_keep_state(vcpu, argp);
+	if (ioctl != KVM_GET_EPTP && ioctl != KVM_SET_EPTP)
 		return -EINVAL;
 	if (!READ_ONCE(ept_swap_unprivileged) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;

@@ -117,6 +117,17 @@ struct kvm_hypr_prepare {
 #define KVM_EPT_SWAP_EXPECT	0x10
 /* KVM_COMMIT_EPT_SWAP only: swap the vCPUs of @vcpu_mask alone. */
 #define KVM_EPT_SWAP_VCPUS	0x20
+/*
+ * KVM_EPT_SWAP_ALL only: each vCPU's state goes with its view, without leaving
+ * KVM_RUN.  What the vCPU has is kept as that of the old view, and it goes on with
+ * what is kept for the new one: see struct kvm_hypr_keep.
+ */
+#define KVM_EPT_SWAP_STATE	0x40
+/*
+ * With KVM_EPT_SWAP_STATE: go on with the state that is kept for the view's moment.
+ * @view may be the active one: a reset.
+ */
+#define KVM_EPT_SWAP_MOMENT	0x80
 
 #define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
 #define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
@@ -151,6 +162,15 @@ struct kvm_hypr_prepare {
  * accesses of KVM go to (pvclock, APIC-access page), changes only when the swap
  * leaves every vCPU in @view.  A later swap without the flag brings all vCPUs
  * together.  A view that any vCPU is in cannot be discarded.
+ *
+ * KVM_EPT_SWAP_STATE: every vCPU must be in KVM_RUN and not halted, in 64-bit mode,
+ * with no event under way, and must have a state kept for the old view (it is
+ * overwritten) and for the new one; both must have the same XCR0, EFER and APIC base;
+ * else -EBUSY, and -ENXIO if a state is missing.  The call returns when each vCPU has
+ * its new state.  Without KVM_EPT_SWAP_MOMENT @view must not be the active view
+ * (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL: before the guest goes on
+ * its devices have to be set, which is for user space to do while the vCPUs are
+ * parked in the new view.
  */
 struct kvm_hypr_swap {
 	__u32 view;
@@ -388,6 +408,83 @@ struct kvm_hypr_written {
 	__u64 reserved[4];
 };
 
+/* KVM_HYPR_KEEP_STATE: it is the state of the view's moment. */
+#define KVM_HYPR_KEPT_MOMENT	0x1
+
+/* MSRs of one vCPU that are kept at most. */
+#define KVM_HYPR_KEPT_MAX_MSRS	256
+
+/**
+ * struct kvm_hypr_keep - KVM_HYPR_KEEP_STATE (vCPU)
+ * @view: in: the view
+ * @flags: in: KVM_HYPR_KEPT_*
+ * @host_tsc: in: the host's TSC, as KVM scales it for this vCPU, at which the guest's
+ *	clock stops: it goes on from there when a swap takes this state
+ * @msrs: in: user address of a struct kvm_msrs: the MSRs that are state.  KVM reads
+ *	their values itself
+ *
+ * Keeps what the vCPU has now, for KVM_EPT_SWAP_STATE to go back to: registers, FPU,
+ * debug registers, the MSRs of the list, local APIC and its timer, the offset of the
+ * TSC.  A state that was kept before for the same view and kind is replaced.  The
+ * states of a vCPU go with the VM.
+ *
+ * -EBUSY: the vCPU has more than that (see KVM_EPT_SWAP_STATE); -ENOENT: no such
+ * view; -E2BIG: more than KVM_HYPR_KEPT_MAX_MSRS; -EINVAL: an MSR has no place in a state
+ * (the TSC and its deadline), or the list is not that of the states which the vCPU has
+ * already, or names an MSR twice; -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU does not have, or that
+ * cannot be set, is not moved.
+ */
+struct kvm_hypr_keep {
+	__u32 view;
+	__u32 flags;
+	__u64 host_tsc;
+	__u64 msrs;
+	__u64 reserved[5];
+};
+
+/**
+ * struct kvm_hypr_state - KVM_HYPR_GET_STATE (VM)
+ * @view: in: the view
+ * @flags: in: KVM_HYPR_KEPT_*
+ * @vcpu: in: the vCPU's ID
+ * @xsave_bytes: in: room at @xsave, as KVM_CAP_XSAVE2 gives it; 0 without @xsave
+ * @host_tsc: out: see struct kvm_hypr_keep
+ * @tsc_offset: out: the guest's TSC less @host_tsc, when its clock stopped
+ * @tsc_deadline: out: MSR_IA32_TSC_DEADLINE
+ * @regs: in: user address of a struct kvm_regs to fill, or 0; so are the next ones
+ * @sregs: in: of a struct kvm_sregs
+ * @xcrs: in: of a struct kvm_xcrs
+ * @debugregs: in: of a struct kvm_debugregs
+ * @lapic: in: of a struct kvm_lapic_state
+ * @msrs: in: of a struct kvm_msrs with the list of KVM_HYPR_KEEP_STATE; the values
+ *	are filled
+ * @xsave: in: of a struct kvm_xsave
+ *
+ * Reads a state that is kept.  No event is under way in it, and the vCPU's MP state
+ * is runnable.
+ *
+ * -ENXIO: there is none; -ENOENT: no such view or vCPU; -EINVAL: @msrs has another
+ * list, or @xsave_bytes is not the size that the vCPU's state takes; -ENOMEM;
+ * -EINTR a fatal signal.
+ */
+struct kvm_hypr_state {
+	__u32 view;
+	__u32 flags;
+	__u32 vcpu;
+	__u32 xsave_bytes;
+	__u64 host_tsc;
+	__u64 tsc_offset;
+	__u64 tsc_deadline;
+	__u64 regs;
+	__u64 sregs;
+	__u64 xcrs;
+	__u64 debugregs;
+	__u64 lapic;
+	__u64 msrs;
+	__u64 xsave;
+	__u64 reserved[4];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -401,6 +498,8 @@ struct kvm_hypr_written {
 #define KVM_HYPR_MARK_EDITED	_IOW(KVM_HYPR_IO, 0xf9, struct kvm_hypr_mark_edited)
 #define KVM_HYPR_GET_STATS	_IOR(KVM_HYPR_IO, 0xfa, struct kvm_hypr_stats)
 #define KVM_HYPR_GET_WRITTEN	_IOWR(KVM_HYPR_IO, 0xfb, struct kvm_hypr_written)
+#define KVM_HYPR_KEEP_STATE	_IOW(KVM_HYPR_IO, 0xfc, struct kvm_hypr_keep)
+#define KVM_HYPR_GET_STATE	_IOWR(KVM_HYPR_IO, 0xfd, struct kvm_hypr_state)
 
 /*
  * The control page: one page that host and guest share, the same page in every

@@ -122,6 +122,30 @@ HYPR_ABI_AT(kvm_hypr_written, pages, 24);
 HYPR_ABI_AT(kvm_hypr_written, reserved, 32);
 HYPR_ABI_SIZE(kvm_hypr_written, 64);
 
+HYPR_ABI_AT(kvm_hypr_keep, view, 0);
+HYPR_ABI_AT(kvm_hypr_keep, flags, 4);
+HYPR_ABI_AT(kvm_hypr_keep, host_tsc, 8);
+HYPR_ABI_AT(kvm_hypr_keep, msrs, 16);
+HYPR_ABI_AT(kvm_hypr_keep, reserved, 24);
+HYPR_ABI_SIZE(kvm_hypr_keep, 64);
+
+HYPR_ABI_AT(kvm_hypr_state, view, 0);
+HYPR_ABI_AT(kvm_hypr_state, flags, 4);
+HYPR_ABI_AT(kvm_hypr_state, vcpu, 8);
+HYPR_ABI_AT(kvm_hypr_state, xsave_bytes, 12);
+HYPR_ABI_AT(kvm_hypr_state, host_tsc, 16);
+HYPR_ABI_AT(kvm_hypr_state, tsc_offset, 24);
+HYPR_ABI_AT(kvm_hypr_state, tsc_deadline, 32);
+HYPR_ABI_AT(kvm_hypr_state, regs, 40);
+HYPR_ABI_AT(kvm_hypr_state, sregs, 48);
+HYPR_ABI_AT(kvm_hypr_state, xcrs, 56);
+HYPR_ABI_AT(kvm_hypr_state, debugregs, 64);
+HYPR_ABI_AT(kvm_hypr_state, lapic, 72);
+HYPR_ABI_AT(kvm_hypr_state, msrs, 80);
+HYPR_ABI_AT(kvm_hypr_state, xsave, 88);
+HYPR_ABI_AT(kvm_hypr_state, reserved, 96);
+HYPR_ABI_SIZE(kvm_hypr_state, 128);
+
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);
 HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);

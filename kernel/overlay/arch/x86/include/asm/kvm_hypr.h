@@ -15,6 +15,7 @@
 struct kvm;
 struct kvm_cpuid_entry2;
 struct kvm_enable_cap;
+struct hypr_kept;
 struct kvm_hypr;
 struct kvm_vcpu;
 
@@ -57,6 +58,14 @@ struct kvm_hypr_arch {
  * @node: in kvm_hypr.vcpus, once @met; under vm->lock
  * @stale: views of which the TLB may hold stale translations: flush before
  *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
+ * @msrs_written: KVM may have set an MSR since this vCPU's state was last read or moved
+ * @movable: the swap in which this vCPU was at the barrier and fit to move its state
+ * @msrs_of: has the values of the MSRs, unless @msrs_written; or NULL
+ * @kept: states for each view: as the vCPU left the view, and of the view's moment;
+ *	NULL until there is one.  Set under vcpu->mutex and vm->lock.
+ * @move_from: takes the state that the vCPU leaves
+ * @move_to: the state to go on from; NULL: none.  Set under vm->lock with the vCPU
+ *	held, cleared by the thread that holds vcpu->mutex
  */
 struct kvm_hypr_vcpu {
 	u8 view;
@@ -67,6 +76,12 @@ struct kvm_hypr_vcpu {
 	struct list_head node;
 	unsigned long stale;
 	u64 flushes;
+	bool msrs_written;
+	u32 movable;
+	struct hypr_kept *msrs_of;
+	struct hypr_kept *kept[KVM_HYPR_MAX_VIEWS][2];
+	struct hypr_kept *move_from;
+	struct hypr_kept *move_to;
 };
 
 /* HYPR's part of struct kvm_vm_stat, see struct kvm_hypr_stats; vm->lock. */
@@ -156,6 +171,7 @@ bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			 unsigned long arg);
 
+#define kvm_hypr_note_msr(vcpu)	((void)((vcpu)->arch.hypr.msrs_written = true))
 #define kvm_arch_vcpu_ioctl_begin(vcpu, ioctl)				\
 	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
 #define kvm_arch_may_create_device(kvm, type)				\
@@ -172,6 +188,7 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
 #define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
+#define kvm_hypr_note_msr(vcpu)		((void)(vcpu))
 #define kvm_hypr_apf_is_retired(work)	((void)(work), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)

@@ -144,6 +144,37 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 }
 
 /**
+ * hypr_wait_moved() - until each vCPU has the state that this swap gave it
+ * @h: the VM's views; the barrier is open
+ * @timeout_ns: the vCPUs are on their way.  One whose thread a fatal signal has
+ *	taken out of KVM_RUN is not, and is not waited for any longer than this.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns)
+{
+	ktime_t deadline = 0;
+	struct kvm_vcpu *vcpu;
+	unsigned int spins = 0;
+
+	hypr_for_each_vcpu(vcpu, h) {
+		/* Pairs with the release in hypr_state_move(). */
+		while (smp_load_acquire(&vcpu->arch.hypr.move_to)) {
+			if (spins++ < HYPR_HOLD_SPINS && !need_resched()) {
+				cpu_relax();
+				continue;
+			}
+			if (!deadline)
+				deadline = ktime_add_ns(ktime_get(), timeout_ns);
+			if (fatal_signal_pending(current) ||
+			    ktime_after(ktime_get(), deadline))
+				return;
+			usleep_range(10, 20);
+		}
+	}
+}
+
+/**
  * hypr_release() - open the barrier
  * @h: the VM's views
  *
@@ -157,8 +188,15 @@ void hypr_release(struct kvm_hypr *h)
 		wake_up_all(&h->wq);
 }
 
+/* Can a swap that moves the vCPUs' state move this one, which is at the barrier? */
+static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+{
+	return hypr_state_can_move(vcpu) &&
+	       hypr_state_fits(vcpu, vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
+}
+
 /*
- * One look at the barrier.  Each look publishes the round: a swap may follow so
+ * One look at the barrier; @in_run: from KVM_RUN.  Each look publishes the round: a swap may follow so
  * closely on the swap before that this vCPU never saw the barrier open in between,
  * and then the later swap holds the vCPU.
  *
@@ -166,12 +204,15 @@ void hypr_release(struct kvm_hypr *h)
  * words, a vCPU could find the barrier closed by the next round, publish the last
  * round and go to sleep: nobody would wake it before that swap's deadline.
  */
-static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in_run)
 {
 	/* Pairs with the release in hypr_release(). */
 	u32 round = smp_load_acquire(&h->round);
 
 	if (vcpu->arch.hypr.round != round) {
+		if (in_run && (round & HYPR_ROUND_CLOSED) && h->moving &&
+		    hypr_vcpu_is_movable(vcpu, h))
+			vcpu->arch.hypr.movable = round;
 		/* All that this vCPU did in the old view is done. */
 		smp_store_release(&vcpu->arch.hypr.round, round);
 	}
@@ -179,16 +220,27 @@ static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 }
 
 /* Most swaps end before a thread could go to sleep and wake up again. */
-static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in_run)
 {
 	unsigned int spins = 0;
 
-	while (!hypr_barrier_is_open(vcpu, h)) {
+	while (!hypr_barrier_is_open(vcpu, h, in_run)) {
 		if (spins++ >= HYPR_HOLD_SPINS || need_resched())
 			return false;
 		cpu_relax();
 	}
 	return true;
+}
+
+/*
+ * A vCPU whose state moves stays: the swap waits until it has, and other vCPUs may
+ * then send it interrupts.
+ */
+static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+{
+	if (READ_ONCE(h->moving))
+		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, true));
+	return wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, true));
 }
 
 /**
@@ -209,9 +261,9 @@ bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	int r;
 
-	if (!hypr_barrier_spin(vcpu, h)) {
+	if (!hypr_barrier_spin(vcpu, h, true)) {
 		kvm_vcpu_srcu_read_unlock(vcpu);
-		r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h));
+		r = hypr_barrier_sleep(vcpu, h);
 		kvm_vcpu_srcu_read_lock(vcpu);
 		if (r) {
 			kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
@@ -232,12 +284,12 @@ static int hypr_barrier_wait(struct kvm_vcpu *vcpu, bool run)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	int r;
 
-	if (hypr_barrier_spin(vcpu, h))
+	if (hypr_barrier_spin(vcpu, h, false))
 		return 0;
 	if (!run)
-		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h));
+		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, false));
 
-	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h));
+	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, false));
 	if (r)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return r;
@@ -278,6 +330,8 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 
 	if (!vcpu->kvm->arch.hypr.vm)
 		return 0;
+	if (ioctl != KVM_RUN)
+		kvm_hypr_note_msr(vcpu);
 	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
 		return -EINVAL;
 	/* Pairs with the release in hypr_vcpus_update(). */

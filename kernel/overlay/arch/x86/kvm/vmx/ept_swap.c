@@ -44,6 +44,53 @@ static int hypr_check_modes(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	return 0;
 }
 
+static enum hypr_kept_kind hypr_move_kind(const struct kvm_hypr_swap *swap)
+{
+	return swap->flags & KVM_EPT_SWAP_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
+}
+
+/* KVM_EPT_SWAP_STATE: is there a state to go on from, and room for the other? */
+static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	struct kvm_vcpu *vcpu;
+
+	if (!(swap->flags & KVM_EPT_SWAP_MOMENT) && swap->view == kvm->arch.hypr.active)
+		return -EINVAL;
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		struct hypr_kept *to = vcpu->arch.hypr.kept[swap->view][hypr_move_kind(swap)];
+
+		if (!to || !to->valid ||
+		    !vcpu->arch.hypr.kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT])
+			return -ENXIO;
+	}
+	return 0;
+}
+
+/* With the vCPUs held: each of them has looked at its own state at the barrier. */
+static int hypr_check_movable(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+
+	hypr_for_each_vcpu(vcpu, h) {
+		/* Pairs with the release in hypr_barrier_is_open(). */
+		if (smp_load_acquire(&vcpu->arch.hypr.round) != h->round ||
+		    vcpu->arch.hypr.movable != h->round ||
+		    READ_ONCE(vcpu->arch.hypr.move_to))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+static void hypr_move_begin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
+{
+	struct hypr_kept **kept = vcpu->arch.hypr.kept[vcpu->arch.hypr.next];
+
+	vcpu->arch.hypr.move_from = kept[HYPR_KEPT_LEFT];
+	WRITE_ONCE(vcpu->arch.hypr.move_to,
+		   vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
+}
+
 /* The point of no return. */
 static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
@@ -60,8 +107,11 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			all &= vcpu->arch.hypr.next == swap->view;
 			continue;
 		}
+		if (h->moving)
+			hypr_move_begin(vcpu, h);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
+	h->move_tsc = rdtsc();
 	hypr_cache_touch(h, kvm->arch.hypr.active);
 	hypr_cache_touch(h, swap->view);
 	if (all) {
@@ -78,17 +128,27 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
+	bool moving = swap->flags & KVM_EPT_SWAP_STATE;
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	u64 start = rdtsc_ordered();
 	int r;
 
+	h->move_view = swap->view;
+	h->move_kind = hypr_move_kind(swap);
+	WRITE_ONCE(h->moving, moving);
 	r = hypr_hold(kvm, swap);
 	if (!r)
 		r = hypr_check_modes(kvm, swap);
+	if (!r && moving)
+		r = hypr_check_movable(kvm);
 	if (!r)
 		hypr_activate(kvm, swap);
-	hypr_release(kvm->arch.hypr.vm);
+	WRITE_ONCE(h->moving, false);
+	hypr_release(h);
 
 	swap->commit_cycles = rdtsc_ordered() - start;
+	if (!r && moving)
+		hypr_wait_moved(h, swap->timeout_ns);
 	trace_kvm_hypr_commit(kvm, swap, r);
 	return r;
 }
@@ -176,6 +236,8 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = -EINVAL;
 	if (!r && (swap->flags & KVM_EPT_SWAP_PAUSE))
 		r = hypr_pause_check(kvm);
+	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
+		r = hypr_check_kept(kvm, swap);
 	return r;
 }
 
@@ -291,7 +353,9 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * view; -EAGAIN a deadline passed, or KVM zapped the tables that the swap has just
  * built; -EBUSY a vCPU runs or has left an instruction half done, and the caller
  * asks for neither pause nor force; -EBUSY a vCPU is in SMM or in a nested guest;
- * -EINTR a fatal signal.
+ * -EBUSY, with KVM_EPT_SWAP_STATE, a vCPU has more than the swap can move; -ENXIO no
+ * state is kept; -EINVAL the active view, without KVM_EPT_SWAP_MOMENT; -EINTR a fatal
+ * signal.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {

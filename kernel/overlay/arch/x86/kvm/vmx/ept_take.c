@@ -72,7 +72,8 @@ static void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 }
 
 /**
- * hypr_vcpu_take_view() - go to the view that the last swap has chosen
+ * hypr_vcpu_take_view() - go to the view that the last swap has chosen, with the
+ * state that the swap moves
  * @vcpu: loaded, its mutex held by this thread, and kvm->srcu too: the MMU frees
  *	roots and looks at memslots on the way
  */
@@ -84,6 +85,8 @@ void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 	lockdep_assert_held(&vcpu->mutex);
 	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
 
+	if (READ_ONCE(vcpu->arch.hypr.move_to))
+		hypr_state_move(vcpu);
 	flush = hypr_vcpu_must_flush(vcpu, next);
 	if (next != vcpu->arch.hypr.view || flush)
 		hypr_vcpu_mmu_switch(vcpu, next, flush);

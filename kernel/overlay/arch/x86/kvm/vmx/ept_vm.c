@@ -43,6 +43,7 @@ static struct kvm_hypr *hypr_create(struct kvm *kvm)
 	mutex_init(&h->build_lock);
 	init_waitqueue_head(&h->wq);
 	INIT_LIST_HEAD(&h->vcpus);
+	INIT_LIST_HEAD(&h->kept);
 	return h;
 }
 
@@ -105,6 +106,7 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 		return;
 	hypr_control_release(h);
 	hypr_builder_destroy(h->builder);
+	hypr_kept_free(h);
 	kvm->arch.hypr.vm = NULL;
 	hypr_shrinker_leave(h);
 }

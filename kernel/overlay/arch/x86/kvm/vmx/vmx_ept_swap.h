@@ -9,7 +9,9 @@
  *	ept_vm			enable views, destroy the VM, meet new vCPUs
  *	ept_prepare		build a view, discard it, rebuild an evicted view
  *	ept_cache, ept_shrink	which views keep their tables
+ *	ept_kept		states of vCPUs that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
+ *	ept_state		what of a vCPU goes with a view
  *	ept_written		which pages were written
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
@@ -68,6 +70,59 @@ struct hypr_notes {
 	u64 slots_generation;
 };
 
+/* Which state of a view: as the vCPU left the view, or of the view's moment. */
+enum hypr_kept_kind {
+	HYPR_KEPT_LEFT,
+	HYPR_KEPT_MOMENT,
+};
+
+/* MSRs that a guest may write without a VM-exit: ept_kept.c has the list. */
+#define HYPR_LIVE_MSRS	24
+
+/**
+ * struct hypr_kept - the state of a vCPU that does not run in the view now
+ * @node: in kvm_hypr.kept
+ * @valid: KVM has filled it
+ * @broken: an MSR could not be read: cannot happen after KVM_HYPR_KEEP_STATE
+ * @pkru: as @regs and the rest in the terms of KVM's own ioctls
+ * @nr_msrs: in @msr
+ * @nr_live: in @live, which has the values of those that a guest can write without a
+ *	VM-exit; those in @msr are 0
+ * @host_tsc: the host's TSC, as KVM scales it for this vCPU, when the guest's clock
+ *	stopped; the guest's TSC then was this plus @tsc_offset
+ * @fpu: of the size of the vCPU's own; the register image and what describes it
+ *
+ * Under kvm_hypr.lock, and while a committed swap moves the vCPU, by its thread.
+ */
+struct hypr_kept {
+	struct list_head node;
+	bool valid;
+	bool broken;
+	u32 pkru;
+	unsigned int nr_msrs;
+	unsigned long regs[NR_VCPU_REGS];
+	unsigned long rflags;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debugregs;
+	struct kvm_lapic_state lapic;
+	u64 xcr0;
+	u64 tsc_offset;
+	u64 host_tsc;
+	u64 tsc_deadline;
+	struct fpstate *fpu;
+	unsigned int nr_live;
+	struct {
+		unsigned int at;
+		u64 data;
+	} live[HYPR_LIVE_MSRS];
+	struct hypr_kept_msr {
+		u32 index;
+		bool fixed;	/* the vCPU has none, or cannot set it: not moved */
+		bool live;
+		u64 data;
+	} msr[];
+};
+
 /**
  * struct kvm_hypr - the views of one VM
  * @kvm: the VM
@@ -78,6 +133,11 @@ struct hypr_notes {
  * @wq: vCPUs that wait at the barrier for longer than a short spin
  * @round: grows by one when a swap closes the barrier and when it opens it
  *	again; HYPR_ROUND_CLOSED is set in between, when vCPUs are held
+ * @moving: the swap that has closed the barrier moves the vCPUs' state
+ * @move_kind: to which state of the new view; with @moving
+ * @move_view: the new view; with @moving
+ * @move_tsc: the host's TSC at which the clock stops in the old view, and goes on in
+ *	the new one; written with the vCPUs held
  * @prepared: views whose tables were built, or that were active before
  * @generation: changes at each swap, published in the control page
  * @control_page: the registered page, pinned; NULL if there is none
@@ -91,6 +151,7 @@ struct hypr_notes {
  * @vcpus: the vCPUs that hypr_vcpus_update() has met, in order: every vCPU that
  *	can run or do anything else is there; under @lock
  * @nr_vcpus: how many
+ * @kept: all states that are kept for the vCPUs; under @lock
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -109,6 +170,10 @@ struct kvm_hypr {
 	struct mutex lock;	/* swaps */
 	wait_queue_head_t wq;
 	u32 round;
+	bool moving;
+	enum hypr_kept_kind move_kind;
+	u32 move_view;
+	u64 move_tsc;
 	DECLARE_BITMAP(prepared, KVM_HYPR_MAX_VIEWS);
 	u64 generation;
 	struct page *control_page;
@@ -121,6 +186,7 @@ struct kvm_hypr {
 	u64 evictions;
 	struct list_head vcpus;
 	unsigned int nr_vcpus;
+	struct list_head kept;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -229,6 +295,17 @@ int hypr_view_mark_edited(struct kvm *kvm, u32 view);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
+/* ept_state.c */
+bool hypr_state_can_move(struct kvm_vcpu *vcpu);
+bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
+void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept);
+void hypr_state_move(struct kvm_vcpu *vcpu);
+
+/* ept_kept.c */
+long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg);
+long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
+void hypr_kept_free(struct kvm_hypr *h);
+
 /* ept_take.c */
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
 
@@ -279,6 +356,7 @@ int hypr_vcpu_meet(struct kvm_vcpu *vcpu);
 bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
+void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns);
 
 /* ept_swap.c */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state of a vCPU that goes with a view: registers, FPU, MSRs, local APIC, and
+ * the guest's clock.  The vCPU's own thread reads the state of the view that it
+ * leaves, and writes what differs in that of the view that it enters.  It does not
+ * leave KVM_RUN for that.
+ *
+ * Reading and writing never fail half way: hypr_state_can_move() refuses every vCPU
+ * that has more than this file moves (an event that is being delivered, SMM, a nested
+ * guest), and what is written is what KVM has read from the same vCPU.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/overflow.h>
+
+#include <asm/fpu/api.h>
+
+#include "kvm_cache_regs.h"
+#include "lapic.h"
+#include "mmu.h"
+#include "smm.h"
+#include "x86.h"
+
+#include "vmx_ept_swap.h"
+
+/* ---- what can move ---------------------------------------------------------- */
+
+static bool hypr_events_are_waiting(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.exception.pending || vcpu->arch.exception_vmexit.pending ||
+	       kvm_event_needs_reinjection(vcpu) || vcpu->arch.nmi_pending ||
+	       atomic_read(&vcpu->arch.nmi_queued) || vcpu->arch.smi_pending ||
+	       vcpu->arch.apic->pending_events || vcpu->arch.apf.halted ||
+	       kvm_test_request(KVM_REQ_NMI, vcpu) ||
+	       kvm_test_request(KVM_REQ_SMI, vcpu) ||
+	       kvm_test_request(KVM_REQ_TRIPLE_FAULT, vcpu) ||
+	       kvm_x86_call(get_interrupt_shadow)(vcpu) ||
+	       kvm_x86_call(get_nmi_mask)(vcpu);
+}
+
+/**
+ * hypr_state_can_move() - is all that this vCPU has what this file moves?
+ * @vcpu: loaded, its mutex held by this thread
+ */
+bool hypr_state_can_move(struct kvm_vcpu *vcpu)
+{
+	return lapic_in_kernel(vcpu) && is_long_mode(vcpu) &&
+	       vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE &&
+	       !vcpu->arch.guest_state_protected && !vcpu->guest_debug &&
+	       !is_smm(vcpu) && !is_guest_mode(vcpu) && !hypr_vcpu_has_io(vcpu) &&
+	       !hypr_events_are_waiting(vcpu);
+}
+
+/**
+ * hypr_state_fits() - can the vCPU go on from @kept?
+ * @vcpu: loaded, its mutex held by this thread
+ * @kept: a state of this vCPU
+ *
+ * What all contexts of one boot of a guest have alike is compared, not moved.
+ */
+bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
+{
+	const struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
+
+	return kept && kept->valid && kept->xcr0 == vcpu->arch.xcr0 &&
+	       kept->sregs.efer == vcpu->arch.efer &&
+	       kept->sregs.apic_base == vcpu->arch.apic_base &&
+	       kept->fpu->size == fpu->size && kept->fpu->xfd == fpu->xfd;
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+static const struct {
+	int segment;
+	size_t offset;
+} hypr_segments[] = {
+	{ VCPU_SREG_CS, offsetof(struct kvm_sregs, cs) },
+	{ VCPU_SREG_DS, offsetof(struct kvm_sregs, ds) },
+	{ VCPU_SREG_ES, offsetof(struct kvm_sregs, es) },
+	{ VCPU_SREG_FS, offsetof(struct kvm_sregs, fs) },
+	{ VCPU_SREG_GS, offsetof(struct kvm_sregs, gs) },
+	{ VCPU_SREG_SS, offsetof(struct kvm_sregs, ss) },
+	{ VCPU_SREG_TR, offsetof(struct kvm_sregs, tr) },
+	{ VCPU_SREG_LDTR, offsetof(struct kvm_sregs, ldt) },
+};
+
+static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	struct desc_ptr table;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(hypr_segments); i++)
+		kvm_x86_call(get_segment)(vcpu, (void *)sregs + hypr_segments[i].offset,
+					  hypr_segments[i].segment);
+	kvm_x86_call(get_idt)(vcpu, &table);
+	sregs->idt.base = table.address;
+	sregs->idt.limit = table.size;
+	kvm_x86_call(get_gdt)(vcpu, &table);
+	sregs->gdt.base = table.address;
+	sregs->gdt.limit = table.size;
+
+	sregs->cr0 = kvm_read_cr0(vcpu);
+	sregs->cr2 = vcpu->arch.cr2;
+	sregs->cr3 = kvm_read_cr3(vcpu);
+	sregs->cr4 = kvm_read_cr4(vcpu);
+	sregs->cr8 = kvm_get_cr8(vcpu);
+	sregs->efer = vcpu->arch.efer;
+	sregs->apic_base = vcpu->arch.apic_base;
+}
+
+static void hypr_debugregs_read(struct kvm_vcpu *vcpu, struct kvm_debugregs *regs)
+{
+	memcpy(regs->db, vcpu->arch.db, sizeof(regs->db));
+	regs->dr6 = vcpu->arch.dr6;
+	regs->dr7 = vcpu->arch.dr7;
+}
+
+/*
+ * In KVM_RUN the guest's FPU state is in the CPU's registers: this brings it to
+ * memory, and hypr_fpu_load() brings it back.
+ */
+static bool hypr_fpu_unload(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->arch.guest_fpu.fpstate->in_use)
+		return false;
+	fpu_swap_kvm_fpstate(&vcpu->arch.guest_fpu, false);
+	return true;
+}
+
+static void hypr_fpu_load(struct kvm_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->arch.guest_fpu, true);
+}
+
+static size_t hypr_fpstate_bytes(const struct fpstate *fpstate)
+{
+	return offsetof(struct fpstate, regs) + fpstate->size;
+}
+
+#define HYPR_LVT_MODE		GENMASK(18, 17)
+#define HYPR_VALID_VECTOR	16
+
+/*
+ * A one-shot timer that has run out, and whose interrupt KVM has not raised yet,
+ * leaves no trace in the registers: raise it.
+ */
+static void hypr_lapic_note_expired(struct kvm_lapic_state *lapic)
+{
+	u32 lvt = __kvm_lapic_get_reg(lapic->regs, APIC_LVTT);
+	u32 vector = lvt & APIC_VECTOR_MASK;
+	u32 *irr = (u32 *)(lapic->regs + APIC_IRR + vector / 32 * 0x10);
+
+	if ((lvt & (HYPR_LVT_MODE | APIC_LVT_MASKED)) || vector < HYPR_VALID_VECTOR ||
+	    !__kvm_lapic_get_reg(lapic->regs, APIC_TMICT) ||
+	    __kvm_lapic_get_reg(lapic->regs, APIC_TMCCT))
+		return;
+	*irr |= BIT(vector % 32);
+}
+
+static void hypr_lapic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
+{
+	kvm_x86_call(sync_pir_to_irr)(vcpu);
+	kvm_apic_get_state(vcpu, &kept->lapic);
+	hypr_lapic_note_expired(&kept->lapic);
+	kept->tsc_deadline = kvm_get_lapic_tscdeadline_msr(vcpu);
+}
+
+static void hypr_msr_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept, u32 index, u64 *data)
+{
+	kept->broken |= __kvm_get_msr(vcpu, index, data, true);
+}
+
+/*
+ * Most MSRs change only when KVM sets them.  As long as it has not, their values are in
+ * the state that the vCPU came from.
+ */
+static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
+{
+	struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL : vcpu->arch.hypr.msrs_of;
+	unsigned int i;
+
+	for (i = 0; i < kept->nr_live; i++)
+		hypr_msr_read(vcpu, kept, kept->msr[kept->live[i].at].index,
+			      &kept->live[i].data);
+	if (known && known != kept) {
+		memcpy(kept->msr, known->msr, flex_array_size(kept, msr, kept->nr_msrs));
+	} else if (!known) {
+		for (i = 0; i < kept->nr_msrs; i++) {
+			if (!kept->msr[i].fixed && !kept->msr[i].live)
+				hypr_msr_read(vcpu, kept, kept->msr[i].index,
+					      &kept->msr[i].data);
+		}
+	}
+	vcpu->arch.hypr.msrs_written = false;
+	vcpu->arch.hypr.msrs_of = kept;
+}
+
+/* All but the FPU, which hypr_fpu_unload() has brought to memory. */
+static void hypr_state_read_regs(struct kvm_vcpu *vcpu, u64 host_tsc,
+				 struct hypr_kept *kept)
+{
+	/* KVM may have left these two in the VMCS. */
+	kvm_rsp_read(vcpu);
+	kvm_rip_read(vcpu);
+	memcpy(kept->regs, vcpu->arch.regs, sizeof(kept->regs));
+	kept->rflags = kvm_get_rflags(vcpu);
+	hypr_sregs_read(vcpu, &kept->sregs);
+	hypr_debugregs_read(vcpu, &kept->debugregs);
+	hypr_msrs_read(vcpu, kept);
+	hypr_lapic_read(vcpu, kept);
+
+	kept->xcr0 = vcpu->arch.xcr0;
+	kept->pkru = vcpu->arch.pkru;
+	kept->tsc_offset = vcpu->arch.l1_tsc_offset;
+	kept->host_tsc = host_tsc;
+	kept->valid = true;
+}
+
+/**
+ * hypr_state_read() - what the vCPU has now
+ * @vcpu: loaded, its mutex held by this thread, hypr_state_can_move()
+ * @host_tsc: the host's TSC, as KVM scales it for this vCPU, at which the guest's
+ *	clock stops for @kept
+ * @kept: filled
+ */
+void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept)
+{
+	bool loaded = hypr_fpu_unload(vcpu);
+	const struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
+
+	memcpy(kept->fpu, fpu, hypr_fpstate_bytes(fpu));
+	hypr_state_read_regs(vcpu, host_tsc, kept);
+	if (loaded)
+		hypr_fpu_load(vcpu);
+}
+
+/* ---- writing ---------------------------------------------------------------- */
+
+static int hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
+			    const struct kvm_sregs *to)
+{
+	struct desc_ptr table;
+	int r = 0, i;
+
+	if (from->idt.base != to->idt.base || from->idt.limit != to->idt.limit) {
+		table.address = to->idt.base;
+		table.size = to->idt.limit;
+		kvm_x86_call(set_idt)(vcpu, &table);
+	}
+	if (from->gdt.base != to->gdt.base || from->gdt.limit != to->gdt.limit) {
+		table.address = to->gdt.base;
+		table.size = to->gdt.limit;
+		kvm_x86_call(set_gdt)(vcpu, &table);
+	}
+	if (from->cr0 != to->cr0)
+		r |= kvm_set_cr0(vcpu, to->cr0);
+	if (from->cr4 != to->cr4)
+		r |= kvm_set_cr4(vcpu, to->cr4);
+	vcpu->arch.cr2 = to->cr2;
+	if (from->cr3 != to->cr3) {
+		/*
+		 * The root of a TDP MMU does not depend on it: no reset of the MMU.
+		 * Translations are tagged by root, so no flush either, except the
+		 * one that KVM_EPT_SWAP_FLUSH asks for.
+		 */
+		vcpu->arch.cr3 = to->cr3;
+		kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
+		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	}
+	for (i = 0; i < ARRAY_SIZE(hypr_segments); i++) {
+		size_t offset = hypr_segments[i].offset;
+
+		if (memcmp((void *)from + offset, (void *)to + offset,
+			   sizeof(struct kvm_segment)))
+			kvm_x86_call(set_segment)(vcpu, (void *)to + offset,
+						  hypr_segments[i].segment);
+	}
+	return r;
+}
+
+static int hypr_debugregs_write(struct kvm_vcpu *vcpu, const struct kvm_debugregs *from,
+				const struct kvm_debugregs *to)
+{
+	int r, i;
+
+	if (!memcmp(from, to, sizeof(*to)))
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(to->db); i++)
+		kvm_set_dr(vcpu, i, to->db[i]);
+	r = kvm_set_dr(vcpu, 6, to->dr6);
+	return r | kvm_set_dr(vcpu, 7, to->dr7);
+}
+
+static int hypr_msr_write(struct kvm_vcpu *vcpu, u32 index, u64 from, u64 to)
+{
+	struct msr_data msr = { .host_initiated = true, .index = index, .data = to };
+
+	return from == to ? 0 : kvm_x86_call(set_msr)(vcpu, &msr);
+}
+
+static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
+			   struct hypr_kept *to)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < to->nr_live; i++)
+		r |= hypr_msr_write(vcpu, to->msr[to->live[i].at].index, from->live[i].data,
+				    to->live[i].data);
+	if (memcmp(from->msr, to->msr, flex_array_size(to, msr, to->nr_msrs))) {
+		for (i = 0; i < to->nr_msrs; i++) {
+			if (!to->msr[i].fixed)
+				r |= hypr_msr_write(vcpu, to->msr[i].index,
+						    from->msr[i].data, to->msr[i].data);
+		}
+	}
+	vcpu->arch.hypr.msrs_written = false;
+	vcpu->arch.hypr.msrs_of = to;
+	return r;
+}
+
+/*
+ * KVM_SET_LAPIC takes longer than all the rest.  Two contexts of one guest that wait
+ * at the same place often have the same registers there.
+ */
+static int hypr_lapic_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
+			    struct hypr_kept *to)
+{
+	struct kvm_lapic_state *lapic = &to->lapic;
+
+	/* A timer of the view that is left must not fire in this one. */
+	kvm_set_lapic_tscdeadline_msr(vcpu, 0);
+	if (!memcmp(&from->lapic, lapic, sizeof(*lapic)) &&
+	    !__kvm_lapic_get_reg(lapic->regs, APIC_TMICT))
+		return 0;
+	return kvm_apic_set_state(vcpu, lapic);
+}
+
+static void hypr_time_write(struct kvm_vcpu *vcpu, u64 host_tsc,
+			    const struct hypr_kept *to)
+{
+	u64 offset = to->tsc_offset + to->host_tsc - host_tsc;
+
+	vcpu->arch.l1_tsc_offset = offset;
+	vcpu->arch.tsc_offset = offset;
+	kvm_x86_call(write_tsc_offset)(vcpu);
+	/* It is a time of the guest's TSC, so it comes last. */
+	if (to->tsc_deadline)
+		kvm_set_lapic_tscdeadline_msr(vcpu, to->tsc_deadline);
+}
+
+static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
+			     const struct hypr_kept *from, struct hypr_kept *to)
+{
+	int r;
+
+	memcpy(vcpu->arch.regs, to->regs, sizeof(to->regs));
+	kvm_register_mark_dirty(vcpu, VCPU_REGS_RSP);
+	kvm_register_mark_dirty(vcpu, VCPU_REGS_RIP);
+	vcpu->arch.emulate_regs_need_sync_from_vcpu = true;
+	vcpu->arch.emulate_regs_need_sync_to_vcpu = false;
+	kvm_set_rflags(vcpu, to->rflags);
+
+	r = hypr_sregs_write(vcpu, &from->sregs, &to->sregs);
+	r |= hypr_debugregs_write(vcpu, &from->debugregs, &to->debugregs);
+	r |= hypr_msrs_write(vcpu, from, to);
+	r |= hypr_lapic_write(vcpu, from, to);
+	vcpu->arch.pkru = to->pkru;
+	hypr_time_write(vcpu, host_tsc, to);
+
+	/* KVM itself read all of it from this vCPU. */
+	if (WARN_ON_ONCE(r || from->broken || to->broken))
+		kvm_vm_dead(vcpu->kvm);
+}
+
+/**
+ * hypr_state_move() - the vCPU leaves one state and goes on in another
+ * @vcpu: loaded, its mutex held by this thread; held by a swap that was committed
+ *
+ * Both were found fit before the swap was committed.
+ */
+void hypr_state_move(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	u64 host_tsc = kvm_scale_tsc(h->move_tsc, vcpu->arch.l1_tsc_scaling_ratio);
+	struct hypr_kept *from = vcpu->arch.hypr.move_from;
+	struct hypr_kept *to = vcpu->arch.hypr.move_to;
+	struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
+	bool loaded = hypr_fpu_unload(vcpu);
+
+	memcpy(from->fpu, fpu, hypr_fpstate_bytes(fpu));
+	hypr_state_read_regs(vcpu, host_tsc, from);
+	memcpy(&fpu->regs, &to->fpu->regs, fpu->size);
+	hypr_state_write(vcpu, host_tsc, from, to);
+	if (loaded)
+		hypr_fpu_load(vcpu);
+
+	/* The swap waits for it: hypr_wait_moved(). */
+	smp_store_release(&vcpu->arch.hypr.move_to, NULL);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The board: interrupt controllers, PIT, serial line, clock chip, and the control
+ * page.  It is saved before the vCPUs and set after them (state.c says why), while no
+ * vCPU can reach it: held, or parked in the guest.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "model/state.h"
+#include "model/vm.h"
+#include "pc/console.h"
+#include "run/board.h"
+#include "run/device.h"
+
+#define NR_CHIPS	3
+
+/* ---- devices ------------------------------------------------------------- */
+
+static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	hypr_devices_save(vm, state);
+	for (i = 0; i < NR_CHIPS; i++) {
+		state->chip[i].chip_id = i;
+		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (ioctl(vm->vm_fd, KVM_GET_PIT2, &state->pit) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool chips_are_known(const struct hypr_state *state, const struct hypr_state *known)
+{
+	return known && !memcmp(state->chip, known->chip, sizeof(state->chip));
+}
+
+/* KVM starts the counts when it sets them, so when they were loaded does not matter. */
+static bool pit_is_known(const struct hypr_state *state, const struct hypr_state *known)
+{
+	struct kvm_pit_state2 pit = state->pit;
+	unsigned int i;
+
+	if (!known)
+		return false;
+	for (i = 0; i < 3; i++)
+		pit.channels[i].count_load_time = known->pit.channels[i].count_load_time;
+	return !memcmp(&pit, &known->pit, sizeof(pit));
+}
+
+/* The vCPUs' LAPICs are set: what a chip hands on stays there. */
+static int devices_set(struct hypr_vm *vm, const struct hypr_state *state,
+		       const struct hypr_state *known)
+{
+	bool chips = !chips_are_known(state, known);
+	unsigned int i;
+
+	for (i = 0; chips && i < NR_CHIPS; i++) {
+		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
+			return -errno;
+	}
+	if (!pit_is_known(state, known) && ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
+		return -errno;
+	hypr_devices_set(vm, state);
+	return 0;
+}
+
+/* ---- the control page ---------------------------------------------------- */
+
+static void control_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		uint32_t control = __atomic_load_n(&vm->control->vcpu[i].state,
+						   __ATOMIC_ACQUIRE);
+
+		state->vcpu[i].parked = control == HYPR_VCPU_PAUSED;
+		state->vcpu[i].control = control == HYPR_VCPU_OFFLINE ?
+					 HYPR_VCPU_OFFLINE : HYPR_VCPU_RUNNING;
+	}
+	memcpy(state->boot_id, vm->control->boot_id, sizeof(state->boot_id));
+}
+
+/* Releases the vCPUs of @state that are parked, once their threads go on. */
+void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		__atomic_store_n(&vm->control->vcpu[i].state, state->vcpu[i].control,
+				 __ATOMIC_RELEASE);
+}
+
+/*
+ * The vCPUs go on where they, or others with the same memory, may have been before:
+ * tell the guest by a word that never was (@jump), so that no two random pools go on
+ * alike.  A guest that does not know that word looks at the generation, which counts
+ * in each VM from 1; so that one is made random too, and never one that is counted.
+ */
+static int control_jump(struct hypr_vm *vm)
+{
+	uint64_t id[2];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return hypr_fail_sys(-EIO, "random numbers for the guest");
+	vm->control->jump[0] = id[0];
+	vm->control->jump[1] = id[1];
+	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+/**
+ * hypr_board_save() - the board as it is; its console's other end waits from here on
+ * @state: out, its vCPUs excepted
+ */
+int hypr_board_save(struct hypr_vm *vm, struct hypr_state *state)
+{
+	int ret;
+
+	state->stopped_ns = hypr_unix_ns();
+	hypr_console_freeze(&vm->console);
+	ret = devices_save(vm, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the devices' state");
+	control_save(vm, state);
+	return 0;
+}
+
+/**
+ * hypr_board_set() - the board of @state, whose vCPUs are set
+ * @known: what the board has, as hypr_board_save() found it in this pause, which is
+ *	then not set again; NULL: not known
+ */
+int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state,
+		   const struct hypr_state *known)
+{
+	int ret = devices_set(vm, state, known);
+
+	if (ret)
+		return hypr_fail_sys(ret, "setting the devices' state");
+	/* A guest from a file is of another boot than the one that ran here. */
+	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
+	return control_jump(vm);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a VM has besides memory and vCPUs: chips, devices, the control page. */
+#ifndef LIB_RUN_BOARD_H
+#define LIB_RUN_BOARD_H
+
+struct hypr_state;
+struct hypr_vm;
+
+int hypr_board_save(struct hypr_vm *vm, struct hypr_state *state);
+int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state,
+		   const struct hypr_state *known);
+void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state);
+
+#endif /* LIB_RUN_BOARD_H */

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Some engines keep the vCPUs' state with a view, and exchange it in a swap without
+ * bringing a vCPU's thread to user space.  The engine fills such a state from the vCPU
+ * alone.  So the first swap from a view, and the first to one, goes by ioctls with the
+ * threads held, and asks the engine to keep what the vCPUs then have.
+ *
+ * view->state has the state of an inactive view, unless view->state_is_old: then
+ * hypr_kept_fetch() reads it from the engine first.
+ */
+#include "engine/engine.h"
+#include "model/state.h"
+#include "model/vcpu.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/hold.h"
+#include "run/state.h"
+#include "view/kept.h"
+
+struct keeping {
+	const struct hypr_view *view;
+	enum hypr_kept kept;
+};
+
+static int keep(struct hypr_vcpu *vcpu, void *arg)
+{
+	const struct keeping *keeping = arg;
+	const struct hypr_view *view = keeping->view;
+	struct hypr_vcpu_state *state = &view->state->vcpu[vcpu->index];
+	uint64_t offset;
+	int ret;
+
+	ret = hypr_state_tsc_offset(vcpu, &offset);
+	if (ret)
+		return ret;
+	/* The guest's TSC goes on from where the state has it. */
+	return vcpu->vm->engine->keep(vcpu, view, keeping->kept,
+				      view->state->host_tsc + state->tsc_offset - offset, state);
+}
+
+static bool keep_all(struct hypr_vm *vm, const struct hypr_view *view, enum hypr_kept kept)
+{
+	struct keeping keeping = { view, kept };
+
+	return vm->engine->keep && !hypr_vcpus_do(vm, keep, &keeping);
+}
+
+/** hypr_kept_left() - the vCPUs, held, leave @view, whose state was saved by ioctls */
+void hypr_kept_left(struct hypr_vm *vm, struct hypr_view *view)
+{
+	view->keeps_left = keep_all(vm, view, HYPR_KEPT_LEFT);
+	view->kept = view->keeps_left ? HYPR_KEPT_LEFT : HYPR_KEPT_NONE;
+	view->state_is_old = false;
+}
+
+/** hypr_kept_entered() - the vCPUs, held, have the state of @view, set by ioctls */
+void hypr_kept_entered(struct hypr_vm *vm, struct hypr_view *view)
+{
+	if (view->at_moment && !view->keeps_moment)
+		view->keeps_moment = keep_all(vm, view, HYPR_KEPT_MOMENT);
+	if (!view->keeps_left)
+		view->keeps_left = keep_all(vm, view, HYPR_KEPT_LEFT);
+}
+
+/** hypr_kept_moved() - the engine has taken the vCPUs' state from @from */
+void hypr_kept_moved(struct hypr_view *from)
+{
+	from->kept = HYPR_KEPT_LEFT;
+	from->state_is_old = true;
+}
+
+/** hypr_kept_at_moment() - view->state is again that of the moment */
+void hypr_kept_at_moment(struct hypr_view *view)
+{
+	view->at_moment = true;
+	view->kept = view->keeps_moment ? HYPR_KEPT_MOMENT : HYPR_KEPT_NONE;
+	view->state_is_old = false;
+}
+
+/**
+ * hypr_kept_fetch() - the vCPUs of view->state, if the engine has newer ones
+ * @view: inactive
+ */
+int hypr_kept_fetch(struct hypr_vm *vm, struct hypr_view *view)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && view->state_is_old && i < vm->nr_vcpus; i++)
+		ret = vm->engine->kept(vm, view, i, &view->state->vcpu[i],
+				       &view->state->host_tsc);
+	if (!ret)
+		view->state_is_old = false;
+	return ret;
+}
