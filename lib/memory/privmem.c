@@ -40,6 +40,27 @@ int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages)
 	return 0;
 }
 
+/**
+ * hypr_privmem_copy_back() - the same for pages that were written: all are private
+ * @privmem: struct hypr_privmem
+ * @gpa: the first page
+ *
+ * To compare a page takes longer than to copy it.
+ * Return: 0; -EFAULT a page is beyond the memory.
+ */
+int hypr_privmem_copy_back(void *privmem, uint64_t gpa, uint64_t pages)
+{
+	const struct hypr_privmem *p = privmem;
+	uint8_t *have = hypr_guest_at(p->guest, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
+	const uint8_t *want = hypr_guest_at(p->from, hypr_gpa(gpa), pages * HYPR_PAGE_BYTES);
+
+	if (!have || !want)
+		return -EFAULT;
+	for (; pages; pages--, have += HYPR_PAGE_BYTES, want += HYPR_PAGE_BYTES)
+		memcpy(have, want, HYPR_PAGE_BYTES);
+	return 0;
+}
+
 /** hypr_privmem_count() - Return: 0; -errno when this kernel does not tell. */
 int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages)
 {

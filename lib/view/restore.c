@@ -185,7 +185,7 @@ static int put_back(struct hypr_vm *vm, struct hypr_view *view,
 		return ret;
 	}
 	if (told)
-		return hypr_written_each(vm, view, hypr_privmem_put_back, &memory,
+		return hypr_written_each(vm, view, hypr_privmem_copy_back, &memory,
 					 &result->pages_restored);
 	ret = hypr_privmem_restore(&view->mem, &view->moment->mem,
 				   &result->pages_restored, dropped);

@@ -23,7 +23,7 @@ struct abi_value {
 	unsigned long value;
 };
 
-#define ABI_PLACES_MAX	128
+#define ABI_PLACES_MAX	192
 
 static inline void abi_place_add(struct abi_place *places, size_t *nr, const char *type,
 				 const char *field, size_t offset, size_t size, size_t want)

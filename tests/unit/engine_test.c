@@ -262,6 +262,97 @@ static void test_a_fault_on_its_way_keeps_its_address(void **ctx)
 	assert_int_equal(played(1)->cr2, 0x12345000);
 }
 
+/* ---- the kernel moves the vCPUs' state -------------------------------------- */
+
+static void swap_to(struct fixture *f, const char *view, unsigned int flags, int state_way)
+{
+	struct hypr_swap_result r;
+
+	assert_int_equal(hypr_view_swap(f->vm, view, flags, &r), 0);
+	assert_int_equal(r.state_way, state_way);
+	assert_active(f->vm, view);
+	assert_true(runs());
+}
+
+static void test_kernel_moves_the_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int i;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	/* The first swap keeps both states. */
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xa000;
+	for (i = 0; i < 3; i++) {
+		swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+		assert_int_equal(played(1)->cr2, 0);
+		swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+		assert_int_equal(played(1)->cr2, 0xa000);
+	}
+	assert_int_equal(fake_kvm.moves, 6);
+}
+
+/* What the kernel keeps comes by ioctl where the kernel cannot move it. */
+static void test_kernel_gives_a_state_back(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(0)->cr2 = 0xa000;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	played(0)->cr2 = 0xb000;
+	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
+	assert_int_equal(played(0)->cr2, 0xa000);
+	swap_to(f, "boot", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
+	assert_int_equal(played(0)->cr2, 0xb000);
+}
+
+static void test_kernel_resets_the_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_reset_result r;
+	unsigned int i, moves;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	for (i = 0; i < 3; i++) {
+		played(1)->cr2 = 0xc000;
+		moves = fake_kvm.moves;
+		assert_int_equal(hypr_view_reset(f->vm, "A", &r), 0);
+		assert_int_equal(fake_kvm.moves, moves + 1);
+		assert_int_equal(played(1)->cr2, 0);
+		assert_true(runs());
+	}
+	/* Put back while it is not active: its moment's state, by the kernel, too. */
+	played(1)->cr2 = 0xc000;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0);
+}
+
+static void test_kernel_cannot_move_the_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xa000;
+	fake_kvm.swap_errno = EBUSY;
+	swap_to(f, "boot", 0, HYPR_STATE_IOCTLS);
+	assert_int_equal(played(1)->cr2, 0);
+	fake_kvm.swap_errno = ENXIO;
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	assert_int_equal(played(1)->cr2, 0xa000);
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0);
+}
+
 #define MTRR_DEF_TYPE	0x2ff
 
 /* With ept-swap, where all views have the same vCPUs. */
@@ -849,6 +940,10 @@ int main(void)
 		T(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
 		T(test_hold_lets_go_of_the_owner_of_a_lock),
 		T(test_a_fault_on_its_way_keeps_its_address),
+		T(test_kernel_moves_the_state),
+		T(test_kernel_gives_a_state_back),
+		T(test_kernel_resets_the_state),
+		T(test_kernel_cannot_move_the_state),
 		T(test_only_what_differs_is_loaded),
 		T(test_swap_mixes_forced_and_cooperative),
 		T(test_swap_prepares_a_view_that_lost_its_tables),

@@ -454,7 +454,98 @@ uint64_t fake_kvm_written_value(uint64_t k)
 	return k % 3 ? k : 0;
 }
 
-static int swap_all(struct kvm_hypr_swap *swap)
+/* ---- states that are kept for views ---------------------------------------- */
+
+static struct fake_kept {
+	bool valid;
+	uint64_t host_tsc;
+	struct fake_vcpu vcpu;
+} kept_states[FAKE_VMS * FAKE_VCPUS][KVM_HYPR_MAX_VIEWS][2];
+
+static struct fake_kept *kept_state(unsigned int i, uint32_t view, bool moment)
+{
+	return &kept_states[i][view % KVM_HYPR_MAX_VIEWS][moment];
+}
+
+static int keep_state(unsigned int i, const struct kvm_hypr_keep *arg)
+{
+	if (!has_flag(FAKE_KEEPS)) {
+		errno = EINVAL;
+		return -1;
+	}
+	*kept_state(i, arg->view, arg->flags & KVM_HYPR_KEPT_MOMENT) = (struct fake_kept){
+		.valid = true,
+		.host_tsc = arg->host_tsc,
+		.vcpu = fake_kvm.vcpu[i],
+	};
+	return 0;
+}
+
+static int get_state(unsigned int vm, struct kvm_hypr_state *arg)
+{
+	struct fake_kept *from = kept_state(vm * FAKE_VCPUS + arg->vcpu, arg->view,
+					    arg->flags & KVM_HYPR_KEPT_MOMENT);
+	struct kvm_msrs *list = (void *)(uintptr_t)arg->msrs;
+	struct kvm_sregs *sregs = (void *)(uintptr_t)arg->sregs;
+	uint32_t i;
+
+	if (!from->valid) {
+		errno = ENXIO;
+		return -1;
+	}
+	*(struct kvm_regs *)(uintptr_t)arg->regs = from->vcpu.regs;
+	memset(sregs, 0, sizeof(*sregs));
+	sregs->cr2 = from->vcpu.cr2;
+	sregs->cr3 = from->vcpu.cr3;
+	*(struct kvm_lapic_state *)(uintptr_t)arg->lapic = from->vcpu.lapic;
+	for (i = 0; i < list->nmsrs; i++) {
+		if (list->entries[i].index < FAKE_MSRS)
+			list->entries[i].data = from->vcpu.msr[list->entries[i].index];
+	}
+	arg->host_tsc = from->host_tsc;
+	arg->tsc_offset = from->vcpu.tsc_offset;
+	arg->tsc_deadline = from->vcpu.deadline;
+	return 0;
+}
+
+/* All of a parked vCPU that goes with a view. */
+static void move_state(struct fake_vcpu *vcpu, struct fake_kept *from, struct fake_kept *to,
+		       uint64_t now)
+{
+	struct fake_vcpu next = to->vcpu;
+
+	next.tsc_offset += to->host_tsc - now;
+	*from = (struct fake_kept){ .valid = true, .host_tsc = now, .vcpu = *vcpu };
+	vcpu->regs = next.regs;
+	vcpu->cr2 = next.cr2;
+	vcpu->cr3 = next.cr3;
+	vcpu->lapic = next.lapic;
+	vcpu->tsc_offset = next.tsc_offset;
+	vcpu->deadline = next.deadline;
+	memcpy(vcpu->msr, next.msr, sizeof(vcpu->msr));
+}
+
+static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
+{
+	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
+	uint64_t now = __builtin_ia32_rdtsc();
+	unsigned int i, first = vm * FAKE_VCPUS;
+
+	for (i = first; i < first + FAKE_VCPUS; i++) {
+		errno = !kept_state(i, swap->view, moment)->valid ||
+			!kept_state(i, fake_kvm.active, false)->valid ? ENXIO :
+			control->vcpu[i - first].state != HYPR_VCPU_PAUSED ? EBUSY : 0;
+		if (errno)
+			return -1;
+	}
+	for (i = first; i < first + FAKE_VCPUS; i++)
+		move_state(&fake_kvm.vcpu[i], kept_state(i, fake_kvm.active, false),
+			   kept_state(i, swap->view, moment), now);
+	fake_kvm.moves++;
+	return 0;
+}
+
+static int swap_all(unsigned int vm, struct kvm_hypr_swap *swap)
 {
 	if (fake_kvm.swap_errno) {
 		errno = fake_kvm.swap_errno;
@@ -465,6 +556,8 @@ static int swap_all(struct kvm_hypr_swap *swap)
 		errno = ENODATA;
 		return -1;
 	}
+	if ((swap->flags & KVM_EPT_SWAP_STATE) && move_all(vm, swap))
+		return -1;
 	swap->old_view = fake_kvm.active;
 	fake_kvm.active = swap->view;
 	fake_kvm.swaps++;
@@ -617,7 +710,9 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		fake_kvm.prepared &= ~(1u << ((struct kvm_hypr_discard *)arg)->view);
 		return 0;
 	case KVM_EPT_SWAP_ALL:
-		return swap_all(arg);
+		return swap_all(vm, arg);
+	case KVM_HYPR_GET_STATE:
+		return get_state(vm, arg);
 	default:
 		return 0;
 	}
@@ -898,6 +993,8 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 	case KVM_X86_SETUP_MCE:
 		vcpu->mce_banks = *(uint64_t *)arg;
 		return 0;
+	case KVM_HYPR_KEEP_STATE:
+		return keep_state(i, arg);
 	case KVM_SET_TSC_KHZ:
 		vcpu->tsc_khz = (uintptr_t)arg;
 		return 0;

@@ -62,6 +62,7 @@ struct fake_kvm {
 	unsigned int part_fails;
 	unsigned int swaps;
 	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
+	unsigned int moves;	/* swaps with KVM_EPT_SWAP_STATE */
 	unsigned int flags;	/* FAKE_* */
 	unsigned int cr3_flushes;
 	bool tracks;		/* KVM_HYPR_GET_WRITTEN: @written of view memory's first 64 pages */
@@ -107,6 +108,7 @@ struct fake_kvm {
 #define FAKE_HALTED	1024	/* a guest that has halted for good, interrupts off */
 #define FAKE_NO_XCRS	2048	/* a KVM that lacks what every VM needs */
 #define FAKE_IDLE	4096	/* one that has halted, interrupts on */
+#define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 

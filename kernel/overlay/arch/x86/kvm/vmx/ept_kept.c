@@ -29,6 +29,7 @@ static void hypr_kept_destroy(struct hypr_kept *kept)
 	if (!kept)
 		return;
 	kvfree(kept->fpu);
+	kvfree(kept->data);
 	kvfree(kept);
 }
 
@@ -41,8 +42,10 @@ static struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs
 		return NULL;
 	kept->nr_msrs = nr_msrs;
 	kept->fpu = kvzalloc(ALIGN(fpu_bytes, 64), GFP_KERNEL_ACCOUNT);
-	if (!kept->fpu) {
-		kvfree(kept);
+	/* One more: a list may be empty. */
+	kept->data = kvcalloc(nr_msrs + 1, sizeof(u64), GFP_KERNEL_ACCOUNT);
+	if (!kept->fpu || !kept->data) {
+		hypr_kept_destroy(kept);
 		return NULL;
 	}
 	return kept;
@@ -104,7 +107,7 @@ static int hypr_kept_add_msr(struct kvm_vcpu *vcpu, struct hypr_kept *kept, unsi
 	entry->fixed = __kvm_get_msr(vcpu, index, &msr.data, true) ||
 		       kvm_x86_call(set_msr)(vcpu, &msr);
 	if (entry->fixed) {
-		entry->data = msr.data;
+		kept->data[at] = msr.data;
 	} else if (hypr_msr_is_live(index)) {
 		entry->live = true;
 		kept->live[kept->nr_live++].at = at;
@@ -224,38 +227,41 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 
 /* ---- read ------------------------------------------------------------------- */
 
-/* A copy, so that no user memory is touched under the lock. */
-static struct hypr_kept *hypr_kept_clone(const struct hypr_kept *kept, size_t fpu_bytes)
+/*
+ * Copy to @clone, which has room for any list, so that no user memory is touched under
+ * the lock.
+ */
+static void hypr_kept_copy(struct hypr_kept *clone, const struct hypr_kept *kept)
 {
-	struct hypr_kept *clone = hypr_kept_create(fpu_bytes, kept->nr_msrs);
-	struct fpstate *fpu;
+	size_t fpu_bytes = offsetof(struct fpstate, regs) + kept->fpu->size;
+	struct fpstate *fpu = clone->fpu;
+	u64 *data = clone->data;
 
-	if (!clone)
-		return ERR_PTR(-ENOMEM);
-	fpu = clone->fpu;
 	memcpy(clone, kept, struct_size(kept, msr, kept->nr_msrs));
 	clone->fpu = fpu;
+	clone->data = data;
 	memcpy(fpu, kept->fpu, fpu_bytes);
-	return clone;
+	memcpy(data, kept->data, kept->nr_msrs * sizeof(u64));
 }
 
-static struct hypr_kept *hypr_kept_find(struct kvm *kvm, const struct kvm_hypr_state *arg,
-					struct kvm_vcpu **vcpu)
+static int hypr_kept_find(struct kvm_vcpu *vcpu, const struct kvm_hypr_state *arg,
+			  struct hypr_kept *clone)
 {
 	u32 view = array_index_nospec(arg->view, KVM_HYPR_MAX_VIEWS);
 	const struct hypr_kept *kept;
 
-	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+	lockdep_assert_held(&vcpu->kvm->arch.hypr.vm->lock);
 
-	*vcpu = kvm_get_vcpu_by_id(kvm, arg->vcpu);
-	if (!*vcpu || !hypr_view_exists(kvm, arg->view))
-		return ERR_PTR(-ENOENT);
-	kept = (*vcpu)->arch.hypr.kept[view][arg->flags & KVM_HYPR_KEPT_MOMENT ?
-					     HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT];
+	if (!hypr_view_exists(vcpu->kvm, arg->view))
+		return -ENOENT;
+	kept = vcpu->arch.hypr.kept[view][arg->flags & KVM_HYPR_KEPT_MOMENT ?
+					  HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT];
 	/* What is on its way out of a vCPU is not whole yet. */
-	if (!kept || !kept->valid || READ_ONCE((*vcpu)->arch.hypr.move_to))
-		return ERR_PTR(-ENXIO);
-	return hypr_kept_clone(kept, hypr_fpu_bytes(*vcpu));
+	if (!kept || !kept->valid || READ_ONCE(vcpu->arch.hypr.move_to) ||
+	    kept->fpu->size > vcpu->arch.guest_fpu.fpstate->size)
+		return -ENXIO;
+	hypr_kept_copy(clone, kept);
+	return 0;
 }
 
 static void hypr_kept_to_regs(const struct hypr_kept *kept, struct kvm_regs *regs)
@@ -293,7 +299,7 @@ static u64 hypr_kept_msr_value(const struct hypr_kept *kept, unsigned int at)
 		if (kept->live[i].at == at)
 			return kept->live[i].data;
 	}
-	return kept->msr[at].data;
+	return kept->data[at];
 }
 
 static int hypr_copy_msrs(const struct hypr_kept *kept, u64 to)
@@ -380,17 +386,20 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg)
 	struct kvm_vcpu *vcpu;
 	int r;
 
-	if (!hypr_view_is_valid(arg->view))
+	vcpu = kvm_get_vcpu_by_id(kvm, arg->vcpu);
+	if (!hypr_view_is_valid(arg->view) || !vcpu)
 		return -ENOENT;
+	kept = hypr_kept_create(hypr_fpu_bytes(vcpu), KVM_HYPR_KEPT_MAX_MSRS);
+	if (!kept)
+		return -ENOMEM;
 	r = mutex_lock_killable(&h->lock);
 	if (r)
-		return r;
-	kept = hypr_kept_find(kvm, arg, &vcpu);
+		goto free;
+	r = hypr_kept_find(vcpu, arg, kept);
 	mutex_unlock(&h->lock);
-	if (IS_ERR(kept))
-		return PTR_ERR(kept);
-
-	r = hypr_kept_copy_out(vcpu, kept, arg);
+	if (!r)
+		r = hypr_kept_copy_out(vcpu, kept, arg);
+free:
 	hypr_kept_destroy(kept);
 	return r;
 }

@@ -11,8 +11,6 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/overflow.h>
-
 #include <asm/fpu/api.h>
 
 #include "kvm_cache_regs.h"
@@ -183,12 +181,12 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 		hypr_msr_read(vcpu, kept, kept->msr[kept->live[i].at].index,
 			      &kept->live[i].data);
 	if (known && known != kept) {
-		memcpy(kept->msr, known->msr, flex_array_size(kept, msr, kept->nr_msrs));
+		memcpy(kept->data, known->data, kept->nr_msrs * sizeof(u64));
 	} else if (!known) {
 		for (i = 0; i < kept->nr_msrs; i++) {
 			if (!kept->msr[i].fixed && !kept->msr[i].live)
 				hypr_msr_read(vcpu, kept, kept->msr[i].index,
-					      &kept->msr[i].data);
+					      &kept->data[i]);
 		}
 	}
 	vcpu->arch.hypr.msrs_written = false;
@@ -307,11 +305,11 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	for (i = 0; i < to->nr_live; i++)
 		r |= hypr_msr_write(vcpu, to->msr[to->live[i].at].index, from->live[i].data,
 				    to->live[i].data);
-	if (memcmp(from->msr, to->msr, flex_array_size(to, msr, to->nr_msrs))) {
+	if (memcmp(from->data, to->data, to->nr_msrs * sizeof(u64))) {
 		for (i = 0; i < to->nr_msrs; i++) {
 			if (!to->msr[i].fixed)
 				r |= hypr_msr_write(vcpu, to->msr[i].index,
-						    from->msr[i].data, to->msr[i].data);
+						    from->data[i], to->data[i]);
 		}
 	}
 	vcpu->arch.hypr.msrs_written = false;

@@ -85,9 +85,10 @@ enum hypr_kept_kind {
  * @valid: KVM has filled it
  * @broken: an MSR could not be read: cannot happen after KVM_HYPR_KEEP_STATE
  * @pkru: as @regs and the rest in the terms of KVM's own ioctls
- * @nr_msrs: in @msr
+ * @nr_msrs: in @msr and @data
  * @nr_live: in @live, which has the values of those that a guest can write without a
- *	VM-exit; those in @msr are 0
+ *	VM-exit; those in @data are 0
+ * @data: values of the MSRs, apart from their numbers so that two states are compared fast
  * @host_tsc: the host's TSC, as KVM scales it for this vCPU, when the guest's clock
  *	stopped; the guest's TSC then was this plus @tsc_offset
  * @fpu: of the size of the vCPU's own; the register image and what describes it
@@ -115,11 +116,11 @@ struct hypr_kept {
 		unsigned int at;
 		u64 data;
 	} live[HYPR_LIVE_MSRS];
+	u64 *data;
 	struct hypr_kept_msr {
 		u32 index;
 		bool fixed;	/* the vCPU has none, or cannot set it: not moved */
 		bool live;
-		u64 data;
 	} msr[];
 };
 
