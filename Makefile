@@ -135,7 +135,7 @@ kcsan: setup
 selftests: setup
 	@tests/run selftests:full
 
-install: install-lib install-cli
+install: install-lib install-cli install-guest
 
 shell: setup
 	@$(MAKE_QUIET) rig

@@ -24,12 +24,12 @@ out/obj/fuzz/afl/%.o: %.c tests/fuzz/build.mk
 	AFL_QUIET=1 afl-clang-fast $(FUZZ_CFLAGS) -c -o $@ $<
 
 $(FUZZ_LIBFUZZER): out/fuzz/libfuzzer/%: out/obj/fuzz/libfuzzer/tests/fuzz/%_target.o \
-		$(FUZZ_SRC:%.c=out/obj/fuzz/libfuzzer/%.o)
+		$(FUZZ_SRC:%.c=out/obj/fuzz/libfuzzer/%.o) $(LIB_MONITOR)
 	@mkdir -p $(@D)
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
 $(FUZZ_AFL): out/fuzz/afl/%: out/obj/fuzz/afl/tests/fuzz/%_target.o \
-		$(FUZZ_SRC:%.c=out/obj/fuzz/afl/%.o)
+		$(FUZZ_SRC:%.c=out/obj/fuzz/afl/%.o) $(LIB_MONITOR)
 	@mkdir -p $(@D)
 	AFL_QUIET=1 afl-clang-fast $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
