@@ -65,6 +65,7 @@ help:
 -include tests/unit/build.mk
 -include tests/fuzz/build.mk
 -include tests/kvm/build.mk
+-include tests/call/build.mk
 include kernel/build.mk
 include rig/build.mk
 

@@ -92,7 +92,7 @@ $(GUEST_PC): guests/runtime/hypr-guest.pc.in include/hypr/hypr.h guests/build.mk
 
 # Function files: the examples, and those of the tests.
 FUNC_ELFS := $(patsubst examples/call/%.c,out/guests/call/%.elf,$(wildcard examples/call/*.c)) \
-	$(patsubst tests/call/%.c,out/guests/call/%.elf,$(wildcard tests/call/*.c))
+	$(patsubst tests/call/guest/%,out/guests/call/%.elf,$(basename $(wildcard tests/call/guest/*)))
 PROGRAMS += $(FUNC_ELFS)
 RIG_FILES += $(foreach f,$(FUNC_ELFS),$(f):/call/$(notdir $(f)))
 
@@ -100,7 +100,11 @@ out/guests/call/%.elf: examples/call/%.c $(GUEST_LIB) $(GUEST_LD)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
 
-out/guests/call/%.elf: tests/call/%.c $(GUEST_LIB) $(GUEST_LD)
+out/guests/call/%.elf: tests/call/guest/%.c $(GUEST_LIB) $(GUEST_LD)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
+
+out/guests/call/%.elf: tests/call/guest/%.S include/hypr/abi/func.h $(GUEST_LIB) $(GUEST_LD)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
 
