@@ -30,6 +30,8 @@ help:
 ##
 ## make bench     the price of a swap, and of what there is without views, as a table
 ##                and as out/bench-swap.json
+## make bench-call      function VMs: a call, a new VM for each call, a process; on the
+##                emulated PC, as a table and as out/bench-call.json
 ## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
 ##                as a table and as out/bench-vmo.json; from a file to a guest that
 ##                works: on the emulated PC, and as out/bench-start.json
