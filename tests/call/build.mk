@@ -16,4 +16,8 @@ $(CALL_TEST): $(CALL_TEST_OBJ) out/obj/tests/guest/tap.o out/lib/libhypr.a | $(F
 	@mkdir -p $(@D)
 	$(CC) -static -pthread -o $@ $^ $(LIB_LIBS)
 
+# It installs, so that all of that is built.
+UNIT_TESTS += tests/call/install_test
+unit-tests: $(CLI_HYPR) $(LIB_STATIC) $(LIB_SHARED) $(LIB_PC) $(GUEST_LIB) $(GUEST_LD) $(GUEST_PC)
+
 -include $(CALL_TEST_OBJ:.o=.d)

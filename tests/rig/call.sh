@@ -74,7 +74,7 @@ expect_line 2 "no engine 'qemu'" "another engine" call --engine qemu /call/upper
 expect_line 1 "No such file" "no such file" call /call/nowhere
 expect_line 1 "No such file" "no such input" call --in /call/nowhere /call/upper.elf
 expect_line 1 "is no ELF file" "a file that is no program" call /tests/rig/call.sh
-expect_line 1 "not within" "a program that is no function" call /bin/busybox
+expect_line 1 "thread-local" "a program that is no function" call /bin/busybox
 expect_line 1 "another version" "a function of another version" call /call/other_abi.elf
 head -c 5000 /dev/zero >/tmp/call.in
 expect_line 1 "more than 4096 bytes of input" "too much input" \
