@@ -109,3 +109,4 @@ bench-call: setup
 	@$(MAKE_QUIET) -j2 $(BENCH_CALL) $(BENCH_CALL_PROCESS) $(BENCH_CALL_ELF)
 	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
 	@bench/call-run
+	@tests/bench_call_bars out/bench-call.json
