@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Fuzz targets of VMO files, under ASan and UBSan: out/fuzz/libfuzzer/NAME with
+# Fuzz targets of VMO files and function files, under ASan and UBSan: out/fuzz/libfuzzer/NAME with
 # clang's libFuzzer, out/fuzz/afl/NAME with AFL++ in persistent mode, from the same
 # source.  Not part of `all`: they need clang.
 
-FUZZ_NAMES := vmo layers ws state
+FUZZ_NAMES := vmo layers ws state func
 FUZZ_SRC := $(patsubst %,tests/fuzz/%.c,input folder try) tests/unit/fake_vm.c $(LIB_SRC) $(LIB_CORE_SRC)
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 	-Wno-gnu-variable-sized-type-not-at-end -I. -Ilib -Iinclude \
