@@ -188,17 +188,21 @@ static int code_of(int err)
 static int say_failed(const struct job *job, int err, unsigned int number)
 {
 	const struct hypr_call_result *result = &job->result;
+	char rip[20], address[20];
 	json_t *answer;
 
 	if (job->args->json) {
-		answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}",
+		/* As text: JSON's integers have a sign. */
+		snprintf(rip, sizeof(rip), "0x%llx", (unsigned long long)result->rip);
+		snprintf(address, sizeof(address), "0x%llx",
+			 (unsigned long long)result->address);
+		answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i}",
 				   "ok", 0, "exit", code_of(err), "command", "call",
 				   "engine", hypr_func_engine_name(job->func),
 				   "error", hypr_error(),
 				   "cause", hypr_call_cause_name(result->cause),
 				   "vector", (int)result->vector,
-				   "rip", (json_int_t)result->rip,
-				   "address", (json_int_t)result->address,
+				   "rip", rip, "address", address,
 				   "symbol", cli_is_utf8(result->symbol) ? result->symbol : "",
 				   "call", (int)number);
 		cli_print_json(answer);

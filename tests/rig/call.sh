@@ -58,6 +58,8 @@ expect 12 "division by zero" "a division by zero" \
 check "a call that fails writes no output" test ! -e /tmp/call.out
 expect 12 '"cause":"divide","vector":0,' "a failure in JSON" \
 	call --arg divide --json /call/verbs.elf
+expect 12 '"address":"0x8","symbol":"run_wild+0x' "JSON has the address" \
+	call --arg write-null --json /call/verbs.elf
 expect 12 '"call":1' "JSON has the number of the call" \
 	call --arg divide --json --repeat 5 /call/verbs.elf
 expect_line 12 "its init: the function aborted: no table" "an init that aborts" \
