@@ -14,8 +14,9 @@
 #define MASK	0x0123456789abcdefull
 
 #define AREA	1024		/* words planted at each place */
-#define DEEP	(32 << 10)	/* bytes of stack that are looked at */
-#define WIDE	(32 << 10)	/* bytes of the heap and of the output */
+#define DEEP	(8 << 10)	/* bytes of stack that are looked at */
+#define WIDE	(8 << 10)	/* bytes of the heap and of the output */
+#define TAIL	(32 << 10)	/* bytes of the window of the input */
 
 static uint64_t data[AREA] = { 1, 2, 3 };
 static uint64_t bss[AREA];
@@ -90,7 +91,7 @@ static int tail(const unsigned char *in, size_t in_bytes)
 {
 	size_t i;
 
-	for (i = in_bytes; i < WIDE; i++) {
+	for (i = in_bytes; i < TAIL; i++) {
 		if (in[i])
 			return 1;
 	}
