@@ -30,6 +30,8 @@ help:
 ##
 ## make bench     the price of a swap, and of what there is without views, as a table
 ##                and as out/bench-swap.json
+## make bench-call      function VMs: a call, a new VM for each call, a process; on the
+##                emulated PC, as a table and as out/bench-call.json
 ## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
 ##                as a table and as out/bench-vmo.json; from a file to a guest that
 ##                works: on the emulated PC, and as out/bench-start.json
@@ -65,6 +67,7 @@ help:
 -include tests/unit/build.mk
 -include tests/fuzz/build.mk
 -include tests/kvm/build.mk
+-include tests/call/build.mk
 include kernel/build.mk
 include rig/build.mk
 
@@ -135,7 +138,7 @@ kcsan: setup
 selftests: setup
 	@tests/run selftests:full
 
-install: install-lib install-cli
+install: install-lib install-cli install-guest
 
 shell: setup
 	@$(MAKE_QUIET) rig

@@ -80,3 +80,33 @@ bench-vmo: setup
 	@echo "figures: out/bench-vmo.json"
 	@$(MAKE_QUIET) rig
 	@bench/start-run
+
+# hypr-bench-call: a function VM, a new VM, a process; on the emulated PC.
+BENCH_CALL_SRC := bench/call.c bench/bench.c bench/stats.c
+BENCH_CALL_OBJ := $(BENCH_CALL_SRC:%.c=out/obj/%.o)
+BENCH_CALL := out/bin/hypr-bench-call
+BENCH_CALL_PROCESS := out/bench/call-process
+BENCH_CALL_ELF := out/bench/call-empty.elf
+PROGRAMS += $(BENCH_CALL) $(BENCH_CALL_PROCESS) $(BENCH_CALL_ELF)
+
+$(BENCH_CALL): $(BENCH_CALL_OBJ) out/lib/libhypr.a
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^ $(LIB_LIBS)
+
+-include $(BENCH_CALL_OBJ:.o=.d)
+
+$(BENCH_CALL_ELF): bench/call/empty.c $(GUEST_LIB) $(GUEST_LD)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
+
+$(BENCH_CALL_PROCESS): bench/call/process.c bench/call/empty.c include/hypr/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -nostdlib -no-pie -o $@ bench/call/process.c bench/call/empty.c
+
+.PHONY: bench-call
+bench-call: setup
+	@$(MAKE_QUIET) rig
+	@$(MAKE_QUIET) -j2 $(BENCH_CALL) $(BENCH_CALL_PROCESS) $(BENCH_CALL_ELF)
+	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
+	@bench/call-run
+	@tests/bench_call_bars out/bench-call.json

@@ -28,7 +28,7 @@ install-cli: cli
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(CLI_HYPR) $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 docs/man/hypr.1 docs/man/hypr-vmo.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/man/hypr.1 docs/man/hypr-call.1 docs/man/hypr-vmo.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 cli/hypr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hypr
 
 # Shell tests of the command, run there (tests/rig.list).

@@ -25,6 +25,7 @@
 #define EXIT_PANIC		9	/* the guest panicked */
 #define EXIT_TRIPLE_FAULT	10	/* the guest had a triple fault */
 #define EXIT_TROUBLE		11	/* verify could not compare, translate not look */
+#define EXIT_FUNCTION		12	/* call: the function aborted, ran wild or took too long */
 #define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16
@@ -71,7 +72,7 @@ struct cli_command {
 	int (*run)(const struct cli_args *args);
 };
 
-extern const struct cli_command cmd_doctor, cmd_load, cmd_mem, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
+extern const struct cli_command cmd_call, cmd_doctor, cmd_load, cmd_mem, cmd_pause, cmd_ps, cmd_remove, cmd_reset,
 	cmd_resume, cmd_resurrect, cmd_run, cmd_snapshot, cmd_stop, cmd_swap, cmd_translate,
 	cmd_verify, cmd_views, cmd_working_set, cmd_vmo_diff, cmd_vmo_export, cmd_vmo_flatten, cmd_vmo_info, cmd_vmo_keygen,
 	cmd_vmo_pack, cmd_vmo_sign, cmd_vmo_unpack, cmd_vmo_verify;

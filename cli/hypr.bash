@@ -65,7 +65,7 @@ _hypr()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem doctor vmo version help"
+		words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem call doctor vmo version help"
 	elif [[ $verb == vmo ]]; then
 		_hypr_vmo "$cur" "$prev"
 		return
@@ -77,6 +77,15 @@ _hypr()
 		resurrect,--time | resurrect,-t) words="freeze continue" ;;
 		resurrect,--prefault) words="all none used record" ;;
 		*,--kernel | *,-k | *,--initrd | *,-i | *,--log | *,-l | resurrect,*)
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+			;;
+		esac
+	elif [[ $verb == call ]]; then
+		case $prev in
+		--engine | -e) words="stock ept-swap" ;;
+		--arg | -a | --timeout | -t | --repeat | -r | --heap | --stack | --max) return ;;
+		*)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 			;;
@@ -113,7 +122,7 @@ _hypr()
 			;;
 		load,0 | swap,0 | reset,0 | verify,0 | remove,0) words=$(_hypr_vms) ;;
 		swap,1 | reset,1 | verify,1 | remove,1 | working-set,1) words=$(_hypr_views "${given[0]}") ;;
-		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem doctor vmo" ;;
+		help,0) words="run resurrect ps pause resume snapshot load working-set views swap reset verify remove stop translate mem call doctor vmo" ;;
 		help,1)
 			[[ ${given[0]} != vmo ]] ||
 				words="info verify diff flatten pack unpack keygen sign export"

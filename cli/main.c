@@ -15,7 +15,7 @@
 static const struct cli_command *const commands[] = {
 	&cmd_run, &cmd_resurrect, &cmd_ps, &cmd_pause, &cmd_resume, &cmd_snapshot, &cmd_load,
 	&cmd_working_set, &cmd_views, &cmd_swap, &cmd_reset, &cmd_verify, &cmd_remove, &cmd_stop,
-	&cmd_translate, &cmd_mem, &cmd_doctor,
+	&cmd_translate, &cmd_mem, &cmd_call, &cmd_doctor,
 	&cmd_vmo_info, &cmd_vmo_verify, &cmd_vmo_diff, &cmd_vmo_flatten, &cmd_vmo_pack,
 	&cmd_vmo_unpack, &cmd_vmo_keygen, &cmd_vmo_sign, &cmd_vmo_export,
 };
@@ -27,7 +27,7 @@ static const struct {
 	const char *means;
 } codes[] = {
 	{ EXIT_OK, "done" },
-	{ EXIT_FAILED, "failed; verify and diff: pages differ; translate: not mapped" },
+	{ EXIT_FAILED, "failed; verify and diff: pages differ; translate: not mapped; call: the function did not return 0" },
 	{ EXIT_USAGE, "wrong usage" },
 	{ EXIT_NO_VM, "no such VM runs" },
 	{ EXIT_NO_VIEW, "the VM has no such view" },
@@ -37,6 +37,7 @@ static const struct {
 	{ EXIT_FILE, "a VMO file is missing, damaged, or not the one wanted" },
 	{ EXIT_PANIC, "the guest panicked" },
 	{ EXIT_TRIPLE_FAULT, "the guest had a triple fault" },
+	{ EXIT_FUNCTION, "the function aborted, ran wild, or took too long" },
 	{ EXIT_INTERRUPTED, "interrupted" },
 };
 

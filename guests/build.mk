@@ -54,3 +54,64 @@ $(GUESTS_EPOCH_TEST): tests/unit/epoch_test.c guests/epoch/epoch_core.c \
 	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. \
 		-fsanitize=address,undefined -fno-sanitize-recover=all \
 		-o $@ tests/unit/epoch_test.c guests/epoch/epoch_core.c -lcmocka
+
+# The runtime of function VMs, out/guest/: the library, the linker script, hypr-guest.pc.
+# Built with the options of the .pc file and no others but warnings: as users build.
+GUEST_SRC := $(wildcard guests/runtime/*.c)
+GUEST_OBJ := $(GUEST_SRC:%.c=out/obj/%.o) out/obj/guests/runtime/start.o
+GUEST_LIB := out/guest/libhypr-guest.a
+GUEST_LD := out/guest/hypr/hypr-guest.ld
+GUEST_PC := out/guest/hypr-guest.pc
+GUEST_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Iinclude \
+	$(filter-out -I%,$(shell sed -n 's/^Cflags: //p' guests/runtime/hypr-guest.pc.in))
+GUEST_LIBS = $(subst $${libdir},out/guest,$(shell sed -n 's/^Libs: //p' guests/runtime/hypr-guest.pc.in))
+PROGRAMS += $(GUEST_LIB) $(GUEST_LD) $(GUEST_PC)
+
+out/obj/guests/runtime/%.o: guests/runtime/%.c guests/build.mk guests/runtime/hypr-guest.pc.in
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+out/obj/guests/runtime/start.o: guests/runtime/start.S include/hypr/abi/func.h
+	@mkdir -p $(@D)
+	$(CC) -Iinclude -c -o $@ $<
+
+$(GUEST_LIB): $(GUEST_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(GUEST_LD): guests/runtime/hypr-guest.ld
+	@mkdir -p $(@D)
+	cp $< $@
+
+$(GUEST_PC): guests/runtime/hypr-guest.pc.in include/hypr/hypr.h guests/build.mk
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
+
+-include $(GUEST_OBJ:.o=.d)
+
+# Function files: the examples, and those of the tests.
+FUNC_ELFS := $(patsubst examples/call/%.c,out/guests/call/%.elf,$(wildcard examples/call/*.c)) \
+	$(patsubst tests/call/guest/%,out/guests/call/%.elf,$(basename $(wildcard tests/call/guest/*)))
+PROGRAMS += $(FUNC_ELFS)
+RIG_FILES += $(foreach f,$(FUNC_ELFS),$(f):/call/$(notdir $(f)))
+
+out/guests/call/%.elf: examples/call/%.c $(GUEST_LIB) $(GUEST_LD)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
+
+out/guests/call/%.elf: tests/call/guest/%.c $(GUEST_LIB) $(GUEST_LD)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
+
+out/guests/call/%.elf: tests/call/guest/%.S include/hypr/abi/func.h $(GUEST_LIB) $(GUEST_LD)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< $(GUEST_LIBS)
+
+.PHONY: install-guest
+install-guest: $(GUEST_LIB) $(GUEST_LD) $(GUEST_PC)
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/hypr
+	install -m 644 $(GUEST_LIB) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(GUEST_LD) $(DESTDIR)$(PREFIX)/lib/hypr/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(LIB_VERSION)|' \
+		guests/runtime/hypr-guest.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/hypr-guest.pc

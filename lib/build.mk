@@ -7,7 +7,10 @@ LIB_VERSION := $(shell sed -n 's/.*HYPR_VERSION[^"]*"\(.*\)"/\1/p' include/hypr/
 LIB_SRC := $(wildcard lib/*/*.c)
 # What the library uses of core/; the shared one keeps it to itself.
 LIB_CORE_SRC := $(patsubst %,core/%.c,secure walk walk_formats user/plat_user)
-LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o) $(LIB_CORE_SRC:core/%.c=out/obj/core/%.o)
+# What runs in a function VM at privilege level 0: data of the library.
+LIB_MONITOR := out/obj/lib/func/monitor.o
+LIB_OBJ := $(LIB_SRC:lib/%.c=out/obj/lib/%.o) $(LIB_CORE_SRC:core/%.c=out/obj/core/%.o) \
+	$(LIB_MONITOR)
 LIB_CFLAGS := $(CFLAGS) -Ilib -I. $(CORE_INCLUDE) -D_GNU_SOURCE -fPIC -pthread
 # Libraries that Debian has as static ones too.
 LIB_LIBS := -ljansson -lsodium -lxxhash -lzstd -pthread
@@ -23,6 +26,10 @@ PROGRAMS += $(LIB_STATIC) $(LIB_SHARED) $(LIB_PC)
 out/obj/lib/%.o: lib/%.c lib/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB_MONITOR): lib/func/monitor.S lib/func/map.h lib/build.mk
+	@mkdir -p $(@D)
+	$(CC) -Ilib -c -o $@ $<
 
 $(LIB_STATIC): $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -61,8 +68,8 @@ install-man3:
 .PHONY: install-lib
 install-lib: lib install-man3
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr/abi
-	install -m 644 include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
-	install -m 644 include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
+	install -m 644 include/hypr/func.h include/hypr/guest.h include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
+	install -m 644 include/hypr/abi/func.h include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
 	install -m 644 $(LIB_STATIC) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB_SHARED) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(PREFIX)/lib/libhypr.so.0

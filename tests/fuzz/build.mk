@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Fuzz targets of VMO files, under ASan and UBSan: out/fuzz/libfuzzer/NAME with
+# Fuzz targets of VMO files and function files, under ASan and UBSan: out/fuzz/libfuzzer/NAME with
 # clang's libFuzzer, out/fuzz/afl/NAME with AFL++ in persistent mode, from the same
 # source.  Not part of `all`: they need clang.
 
-FUZZ_NAMES := vmo layers ws state
+FUZZ_NAMES := vmo layers ws state func
 FUZZ_SRC := $(patsubst %,tests/fuzz/%.c,input folder try) tests/unit/fake_vm.c $(LIB_SRC) $(LIB_CORE_SRC)
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 	-Wno-gnu-variable-sized-type-not-at-end -I. -Ilib -Iinclude \
@@ -24,12 +24,12 @@ out/obj/fuzz/afl/%.o: %.c tests/fuzz/build.mk
 	AFL_QUIET=1 afl-clang-fast $(FUZZ_CFLAGS) -c -o $@ $<
 
 $(FUZZ_LIBFUZZER): out/fuzz/libfuzzer/%: out/obj/fuzz/libfuzzer/tests/fuzz/%_target.o \
-		$(FUZZ_SRC:%.c=out/obj/fuzz/libfuzzer/%.o)
+		$(FUZZ_SRC:%.c=out/obj/fuzz/libfuzzer/%.o) $(LIB_MONITOR)
 	@mkdir -p $(@D)
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
 $(FUZZ_AFL): out/fuzz/afl/%: out/obj/fuzz/afl/tests/fuzz/%_target.o \
-		$(FUZZ_SRC:%.c=out/obj/fuzz/afl/%.o)
+		$(FUZZ_SRC:%.c=out/obj/fuzz/afl/%.o) $(LIB_MONITOR)
 	@mkdir -p $(@D)
 	AFL_QUIET=1 afl-clang-fast $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 

@@ -4,7 +4,7 @@
 # Sourced by tests/fuzz/run and tests/fuzz/check, in the root of the tree: where
 # the targets write their files, and what no input may make them use.
 
-fuzz_targets=(vmo layers ws state)
+fuzz_targets=(vmo layers ws state func)
 fuzz_findings=out/fuzz/findings
 mkdir -p "$fuzz_findings"
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * seeds FOLDER: makes the seed corpus of the fuzz targets, FOLDER/vmo, FOLDER/layers,
- * FOLDER/ws and FOLDER/state, in the form that fuzz.h tells.  The same bytes at each run.  `make
- * fuzz-corpus` runs it for tests/fuzz/corpus.  Run in the root of the tree.
+ * FOLDER/ws and FOLDER/state, in the form that fuzz.h tells, and FOLDER/func, function files.  The
+ * same bytes at each run.  `make fuzz-corpus` runs it for tests/fuzz/corpus.  Run in the root of the tree.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #include "hypr/vmo.h"
 #include "fuzz.h"
+#include "hypr/abi/func.h"
 #include "lib/run/vmo_state.h"
 
 #define PAGE	HYPR_VMO_PAGE_BYTES
@@ -357,6 +359,57 @@ static void make_states(void)
 	keep_state("wild", wild, sizeof(wild));
 }
 
+/* The smallest function file: code, data, and the name of the code. */
+struct func_file {
+	Elf64_Ehdr head;
+	Elf64_Phdr part[2];
+	Elf64_Shdr section[3];
+	Elf64_Sym symbol[2];
+	char names[8];
+	uint8_t code[8];
+	uint8_t data[8];
+};
+
+static void make_func(void)
+{
+	const uint64_t code = HYPR_FUNC_IMAGE_START, data = code + PAGE;
+	const struct func_file file = {
+		.head = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_entry = code,
+			.e_phoff = offsetof(struct func_file, part),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 2,
+			.e_shoff = offsetof(struct func_file, section),
+			.e_shentsize = sizeof(Elf64_Shdr),
+			.e_shnum = 3,
+		},
+		.part = {
+			{ PT_LOAD, PF_R | PF_X, offsetof(struct func_file, code), code, code, 8, 8, 1 },
+			{ PT_LOAD, PF_R | PF_W, offsetof(struct func_file, data), data, data, 8, PAGE, 1 },
+		},
+		.section = {
+			[1] = { .sh_type = SHT_SYMTAB, .sh_link = 2,
+				.sh_offset = offsetof(struct func_file, symbol),
+				.sh_size = 2 * sizeof(Elf64_Sym) },
+			[2] = { .sh_type = SHT_STRTAB, .sh_size = 8,
+				.sh_offset = offsetof(struct func_file, names) },
+		},
+		.symbol[1] = { .st_name = 1, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+			       .st_value = code, .st_size = 8 },
+		.names = "\0_start",
+		.code = { 0xcc, 0x0f, 0x0b },
+	};
+	struct seed seed = { .len = sizeof(file) };
+
+	memcpy(seed.bytes, &file, sizeof(file));
+	keep("func", "smallest", &seed);
+}
+
 static void make_folder(const char *target)
 {
 	char path[300];
@@ -377,8 +430,10 @@ int main(int argc, char **argv)
 	make_folder("layers");
 	make_folder("ws");
 	make_folder("state");
+	make_folder("func");
 	make_files();
 	make_working_sets();
 	make_states();
+	make_func();
 	return 0;
 }

@@ -4,7 +4,7 @@
 # The library's and the command's own files are compiled once more for them.
 # Tests of other areas that live in this folder are built by their areas.
 
-UNIT_NAMES := guest boot device cpu state_check mptable console rtc pause moment protocol cli vm
+UNIT_NAMES := guest func boot device cpu state_check mptable console rtc pause moment protocol cli vm
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)
@@ -12,7 +12,7 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -I. -Ilib -Iinclude \
 	-Ikernel/overlay/include/uapi $(CORE_INCLUDE) -D_GNU_SOURCE -pthread -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_SUBJECT_OBJ := $(LIB_SRC:%.c=$(UNIT_OBJ)/%.o) \
-	$(LIB_CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o) \
+	$(LIB_CORE_SRC:%.c=$(CORE_TEST_OBJ)/%.o) $(LIB_MONITOR) \
 	$(patsubst %.c,$(UNIT_OBJ)/%.o,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SUBJECT := $(UNIT_OBJ)/subject.a
 
@@ -135,8 +135,11 @@ UNIT_TESTS += $(UNIT_ENGINE_TSAN)
 UNIT_TSAN_SRC := tests/unit/engine_test.c tests/unit/fake_kvm.c $(LIB_SRC) $(LIB_CORE_SRC) \
 	$(filter-out cli/main.c,$(CLI_SRC))
 
-$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
+$(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(LIB_MONITOR) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
 		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl \
-		-o $@ $(UNIT_TSAN_SRC) $(LIB_LIBS) -lcmocka
+		-o $@ $(UNIT_TSAN_SRC) $(LIB_MONITOR) $(LIB_LIBS) -lcmocka
+
+# It reads a function file.
+out/tests/unit/func_test: | out/guests/call/upper.elf
