@@ -14,7 +14,7 @@
 #include "mmu/spte.h"
 #include "x86.h"
 
-#include "ept_eptp.h"
+#include "hypr/eptp.h"
 #include "vmx_ept_swap.h"
 
 static bool hypr_root_is_ncr3(void)
@@ -53,7 +53,7 @@ u64 hypr_root_encode(hpa_t root, int level)
 {
 	if (hypr_root_is_ncr3())
 		return __sme_set(root);
-	return hypr_eptp_encode(root, level, kvm_ad_enabled());
+	return hypr_eptp_encode(hypr_hpa(root), level, kvm_ad_enabled());
 }
 
 /**

@@ -17,7 +17,7 @@
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
  *	ept_lock, ept_stats	waits for locks; statistics, tracepoints, log
- *	ept_eptp, ept_lru, ept_tlb	arithmetic, each with a header of its own
+ *	ept_lru, ../hypr/	arithmetic, each with a header of its own
  *
  * tests/layers has the table of who may call whom.
  *

@@ -1,0 +1,1 @@
+../../../../../../core/linux/plat_types.h
