@@ -23,17 +23,6 @@ static bool hypr_root_is_ncr3(void)
 }
 
 /**
- * hypr_root_tags_tlb() - are the roots' TLB entries kept apart by the CPU?
- *
- * Return: true with EPT; false with NPT, where each vCPU that takes another
- * root must flush its TLB before the next VM-entry.
- */
-bool hypr_root_tags_tlb(void)
-{
-	return kvm_x86_ops.hypr_tdp->tagged_by_root;
-}
-
-/**
  * hypr_root_read() - the pointer that the next VM-entry uses
  * @vcpu: loaded, its MMU too
  * @arg: @arg->eptp and @arg->flags are filled
