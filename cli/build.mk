@@ -42,3 +42,11 @@ PROGRAMS += $(CLI_READONLY)
 $(CLI_READONLY): tests/rig/vmo_readonly.c $(LIB_STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CLI_CFLAGS) -static -o $@ $^ $(LIB_LIBS)
+
+# Reads a guest's ELF core as gdb does, for vmo.sh.
+CLI_CORE_READ := out/tests/rig/core-read
+PROGRAMS += $(CLI_CORE_READ)
+
+$(CLI_CORE_READ): tests/rig/core_read.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -o $@ $<

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later
 /* EPT contexts: make, map, translate.  ept.h first. */
 #include "ept_table.h"
+#include "eptp.h"
 
 static void *default_get(void *context)
 {
@@ -56,10 +57,8 @@ void fini_ept_context(struct ept_context *ept)
 
 u64 ept_context_eptp(const struct ept_context *ept)
 {
-	static const u64 write_back = 6, accessed_dirty = BIT_ULL(6);
-
-	return plat_virt_to_hpa(ept->root).addr | write_back | (u64)(ept->levels - 1) << 3 |
-	       (ept->can.accessed_dirty ? accessed_dirty : 0);
+	return hypr_eptp_encode(plat_virt_to_hpa(ept->root), ept->levels,
+				ept->can.accessed_dirty);
 }
 
 u64 ept_mapped_bytes(const struct ept_context *ept)

@@ -11,19 +11,13 @@
 #include "plat_types.h"
 
 /** hypr_gpa_t - a guest-physical address, in bytes */
-typedef struct {
-	u64 addr;
-} hypr_gpa_t;
+typedef struct { u64 addr; } hypr_gpa_t;
 
 /** hypr_hpa_t - a host-physical address, in bytes */
-typedef struct {
-	u64 addr;
-} hypr_hpa_t;
+typedef struct { u64 addr; } hypr_hpa_t;
 
 /** hypr_gva_t - a guest-virtual (linear) address, in bytes */
-typedef struct {
-	u64 addr;
-} hypr_gva_t;
+typedef struct { u64 addr; } hypr_gva_t;
 
 static inline hypr_gpa_t hypr_gpa(u64 addr)
 {
@@ -48,9 +42,9 @@ static inline hypr_gva_t hypr_gva(u64 addr)
 
 /* Bytes of a page at each level of an x86-64 or EPT table. */
 #define CORE_PAGE_SHIFT	12
-#define CORE_PAGE_4K	(1ull << 12)
-#define CORE_PAGE_2M	(1ull << 21)
-#define CORE_PAGE_1G	(1ull << 30)
+#define CORE_PAGE_4K	BIT_ULL(12)
+#define CORE_PAGE_2M	BIT_ULL(21)
+#define CORE_PAGE_1G	BIT_ULL(30)
 
 /* Entries of a table page. */
 #define CORE_ENTRIES	512

@@ -247,7 +247,8 @@ prepare_tree()
 	trap 'rm -rf "$stage"; tree_to_patched' EXIT
 	stage_hooks
 	(cd "$stage" && find . -type f -printf '%P\n') >"$tree.files.new"
-	(cd "$overlay" && find . -type f -printf '%P\n') >"$src_dir/overlay-files"
+	# Some files are links to core/.
+	(cd "$overlay" && find . -xtype f -printf '%P\n') >"$src_dir/overlay-files"
 	while IFS= read -r file; do
 		[ ! -e "$pristine/$file" ] ||
 			die "overlay/$file exists in Linux $version: a change to it must be a hook"
@@ -424,7 +425,7 @@ input_files()
 	local dir
 
 	for dir in "$overlay" "$patches"; do
-		if [ -d "$dir" ]; then find "$dir" -type f; fi
+		if [ -d "$dir" ]; then find "$dir" -xtype f; fi
 	done | LC_ALL=C sort
 }
 

@@ -216,7 +216,7 @@ table_read()
 		[ -s "$work/$step.message" ] ||
 			die "$list: the patch '$(cat "$work/$step.title")' has no message"
 	done
-	(cd "$overlay" && find . -type f -printf '%P\n') | sort >"$work/overlay"
+	(cd "$overlay" && find . -xtype f -printf '%P\n') | sort >"$work/overlay"
 	mapfile -t hook_names < <(cd "$hooks" && find . -name '*.patch' -printf '%P\n' | sort)
 	files_assign
 	for name in "${hook_names[@]}"; do
@@ -403,7 +403,7 @@ mails_check()
 		case $(basename "$mail") in 0000-*) continue ;; esac
 		if output=$(perl "$tree/scripts/checkpatch.pl" --strict --no-tree \
 			--root="$tree" --no-summary --terse --show-types \
-			"$mail" 2>&1); then
+			--typedefsfile "$root/kernel/checkpatch.typedefs" "$mail" 2>&1); then
 			echo "clean: $(basename "$mail")"
 		else
 			bad=$((bad + 1))

@@ -39,15 +39,13 @@ $(KVMTEST_ALL): $(KVMTEST_OBJ)/all.o $(KVMTEST_NAMES:%=$(KVMTEST_OBJ)/%.main.o) 
 
 -include $(wildcard $(KVMTEST_OBJ)/*.d)
 
-# Unit tests of kernel files, with the shim in place of the kernel's own headers, and of
-# the ABI header.
+# Unit tests of a kernel file, with the types of core/, and of the ABI header.
 KUNIT_OBJ := out/obj/tests/kernel-unit
-KUNIT_CFLAGS := $(CFLAGS) -Itests/unit/shim -Itests/unit -MMD -MP \
+KUNIT_CFLAGS := $(CFLAGS) -Itests/unit $(CORE_INCLUDE) -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 KUNIT_CXXFLAGS := $(filter-out -std=gnu11,$(KUNIT_CFLAGS)) -std=c++11
 
-UNIT_TESTS += out/tests/unit/kernel_eptp_test out/tests/unit/abi_test \
-	out/tests/unit/kernel_lru_test out/tests/unit/kernel_tlb_test
+UNIT_TESTS += out/tests/unit/abi_test out/tests/unit/kernel_lru_test
 
 $(KUNIT_OBJ)/%.o: tests/unit/%.c tests/kvm/build.mk
 	@mkdir -p $(@D)
@@ -57,12 +55,9 @@ $(KUNIT_OBJ)/%.o: tests/unit/%.cc tests/kvm/build.mk
 	@mkdir -p $(@D)
 	$(CXX) $(KUNIT_CXXFLAGS) -c -o $@ $<
 
-out/tests/unit/kernel_eptp_test: $(KUNIT_OBJ)/kernel_eptp_test.o
-out/tests/unit/kernel_tlb_test: $(KUNIT_OBJ)/kernel_tlb_test.o
 out/tests/unit/abi_test: $(KUNIT_OBJ)/abi_test.o $(KUNIT_OBJ)/abi_cxx.o
 out/tests/unit/kernel_lru_test: $(KUNIT_OBJ)/kernel_lru_test.o
-out/tests/unit/kernel_eptp_test out/tests/unit/abi_test \
-		out/tests/unit/kernel_lru_test out/tests/unit/kernel_tlb_test:
+out/tests/unit/abi_test out/tests/unit/kernel_lru_test:
 	@mkdir -p $(@D)
 	$(CC) $(KUNIT_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
 

@@ -120,8 +120,8 @@ static void test_each_event(void)
 	pause = only(trace, "kvm_hypr_pause", "for view 2 cycles");
 	commit = only(trace, "kvm_hypr_commit", "view 0 -> 2 flags 0xb forced 0");
 	resume = only(trace, "kvm_hypr_resume", "in view 2");
-	only(trace, "kvm_hypr_flush", "vcpu 0 view 2 reason asked");
-	only(trace, "kvm_hypr_flush", "vcpu 1 view 2 reason asked");
+	only(trace, "kvm_hypr_flush", "vcpu 0 view 2 reason edited");
+	only(trace, "kvm_hypr_flush", "vcpu 1 view 2 reason edited");
 	only(trace, "kvm_hypr_discard", "view 0 ret 0");
 	CHECK(pause < commit && commit < resume);
 }

@@ -5,7 +5,7 @@
 # PC booted (kunit.enable=1), as flat TAP: one result a case.  A suite that is
 # missing, one that did not run and a case without a result are failures.
 kunit=/sys/kernel/debug/kunit
-wanted='hypr_budget hypr_eptp hypr_lru hypr_view'
+wanted='hypr_budget hypr_eptp hypr_lru hypr_tlb hypr_view'
 
 for suite in $wanted; do
 	[ -f $kunit/$suite/results ] || echo "    # Missing: $suite"

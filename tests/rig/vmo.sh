@@ -39,6 +39,18 @@ expect 0 "b.vmo" "it is whole" hypr vmo verify $dir/b.vmo
 check "a layer is smaller than what it stands on" \
 	test "$(wc -c <$dir/b.vmo)" -lt "$(wc -c <$dir/a.vmo)"
 
+# As a debugger sees it: the kernel's own symbols, by its own page tables.
+banner=0x$(sed -n 's/ . linux_banner$//p' /demo/System.map)
+expect_line 0 "addresses are guest virtual" "an ELF core by virtual addresses" \
+	hypr vmo export --virtual $dir/a.vmo $dir/a.core
+expect 0 "^Linux version 6\." "its linux_banner, by the symbol" \
+	/tests/rig/core-read $dir/a.core "$banner"
+expect_line 0 "$banner -> 0x.*page, r" "where that is" hypr translate $dir/a.vmo "$banner"
+expect_line 0 "$banner -> 0x.*page, r" "and in the running VM" hypr translate vm1 "$banner"
+expect_line 1 "no segment" "what Linux does not map is not in the core" \
+	/tests/rig/core-read $dir/a.core 0xffffffff90000000
+rm -f $dir/a.core
+
 # As a view of the VM that it came from.
 expect_line 0 "view old" "load" hypr load vm1 $dir/a.vmo --view old
 expect 0 "boot -> old" "swap to it" hypr swap vm1 old

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "plat_types.h"
 #include "../../kernel/overlay/arch/x86/kvm/vmx/ept_lru.c"
 
 #define VIEWS	HYPR_LRU_VIEWS

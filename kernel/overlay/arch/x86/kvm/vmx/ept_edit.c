@@ -45,25 +45,46 @@ static bool hypr_remote_flush_is_partial(void)
 #endif
 }
 
+/* Was @view edited since @vcpu last flushed for it?  The caller flushes. */
+static bool hypr_vcpu_forget_stale(struct kvm_vcpu *vcpu, u8 view)
+{
+	if (!test_bit(view, &vcpu->arch.hypr.stale))
+		return false;
+	clear_bit(view, &vcpu->arch.hypr.stale);
+	return true;
+}
+
 /**
  * hypr_vcpu_must_flush() - may @vcpu hold stale translations of @view?
  * @vcpu: loaded, its mutex held by this thread
  * @view: the view that the vCPU is about to take, or to go on in
+ * @why: filled: the reason for a flush, or why there need be none
  *
- * It forgets what it knows: the caller flushes.
+ * It forgets what it knows: the caller flushes, by KVM_REQ_TLB_FLUSH.
  */
-bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view)
+bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view, enum tlb_reason *why)
 {
-	if (test_bit(view, &vcpu->arch.hypr.stale)) {
-		clear_bit(view, &vcpu->arch.hypr.stale);
-		return true;
-	}
-	if (view == vcpu->arch.hypr.view)
-		return false;
+	bool leaves = view != vcpu->arch.hypr.view;
+	const struct tlb_facts facts = {
+		.tag = hypr_root_tags_tlb() ? TLB_TAG_ROOT : TLB_TAG_ASID,
+		/*
+		 * A flush of the "current" root that is pending is for the view
+		 * left now, which may come back.
+		 */
+		.edit = hypr_vcpu_forget_stale(vcpu, view) ||
+			(leaves && kvm_test_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu)) ?
+			TLB_EDIT_ROOT : TLB_EDIT_NONE,
+		.other_root = leaves,
+		.last_root_only = hypr_remote_flush_is_partial(),
+		/* An ASID is never 0; with EPT nothing here rests on the VPID. */
+		.vpid = 1,
+		/* KVM_REQ_TLB_FLUSH covers each flush that a change of view needs. */
+		.can = ~0ull,
+	};
+	struct tlb_decision decision = tlb_decide(&facts);
 
-	/* The "current" root is that of the view left now, which may come back. */
-	return kvm_test_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu) ||
-	       hypr_remote_flush_is_partial();
+	*why = decision.why;
+	return decision.flush != TLB_FLUSH_NONE;
 }
 
 /**

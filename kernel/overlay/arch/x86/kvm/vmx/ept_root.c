@@ -14,23 +14,12 @@
 #include "mmu/spte.h"
 #include "x86.h"
 
-#include "ept_eptp.h"
+#include "hypr/eptp.h"
 #include "vmx_ept_swap.h"
 
 static bool hypr_root_is_ncr3(void)
 {
 	return kvm_x86_ops.hypr_tdp->eptp_flags & KVM_HYPR_EPTP_NPT;
-}
-
-/**
- * hypr_root_tags_tlb() - are the roots' TLB entries kept apart by the CPU?
- *
- * Return: true with EPT; false with NPT, where each vCPU that takes another
- * root must flush its TLB before the next VM-entry.
- */
-bool hypr_root_tags_tlb(void)
-{
-	return kvm_x86_ops.hypr_tdp->tagged_by_root;
 }
 
 /**
@@ -53,7 +42,7 @@ u64 hypr_root_encode(hpa_t root, int level)
 {
 	if (hypr_root_is_ncr3())
 		return __sme_set(root);
-	return hypr_eptp_encode(root, level, kvm_ad_enabled());
+	return hypr_eptp_encode(hypr_hpa(root), level, kvm_ad_enabled());
 }
 
 /**

@@ -32,15 +32,15 @@ static void hypr_vcpu_role_switch(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Make a loaded vCPU use @view; @flush: drop all TLB entries before VM-entry.
+ * Make a loaded vCPU use @view; @flush: drop all TLB entries before VM-entry, and @why.
  *
  * The vCPU takes a root among its previous ones without a flush: TLB entries are
  * tagged by EPT root, and whoever changed the root's tables in between has asked
  * all vCPUs for a flush.  kvm_mmu_load() looks any other root up, and flushes it,
- * before the next VM-entry.  NPT entries are tagged by ASID alone: there, every
- * switch flushes.
+ * before the next VM-entry.
  */
-static void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
+static void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush,
+				 enum tlb_reason why)
 {
 	bool left = vcpu->arch.hypr.view != view;
 
@@ -62,11 +62,10 @@ static void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 		kvm_mmu_new_pgd(vcpu, 0);
 	}
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	if (flush || !hypr_root_tags_tlb()) {
+	if (flush) {
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 		vcpu->arch.hypr.flushes++;
-		trace_kvm_hypr_flush(vcpu, view, flush ? HYPR_FLUSH_ASKED :
-							 HYPR_FLUSH_ASID);
+		trace_kvm_hypr_flush(vcpu, view, why);
 	}
 	hypr_vcpu_pv_switch(vcpu, left);
 }
@@ -80,6 +79,7 @@ static void hypr_vcpu_mmu_switch(struct kvm_vcpu *vcpu, u8 view, bool flush)
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 {
 	u8 next = READ_ONCE(vcpu->arch.hypr.next);
+	enum tlb_reason why;
 	bool flush;
 
 	lockdep_assert_held(&vcpu->mutex);
@@ -87,7 +87,7 @@ void hypr_vcpu_take_view(struct kvm_vcpu *vcpu)
 
 	if (READ_ONCE(vcpu->arch.hypr.move_to))
 		hypr_state_move(vcpu);
-	flush = hypr_vcpu_must_flush(vcpu, next);
+	flush = hypr_vcpu_must_flush(vcpu, next, &why);
 	if (next != vcpu->arch.hypr.view || flush)
-		hypr_vcpu_mmu_switch(vcpu, next, flush);
+		hypr_vcpu_mmu_switch(vcpu, next, flush, why);
 }

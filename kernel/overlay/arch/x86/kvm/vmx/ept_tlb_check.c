@@ -18,7 +18,7 @@
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
 
-#include "ept_tlb.h"
+#include "hypr/tlb_account.h"
 #include "vmx_ept_swap.h"
 
 static atomic64_t hypr_tlb_edits = ATOMIC64_INIT(0);
@@ -79,7 +79,7 @@ bool kvm_hypr_tlb_flush(u64 eptp)
 	cpu = get_cpu_ptr(&hypr_tlb_cpu);
 	gen = atomic64_read(&hypr_tlb_edits);
 	if (eptp)
-		hypr_tlb_flush_root(cpu, eptp & SPTE_BASE_ADDR_MASK, gen);
+		hypr_tlb_flush_root(cpu, hypr_hpa(eptp & SPTE_BASE_ADDR_MASK), gen);
 	else
 		hypr_tlb_flush_all(cpu, gen);
 	put_cpu_ptr(&hypr_tlb_cpu);
@@ -208,7 +208,7 @@ void kvm_hypr_tlb_check(struct kvm_vcpu *vcpu)
 		return;
 
 	edited = READ_ONCE(root->hypr_edited);
-	if (likely(!hypr_tlb_is_stale(cpu, hpa, edited)))
+	if (likely(!hypr_tlb_is_stale(cpu, hypr_hpa(hpa), edited)))
 		return;
 	if (hypr_tlb_edit_is_under_way(vcpu))
 		return;
@@ -216,6 +216,6 @@ void kvm_hypr_tlb_check(struct kvm_vcpu *vcpu)
 	if (__ratelimit(&limit))
 		WARN(1, "EPT_SWAP: TLB not flushed: vCPU %d, view %u, CPU %d: edit %llu, flushed up to %llu\n",
 		     vcpu->vcpu_id, kvm_mmu_page_as_id(root), smp_processor_id(),
-		     edited, hypr_tlb_flushed(cpu, hpa));
+		     edited, hypr_tlb_flushed(cpu, hypr_hpa(hpa)));
 	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 }

@@ -18,8 +18,9 @@
 TRACE_DEFINE_ENUM(HYPR_EVICT_VM_BUDGET);
 TRACE_DEFINE_ENUM(HYPR_EVICT_HOST_BUDGET);
 TRACE_DEFINE_ENUM(HYPR_EVICT_SHRINKER);
-TRACE_DEFINE_ENUM(HYPR_FLUSH_ASKED);
-TRACE_DEFINE_ENUM(HYPR_FLUSH_ASID);
+TRACE_DEFINE_ENUM(TLB_WHY_EDIT);
+TRACE_DEFINE_ENUM(TLB_WHY_LAST_ROOT_ONLY);
+TRACE_DEFINE_ENUM(TLB_WHY_ASID);
 
 /* KVM_PREPARE_EPT_SWAP ended. */
 TRACE_EVENT(kvm_hypr_prepare,
@@ -163,8 +164,9 @@ TRACE_EVENT(kvm_hypr_flush,
 	    TP_printk("vm %d vcpu %d view %u reason %s", __entry->vm,
 		      __entry->vcpu, __entry->view,
 		      __print_symbolic(__entry->reason,
-				       { HYPR_FLUSH_ASKED, "asked" },
-				       { HYPR_FLUSH_ASID, "asid" }))
+				       { TLB_WHY_EDIT, "edited" },
+				       { TLB_WHY_LAST_ROOT_ONLY, "last-root-only" },
+				       { TLB_WHY_ASID, "asid" }))
 );
 
 #endif /* __KVM_X86_VMX_EPT_TRACE_H */

@@ -17,7 +17,7 @@
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
  *	ept_lock, ept_stats	waits for locks; statistics, tracepoints, log
- *	ept_eptp, ept_lru, ept_tlb	arithmetic, each with a header of its own
+ *	ept_lru, ../hypr/	arithmetic, each with a header of its own
  *
  * tests/layers has the table of who may call whom.
  *
@@ -31,6 +31,7 @@
 #include <linux/kvm_host.h>
 
 #include "ept_lru.h"
+#include "hypr/tlb_decide.h"
 
 #define hypr_dbg(fmt, ...)						\
 do {									\
@@ -46,12 +47,6 @@ enum hypr_evict_reason {
 	HYPR_EVICT_VM_BUDGET,
 	HYPR_EVICT_HOST_BUDGET,
 	HYPR_EVICT_SHRINKER,
-};
-
-/* Why a vCPU that takes a view flushes its TLB, as the tracepoint reports it. */
-enum hypr_flush_reason {
-	HYPR_FLUSH_ASKED,	/* KVM_EPT_SWAP_FLUSH, KVM_HYPR_MARK_EDITED */
-	HYPR_FLUSH_ASID,	/* NPT: entries are not tagged by root */
 };
 
 /* Pages that a view's notes have room for. */
@@ -215,6 +210,17 @@ static inline bool hypr_view_is_valid(u32 view)
 	return view < KVM_HYPR_MAX_VIEWS && view != KVM_HYPR_VIEW_SMM;
 }
 
+/**
+ * hypr_root_tags_tlb() - are the roots' TLB entries kept apart by the CPU?
+ *
+ * Return: true with EPT; false with NPT, where each vCPU that takes another
+ * root must flush its TLB before the next VM-entry.
+ */
+static inline bool hypr_root_tags_tlb(void)
+{
+	return kvm_x86_ops.hypr_tdp->tagged_by_root;
+}
+
 /*
  * Did the vCPU's last exit leave an instruction half done?  KVM_RUN completes it,
  * with immediate_exit too.  The answer lasts while no KVM_RUN is under way.
@@ -242,7 +248,6 @@ int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
 int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 
 /* ept_root.c */
-bool hypr_root_tags_tlb(void);
 void hypr_root_read(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 u64 hypr_root_encode(hpa_t root, int level);
 int hypr_root_check(u64 value);
@@ -288,7 +293,7 @@ bool hypr_view_exists(struct kvm *kvm, u32 view);
 bool hypr_view_in_use(struct kvm *kvm, u32 view);
 
 /* ept_edit.c */
-bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view);
+bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view, enum tlb_reason *why);
 void hypr_view_edited(struct kvm *kvm, u32 view);
 int hypr_view_mark_edited(struct kvm *kvm, u32 view);
 

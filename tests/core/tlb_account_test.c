@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What CONFIG_KVM_HYPR_DEBUG_TLB knows of a CPU's TLB: the kernel's own
- * arch/x86/kvm/vmx/ept_tlb.c, compiled here.  The second opinion is a TLB that
- * is simulated: every root's entry with the count at which it was made.
+ * What a CPU has flushed: tests/core/tlb_account_test.  The second opinion is a
+ * TLB that is simulated: every root's entry with the count at which it was made.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +11,9 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "../../kernel/overlay/arch/x86/kvm/vmx/ept_tlb.c"
+#include "tlb_account.h"
 
-#define ROOT(n)	(((u64)(n) + 1) << 12)
+#define ROOT(n)	hypr_hpa(((u64)(n) + 1) << 12)
 
 static void test_nothing_edited_is_not_stale(void **state)
 {
@@ -76,7 +75,7 @@ static void test_slots_are_used_again(void **state)
 		for (i = 0; i < HYPR_TLB_SLOTS; i++)
 			hypr_tlb_flush_root(&cpu, ROOT(100 * round + i), ++gen);
 		for (i = 0; i < HYPR_TLB_SLOTS; i++) {
-			u64 root = ROOT(100 * round + i);
+			hypr_hpa_t root = ROOT(100 * round + i);
 			u64 at = gen - HYPR_TLB_SLOTS + 1 + i;
 
 			assert_int_equal(hypr_tlb_flushed(&cpu, root), at);

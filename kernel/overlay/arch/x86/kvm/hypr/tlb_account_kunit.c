@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of the generations by which CONFIG_KVM_HYPR_DEBUG_TLB knows a
- * forgotten flush: ept_tlb.c.
+ * forgotten flush: tlb_account.c.
  */
 #include <kunit/test.h>
 
-#include "ept_tlb.h"
+#include "tlb_account.h"
 
-#define ROOT(n)	(((u64)(n) + 1) << PAGE_SHIFT)
+#define ROOT(n)	hypr_hpa(((u64)(n) + 1) << PAGE_SHIFT)
 
 static struct hypr_tlb_cpu *tlb_cpu(struct kunit *test)
 {

@@ -2,11 +2,11 @@
 /*
  * KUnit: EPTP validation, every field against every capability.  What is
  * expected is written from the Intel SDM, volume 3, "Extended-Page-Table Pointer
- * (EPTP)" and "Checks on VMX Controls", not from ept_eptp.c.
+ * (EPTP)" and "Checks on VMX Controls", not from eptp.c.
  */
 #include <kunit/test.h>
 
-#include "ept_eptp.h"
+#include "eptp.h"
 
 #define ROOT		0x12345000ull
 #define FIELDS_GOOD	(3 << 3 | 6)	/* write-back, four levels */
@@ -152,10 +152,10 @@ static void eptp_all_fields_at_once(struct kunit *test)
 
 static void eptp_encode(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(ROOT, 4, false), ROOT | 0x1e);
-	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(ROOT, 4, true), ROOT | 0x5e);
-	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(ROOT, 5, false), ROOT | 0x26);
-	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(ROOT, 5, true), ROOT | 0x66);
+	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(hypr_hpa(ROOT), 4, false), ROOT | 0x1e);
+	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(hypr_hpa(ROOT), 4, true), ROOT | 0x5e);
+	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(hypr_hpa(ROOT), 5, false), ROOT | 0x26);
+	KUNIT_EXPECT_EQ(test, hypr_eptp_encode(hypr_hpa(ROOT), 5, true), ROOT | 0x66);
 }
 
 static void eptp_encoded_is_taken(struct kunit *test)
@@ -166,11 +166,12 @@ static void eptp_encoded_is_taken(struct kunit *test)
 
 	caps.maxphyaddr = 52;
 	for (shift = 12; shift < 52; shift++) {
-		for (level = 4; level <= 5; level++)
-			KUNIT_EXPECT_EQ(test,
-					hypr_eptp_check(hypr_eptp_encode(BIT_ULL(shift),
-									 level, shift % 2),
-							&caps), 0);
+		for (level = 4; level <= 5; level++) {
+			u64 eptp = hypr_eptp_encode(hypr_hpa(BIT_ULL(shift)),
+						    level, shift % 2);
+
+			KUNIT_EXPECT_EQ(test, hypr_eptp_check(eptp, &caps), 0);
+		}
 	}
 }
 
