@@ -5,7 +5,8 @@
 # PC reads them through its BIOS and unpacks them, instruction by instruction: a
 # megabyte more is a second more at every boot.
 
-# archive_put FILE DEST: a copy.  Of a program without its symbols.
+# archive_put FILE DEST: a copy.  Of a program without its symbols; of a module without
+# those for debuggers, since the kernel links it by the others.
 archive_put()
 {
 	mkdir -p "$(dirname "$2")"
@@ -13,7 +14,12 @@ archive_put()
 	rm -f "$2"
 	cp "$1" "$2"
 	case $(head -c 4 "$1" | od -An -tx1 | tr -d ' \n') in
-	7f454c46) strip --strip-all "$2" ;;
+	7f454c46)
+		case $1 in
+		*.ko) strip --strip-debug "$2" ;;
+		*) strip --strip-all "$2" ;;
+		esac
+		;;
 	esac
 }
 
