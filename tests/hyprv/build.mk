@@ -24,11 +24,11 @@ $(HYPRV_UNIT):
 	@mkdir -p $(@D)
 	$(CC) $(HYPRV_TEST_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
 
-# Runs on the emulated PC, with the module loaded.
-HYPRV_DEVICE := out/tests/hyprv/device
-PROGRAMS += $(HYPRV_DEVICE)
+# They run on the emulated PC, with the module loaded.
+HYPRV_PROGRAMS := out/tests/hyprv/device out/tests/hyprv/api
+PROGRAMS += $(HYPRV_PROGRAMS)
 
-$(HYPRV_DEVICE): tests/hyprv/device.c $(TEST_GUEST_OBJ)
+$(HYPRV_PROGRAMS): out/tests/hyprv/%: tests/hyprv/%.c $(TEST_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Itests/guest -static -pthread -o $@ $^
 
