@@ -28,7 +28,7 @@ static u64 width_mask(u32 bytes)
 	return bytes < 8 ? BIT_ULL(8 * bytes) - 1 : ~0ull;
 }
 
-/* ---- what handlers do ----------------------------------------------------------------- */
+/* ---- what handlers do --------------------------------------------------- */
 
 static int shut_down(struct vcpu *vcpu)
 {
@@ -109,7 +109,7 @@ int vcpu_report(struct vcpu *vcpu, const char *what)
 	return 0;
 }
 
-/* ---- events ----------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------- */
 
 static int run_on(struct vcpu *vcpu)
 {
@@ -158,7 +158,7 @@ static int on_halt(struct vcpu *vcpu)
 	return 0;
 }
 
-/* ---- instructions -------------------------------------------------------------------------- */
+/* ---- instructions ------------------------------------------------------- */
 
 static int on_cpuid(struct vcpu *vcpu)
 {
@@ -291,7 +291,7 @@ static int port(struct vcpu *vcpu)
 	return 0;
 }
 
-/* ---- memory, which sleeps ------------------------------------------------------------------- */
+/* ---- memory, which sleeps ----------------------------------------------- */
 
 /* Fetch the instruction, find out what it stores or loads, and ask user space. */
 static int mmio(struct vcpu *vcpu)
@@ -364,7 +364,7 @@ static int ept_violation(struct vcpu *vcpu)
 	return mmio(vcpu);
 }
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static const struct handler {
 	const char *name;
@@ -433,7 +433,7 @@ int exit_handle(struct vcpu *vcpu, bool *loaded)
 	return handler->handle(vcpu);
 }
 
-/* ---- user space's answer ------------------------------------------------------------------------ */
+/* ---- user space's answer ------------------------------------------------ */
 
 /* 8 and 16 bits leave the rest of a register; 32 bits clear it. */
 static u64 merge(u64 old, u64 value, u32 bytes)

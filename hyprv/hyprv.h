@@ -12,6 +12,7 @@
 #define HYPRV_HYPRV_H
 
 #include <linux/cpumask.h>
+#include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
@@ -247,13 +248,13 @@ struct vcpu {
 	struct mmu_vcpu mmu;
 };
 
-/* ---- vmxon.c: VT-x on this machine ------------------------------------------- */
+/* ---- vmxon.c: VT-x on this machine -------------------------------------- */
 
 int vmx_probe(struct hypervisor *hv);
 int vmx_on_all(struct hypervisor *hv);
 void vmx_off_all(struct hypervisor *hv);
 
-/* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------------- */
+/* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------- */
 
 /**
  * vmcs_get() - make @vcpu's VMCS current on this CPU
@@ -274,7 +275,7 @@ int vmcs_setup(struct vcpu *vcpu);
 /* Logs why a VM entry failed, by vmcs_check(). */
 enum vmcs_field vmcs_explain(struct vcpu *vcpu);
 
-/* ---- memory.c: guest memory ---------------------------------------------------- */
+/* ---- memory.c: guest memory --------------------------------------------- */
 
 int memory_init(struct vm *vm);
 void memory_fini(struct vm *vm);
@@ -284,7 +285,7 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access);
 /* Copy from guest memory; -EFAULT if there is none. */
 int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes);
 
-/* ---- vcpu.c: life and run ------------------------------------------------------- */
+/* ---- vcpu.c: life and run ----------------------------------------------- */
 
 int vcpus_init(struct hypervisor *hv);
 void vcpus_fini(struct hypervisor *hv);
@@ -292,7 +293,7 @@ struct vcpu *vcpu_create(struct vm *vm, u32 index);
 void vcpu_destroy(struct vcpu *vcpu);
 int vcpu_run(struct vcpu *vcpu);
 
-/* ---- exit.c: what a VM exit asks for --------------------------------------------- */
+/* ---- exit.c: what a VM exit asks for ------------------------------------ */
 
 /*
  * 1: run on; 0: to user space, vcpu->run says why; -errno.  *@loaded becomes false if the
@@ -305,7 +306,7 @@ void vcpu_inject(struct vcpu *vcpu, u8 vector, bool has_error, u32 error);
 int vcpu_report(struct vcpu *vcpu, const char *what);
 const char *exit_name(u32 basic);
 
-/* ---- msr.c, cpuid.c, state.c ------------------------------------------------------ */
+/* ---- msr.c, cpuid.c, state.c -------------------------------------------- */
 
 void msr_bitmap_fill(u8 *bitmap);
 /* 0, or -EINVAL: #GP.  The VMCS is current. */
@@ -333,12 +334,14 @@ u64 state_cr4(void);
 u64 state_reg(struct vcpu *vcpu, u32 reg);
 void state_set_reg(struct vcpu *vcpu, u32 reg, u64 value);
 
-/* ---- ioctl.c, debugfs.c ------------------------------------------------------------ */
+/* ---- ioctl.c, ioctl_vcpu.c, debugfs.c ------------------------------------------------- */
 
 int device_init(struct hypervisor *hv);
 void device_fini(struct hypervisor *hv);
 int debugfs_init(struct hypervisor *hv);
 void debugfs_fini(struct hypervisor *hv);
+/* A reference of a VM: the last one frees it. */
 void vm_put(struct vm *vm);
+extern const struct file_operations vcpu_fops;
 
 #endif /* HYPRV_HYPRV_H */

@@ -18,7 +18,7 @@ MODULE_PARM_DESC(pool_pages, "pages for the VMCSs and MSR areas of all vCPUs");
 
 struct hypervisor hypervisor;
 
-/* ---- the steps ----------------------------------------------------------------- */
+/* ---- the steps ---------------------------------------------------------- */
 
 static int memory_start(struct hypervisor *hv)
 {
@@ -86,7 +86,7 @@ static void fini_hypervisor(struct hypervisor *hv)
 	undo_steps(hv, ARRAY_SIZE(steps));
 }
 
-/* ---- the module ------------------------------------------------------------------ */
+/* ---- the module --------------------------------------------------------- */
 
 static int __init hyprv_init(void)
 {

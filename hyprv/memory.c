@@ -17,7 +17,7 @@
 #include "decode.h"
 #include "hyprv.h"
 
-/* ---- TLB -------------------------------------------------------------------------------- */
+/* ---- TLB ---------------------------------------------------------------- */
 
 static void flush_here(void *data)
 {
@@ -49,7 +49,7 @@ static void flush_context(void *context, u16 pcid)
 	flush_all(context);
 }
 
-/* ---- table pages -------------------------------------------------------------------------- */
+/* ---- table pages -------------------------------------------------------- */
 
 static void *spare_take(void *context)
 {
@@ -83,7 +83,7 @@ static int spare_fill(struct vm *vm)
 	return 0;
 }
 
-/* ---- regions -------------------------------------------------------------------------------- */
+/* ---- regions ------------------------------------------------------------ */
 
 static struct region *region_by_slot(struct vm *vm, u32 slot)
 {
@@ -184,7 +184,7 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 	return err;
 }
 
-/* ---- faults ------------------------------------------------------------------------------------ */
+/* ---- faults ------------------------------------------------------------- */
 
 /* A page that a read brings in is writable at once if the process could write to it. */
 static struct page *page_get(unsigned long address, bool write, bool may_write, bool *writable)
@@ -224,6 +224,7 @@ static bool unchanged(struct vm *vm, u64 sequence)
 {
 	if (atomic_read(&vm->invalidating))
 		return false;
+	/* Pairs with invalidate_end(). */
 	smp_rmb();
 	return atomic64_read(&vm->sequence) == sequence;
 }
@@ -266,7 +267,7 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
 	return err ? err : 1;
 }
 
-/* ---- the process's memory changes ------------------------------------------------------------------ */
+/* ---- the process's memory changes --------------------------------------- */
 
 static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long end)
 {
@@ -302,6 +303,7 @@ static void invalidate_end(struct mmu_notifier *notifier, const struct mmu_notif
 
 	/* It must not sleep.  A fault that sees the count fall sees the sequence too. */
 	atomic64_inc(&vm->sequence);
+	/* Pairs with unchanged(). */
 	smp_mb__after_atomic();
 	atomic_dec(&vm->invalidating);
 }
@@ -323,7 +325,7 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = release,
 };
 
-/* ---- reads by the host ------------------------------------------------------------------------------ */
+/* ---- reads by the host -------------------------------------------------- */
 
 int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes)
 {
@@ -378,7 +380,7 @@ int decode_fetch(struct vm *vm, const struct decode_state *state, u8 code[15])
 	return done;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 int memory_init(struct vm *vm)
 {

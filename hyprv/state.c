@@ -28,7 +28,7 @@ static u64 cr4_allowed(void)
 	return CR4_KNOWN & hypervisor.can.cr4_fixed1;
 }
 
-/* ---- control registers ---------------------------------------------------------------- */
+/* ---- control registers -------------------------------------------------- */
 
 u64 state_cr0(void)
 {
@@ -124,7 +124,7 @@ int state_set_efer(struct vcpu *vcpu, u64 value)
 	return 0;
 }
 
-/* ---- general registers ------------------------------------------------------------------ */
+/* ---- general registers -------------------------------------------------- */
 
 u64 state_reg(struct vcpu *vcpu, u32 reg)
 {
@@ -178,7 +178,7 @@ int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 	return 0;
 }
 
-/* ---- segments and system registers --------------------------------------------------------- */
+/* ---- segments and system registers -------------------------------------- */
 
 #define SEGMENT(name, field) {						\
 	offsetof(struct kvm_sregs, name), VMCS_GUEST_##field##_SELECTOR,	\

@@ -22,7 +22,7 @@
 
 int hyprv_enter(u64 *regs, bool launched);
 
-/* ---- for all vCPUs -------------------------------------------------------------------- */
+/* ---- for all vCPUs ------------------------------------------------------ */
 
 int vcpus_init(struct hypervisor *hv)
 {
@@ -82,7 +82,7 @@ static void vpid_put(u16 vpid)
 	mutex_unlock(&hypervisor.vpid_lock);
 }
 
-/* ---- one vCPU --------------------------------------------------------------------------- */
+/* ---- one vCPU ----------------------------------------------------------- */
 
 static void *page_get(void)
 {
@@ -145,7 +145,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	kfree(vcpu);
 }
 
-/* ---- events for the guest ---------------------------------------------------------------- */
+/* ---- events for the guest ----------------------------------------------- */
 
 static bool interrupts_allowed(void)
 {
@@ -196,7 +196,7 @@ static void event_recover(struct vcpu *vcpu)
 	vcpu->event_bytes = vmcs_read(VMCS_EXIT_INSTRUCTION_BYTES);
 }
 
-/* ---- from host to guest and back ------------------------------------------------------------ */
+/* ---- from host to guest and back ---------------------------------------- */
 
 struct host_segments {
 	u16 ds, es, fs, gs, ldt;
@@ -321,7 +321,8 @@ static int enter(struct vcpu *vcpu)
 
 	event_write(vcpu);
 	local_irq_disable();
-	if (signal_pending(current) || need_resched() || READ_ONCE(vcpu->run->immediate_exit__unsafe) ||
+	if (signal_pending(current) || need_resched() ||
+	    READ_ONCE(vcpu->run->immediate_exit__unsafe) ||
 	    !this_cpu_read(hypervisor.cpu->on)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
@@ -357,7 +358,7 @@ static int enter(struct vcpu *vcpu)
 	return 1;
 }
 
-/* ---- run ---------------------------------------------------------------------------------------- */
+/* ---- run ---------------------------------------------------------------- */
 
 static void run_leave(struct vcpu *vcpu)
 {

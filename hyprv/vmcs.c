@@ -20,7 +20,7 @@
 
 void hyprv_exit_point(void);
 
-/* ---- which CPU has it -------------------------------------------------------------- */
+/* ---- which CPU has it --------------------------------------------------- */
 
 /* With interrupts off, on the CPU where it is active. */
 static void clear_here(struct hypervisor_cpu *cpu, struct vcpu *vcpu)
@@ -82,7 +82,7 @@ void vmcs_flush(struct vcpu *vcpu)
 	flush(vcpu, false);
 }
 
-/* ---- the host's state ----------------------------------------------------------------- */
+/* ---- the host's state --------------------------------------------------- */
 
 /* What differs between CPUs. */
 static void host_of_cpu_write(struct vcpu *vcpu, int cpu)
@@ -185,7 +185,7 @@ void vmcs_put(struct vcpu *vcpu)
 	preempt_enable();
 }
 
-/* ---- a new vCPU ----------------------------------------------------------------------- */
+/* ---- a new vCPU --------------------------------------------------------- */
 
 static void controls_write(struct vcpu *vcpu)
 {
@@ -309,7 +309,7 @@ int vmcs_setup(struct vcpu *vcpu)
 	return 0;
 }
 
-/* ---- a failed entry ---------------------------------------------------------------------- */
+/* ---- a failed entry ----------------------------------------------------- */
 
 static u64 check_read(void *context, enum vmcs_field field)
 {

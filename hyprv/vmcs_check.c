@@ -16,7 +16,7 @@ const char *vmcs_field_name(enum vmcs_field field)
 	return "no field";
 }
 
-/* ---- what several fields have in common -------------------------------------------------- */
+/* ---- what several fields have in common --------------------------------- */
 
 /* 0, or not aligned to @align, or beyond MAXPHYADDR. */
 static bool bad_address(struct check *c, u64 address, u64 align)
@@ -62,7 +62,7 @@ static void msr_area(struct check *c, enum vmcs_field address, enum vmcs_field c
 	       "the MSR area must end below MAXPHYADDR");
 }
 
-/* ---- controls -------------------------------------------------------------------------------- */
+/* ---- controls ----------------------------------------------------------- */
 
 static void eptp(struct check *c)
 {
@@ -160,7 +160,7 @@ static void entries(struct check *c)
 	msr_area(c, VMCS_ENTRY_MSR_LOAD_ADDR, VMCS_ENTRY_MSR_LOAD_COUNT);
 }
 
-/* ---- the host's state ---------------------------------------------------------------------------- */
+/* ---- the host's state --------------------------------------------------- */
 
 static void host_registers(struct check *c)
 {

@@ -26,7 +26,7 @@ static bool virtual_8086(struct check *c)
 	return get(c, VMCS_GUEST_RFLAGS) & FLAGS_VM;
 }
 
-/* ---- control registers, debug registers, MSRs --------------------------------------------- */
+/* ---- control registers, debug registers, MSRs --------------------------- */
 
 static void control_registers(struct check *c)
 {
@@ -71,7 +71,7 @@ static void efer(struct check *c)
 	       "with paging, LMA and LME are equal");
 }
 
-/* ---- segments -------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------- */
 
 enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
 
@@ -246,7 +246,7 @@ static void tables(struct check *c)
 	refuse(c, VMCS_GUEST_IDTR_LIMIT, get(c, VMCS_GUEST_IDTR_LIMIT) >> 16, "beyond 16 bits");
 }
 
-/* ---- RIP, RFLAGS, what else there is ------------------------------------------------------------ */
+/* ---- RIP, RFLAGS, what else there is ------------------------------------ */
 
 static void flags(struct check *c)
 {

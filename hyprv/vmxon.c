@@ -18,7 +18,7 @@ static int fail_cpu = -1;
 module_param(fail_cpu, int, 0444);
 MODULE_PARM_DESC(fail_cpu, "the CPU on which VMXON fails, for tests; -1 for none");
 
-/* ---- what VT-x can do -------------------------------------------------------------- */
+/* ---- what VT-x can do --------------------------------------------------- */
 
 static struct vmx_controls controls_read(u32 msr)
 {
@@ -140,7 +140,7 @@ int vmx_probe(struct hypervisor *hv)
 	return 0;
 }
 
-/* ---- VMXON ---------------------------------------------------------------------------- */
+/* ---- VMXON -------------------------------------------------------------- */
 
 /* The CPU checks CR0 and CR4 against what VMX operation fixes (SDM, "VMXON"). */
 static int cpu_on(unsigned int number)

@@ -25,7 +25,7 @@ void plat_linux_init(void)
 	plat_direct_map = PAGE_OFFSET;
 }
 
-/* ---- pages and small memory ------------------------------------------------- */
+/* ---- pages and small memory --------------------------------------------- */
 
 void *plat_page_alloc(u32 count, int node)
 {
@@ -53,7 +53,7 @@ void plat_free(void *memory)
 	kvfree(memory);
 }
 
-/* ---- locks ------------------------------------------------------------------ */
+/* ---- locks -------------------------------------------------------------- */
 
 /* A debug kernel's spin lock does not fit into struct plat_lock: it holds a pointer. */
 static spinlock_t *lock_of(struct plat_lock *lock)
@@ -88,7 +88,7 @@ void plat_lock_drop(struct plat_lock *lock)
 	spin_unlock(lock_of(lock));
 }
 
-/* ---- CPUs and nodes --------------------------------------------------------- */
+/* ---- CPUs and nodes ----------------------------------------------------- */
 
 u32 plat_cpu_count(void)
 {
@@ -117,7 +117,7 @@ u32 plat_node_distance(u32 from, u32 to)
 	return node_distance(from, to);
 }
 
-/* ---- random bytes and secrets ----------------------------------------------- */
+/* ---- random bytes and secrets ------------------------------------------- */
 
 int plat_random(void *buffer, size_t bytes)
 {
@@ -177,7 +177,7 @@ int plat_secret_protect(void *secret, enum plat_secret_access access)
 	return access == PLAT_SECRET_WRITE ? 0 : -EOPNOTSUPP;
 }
 
-/* ---- the log ---------------------------------------------------------------- */
+/* ---- the log ------------------------------------------------------------ */
 
 void plat_log(const char *format, ...)
 {
