@@ -322,7 +322,7 @@ static int enter(struct vcpu *vcpu)
 	event_write(vcpu);
 	local_irq_disable();
 	if (signal_pending(current) || need_resched() ||
-	    READ_ONCE(vcpu->run->immediate_exit__unsafe) ||
+	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
 	    !this_cpu_read(hypervisor.cpu->on)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
@@ -398,8 +398,6 @@ int vcpu_run(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	int ret;
 
-	if (READ_ONCE(vcpu->vm->dead))
-		return -EIO;
 	ret = exit_complete(vcpu);
 	if (ret)
 		return ret;
@@ -408,8 +406,12 @@ int vcpu_run(struct vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	for (;;) {
 		if (signal_pending(current) || READ_ONCE(run->immediate_exit__unsafe)) {
-			run->exit_reason = KVM_EXIT_INTR;
 			ret = -EINTR;
+			break;
+		}
+		/* Another vCPU's report ends this one too. */
+		if (READ_ONCE(vcpu->vm->dead)) {
+			ret = -EIO;
 			break;
 		}
 		cond_resched();
@@ -420,6 +422,8 @@ int vcpu_run(struct vcpu *vcpu)
 			break;
 	}
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	if (ret == -EINTR)
+		run->exit_reason = KVM_EXIT_INTR;
 	run_leave(vcpu);
 	return ret;
 }

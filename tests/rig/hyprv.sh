@@ -38,8 +38,7 @@ insmod "$module"
 check "the module loads" $?
 [ -c /dev/hyprv ]
 check "/dev/hyprv is there" $?
-insmod "$module" 2>/dev/null
-[ $? -ne 0 ]
+! insmod "$module" 2>/dev/null
 check "it does not load twice" $?
 /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1
 grep -q 'KVM_CREATE_VM: Input/output error' /tmp/kvm
@@ -49,17 +48,14 @@ check "unloaded, it leaves VT-x to KVM" $?
 
 step=1
 while [ $step -le $steps ]; do
-	insmod "$module" fail_step=$step 2>/dev/null
-	[ $? -ne 0 ] && left_nothing
+	! insmod "$module" fail_step=$step 2>/dev/null && left_nothing
 	check "a failure of step $step leaves nothing" $?
 	step=$((step + 1))
 done
 cpu=$(($(nproc) - 1))
-insmod "$module" fail_cpu=$cpu 2>/dev/null
-[ $? -ne 0 ] && left_nothing
+! insmod "$module" fail_cpu=$cpu 2>/dev/null && left_nothing
 check "VMXON that fails on the last CPU is undone on the others" $?
-insmod "$module" pool_pages=1 2>/dev/null
-[ $? -ne 0 ] && left_nothing
+! insmod "$module" pool_pages=1 2>/dev/null && left_nothing
 check "a pool without pages leaves nothing" $?
 
 insmod "$module"
