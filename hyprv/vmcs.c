@@ -13,6 +13,7 @@
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
+#include <asm/tsc.h>
 
 #include "hyprv.h"
 #include "vmcs_check.h"
@@ -208,11 +209,11 @@ static void controls_write(struct vcpu *vcpu)
 	vmcs_write(VMCS_ENTRY_CONTROLS, vmx_controls_choose(can->entry, ENTRY_LOAD_DEBUG |
 		   ENTRY_LOAD_PAT | ENTRY_LOAD_EFER));
 	/*
-	 * A guest never keeps a CPU for longer than this, whatever holds up an
-	 * interrupt: about 10 ms at 3 GHz.  The unit is in IA32_VMX_MISC.
+	 * A guest never keeps a CPU for longer than 10 ms, whatever holds up an
+	 * interrupt.  The unit is in IA32_VMX_MISC.
 	 */
 	if (pin & PIN_PREEMPTION_TIMER)
-		vmcs_write(VMCS_PREEMPTION_TIMER, 30000000 >> (can->misc & 0x1f));
+		vmcs_write(VMCS_PREEMPTION_TIMER, (10 * (u64)tsc_khz) >> (can->misc & 0x1f));
 	vmcs_write(VMCS_EXCEPTION_BITMAP, BIT(1) | BIT(17) | BIT(18));
 	vmcs_write(VMCS_PAGE_FAULT_MASK, 0);
 	vmcs_write(VMCS_PAGE_FAULT_MATCH, 0);

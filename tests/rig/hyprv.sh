@@ -32,7 +32,7 @@ left_nothing()
 }
 kvm_test="the guest runs"
 
-echo "1..$((steps + 11))"
+echo "1..$((steps + 13))"
 
 insmod "$module"
 check "the module loads" $?
@@ -73,6 +73,14 @@ while [ $round -lt 5 ]; do
 done
 [ "$used" = "$(sed -n 's/^used //p' /sys/kernel/debug/hyprv/pool)" ]
 check "VMs give all pages back" $?
-rmmod hyprv
-check "the module unloads after VMs" $?
+# The last CPU goes and comes back: VMXON follows it.
+last=/sys/devices/system/cpu/cpu$cpu/online
+echo 0 >$last && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
+	grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run
+check "VMs run while a CPU is offline" $?
+echo 1 >$last && HYPR_DEVICE=/dev/hyprv /hyprv-device "three vCPUs" >/tmp/run 2>&1 &&
+	grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run
+check "a CPU that comes back runs vCPUs" $?
+rmmod hyprv && left_nothing
+check "the module unloads after VMs, and VT-x is KVM's" $?
 exit $status
