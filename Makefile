@@ -59,10 +59,12 @@ help:
 ## KERNEL_SRC= is a Linux 6.12.y source other than that of linux-source-6.12.
 
 -include core/build.mk
+-include hyprv/build.mk
 -include lib/build.mk
 -include cli/build.mk
 -include guests/build.mk
 -include tests/guest/build.mk
+-include tests/hyprv/build.mk
 -include bench/build.mk
 -include tests/unit/build.mk
 -include tests/fuzz/build.mk

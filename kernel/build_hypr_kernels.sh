@@ -476,7 +476,7 @@ dir_start()
 build_target()
 {
 	local target=$1 dir fragment stamp config image
-	local name=$1 stock= variant=
+	local name=$1 stock= variant= wanted
 
 	case $target in
 	rig)
@@ -523,8 +523,11 @@ build_target()
 		echo "$config" >"$dir/.hypr.config-stamp"
 	fi
 	sanitize_choose "$target"
+	wanted=(bzImage)
+	# hyprv is built for it, when the tree is the patched one again.
+	if [ "$name" = rig-stock ]; then wanted+=(modules_prepare); fi
 	if ! hypr_step kernel "$name: build Linux $version" \
-	     "$log_dir/kernel-$name.log" kmake "$dir" "${sanitize[@]}" bzImage; then
+	     "$log_dir/kernel-$name.log" kmake "$dir" "${sanitize[@]}" "${wanted[@]}"; then
 		grep -nE -A 6 '(error|Error|undefined reference)' \
 			"$log_dir/kernel-$name.log" | head -n 40 >&2
 		die "$name: the build failed"

@@ -5,8 +5,9 @@
 # PC reads them through its BIOS and unpacks them, instruction by instruction: a
 # megabyte more is a second more at every boot.
 
-# archive_put FILE DEST: a copy.  Of a program without its symbols, but for function
-# files (*.elf), whose faults are told by name.
+# archive_put FILE DEST: a copy.  Of a program without its symbols.  A function file
+# (*.elf), whose faults are told by name, and a module, which the kernel links by its
+# symbols, lose those for debuggers alone.
 archive_put()
 {
 	mkdir -p "$(dirname "$2")"
@@ -16,7 +17,7 @@ archive_put()
 	case $(head -c 4 "$1" | od -An -tx1 | tr -d ' \n') in
 	7f454c46)
 		case $1 in
-		*.elf) strip --strip-debug "$2" ;;
+		*.elf | *.ko) strip --strip-debug "$2" ;;
 		*) strip --strip-all "$2" ;;
 		esac
 		;;

@@ -7,6 +7,10 @@
 #include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/string.h>
+#include <linux/pgtable.h>
 #include <linux/types.h>
+
+/* The kernel has a function of that name, declared above. */
+#define init_memory_mapping core_init_memory_mapping
 
 #endif /* CORE_LINUX_PLAT_TYPES_H */

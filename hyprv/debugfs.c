@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* /sys/kernel/debug/hyprv: VMs, exits by reason, flushes, the pool. */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "hyprv.h"
+
+static int exits_show(struct seq_file *file, void *unused)
+{
+	u32 reason;
+	int cpu;
+
+	for (reason = 0; reason < HYPRV_EXIT_REASONS; reason++) {
+		u64 count = 0;
+
+		for_each_possible_cpu(cpu)
+			count += per_cpu_ptr(hypervisor.cpu, cpu)->exits[reason];
+		if (count)
+			seq_printf(file, "%u %llu %s\n", reason, count, exit_name(reason));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(exits);
+
+static int summary_show(struct seq_file *file, void *unused)
+{
+	u64 entries = 0, invept = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		entries += per_cpu_ptr(hypervisor.cpu, cpu)->entries;
+		invept += per_cpu_ptr(hypervisor.cpu, cpu)->invept;
+	}
+	seq_printf(file, "vms %d\nentries %llu\ninvept %llu\n", atomic_read(&hypervisor.vms),
+		   entries, invept);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(summary);
+
+static int pool_show(struct seq_file *file, void *unused)
+{
+	struct pool_stats stats;
+
+	pool_stats(&hypervisor.pool, &stats);
+	seq_printf(file, "pages %llu\nfree %llu\nused %llu\npeak %llu\nexhausted %llu\n",
+		   stats.pages, stats.pages_free + stats.pages_cached, stats.pages_used,
+		   stats.pages_peak, stats.exhausted);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(pool);
+
+/* A kernel without debugfs is no reason to fail. */
+int debugfs_init(struct hypervisor *hv)
+{
+	hv->debugfs = debugfs_create_dir("hyprv", NULL);
+	debugfs_create_file("exits", 0400, hv->debugfs, NULL, &exits_fops);
+	debugfs_create_file("summary", 0400, hv->debugfs, NULL, &summary_fops);
+	debugfs_create_file("pool", 0400, hv->debugfs, NULL, &pool_fops);
+	return 0;
+}
+
+void debugfs_fini(struct hypervisor *hv)
+{
+	debugfs_remove_recursive(hv->debugfs);
+	hv->debugfs = NULL;
+}

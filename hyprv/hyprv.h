@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * hyprv: a small VT-x hypervisor as a module.  Read main.c first, then this file.
+ *
+ * One struct hypervisor, a struct hypervisor_cpu for each CPU, a struct vm for each
+ * open VM and a struct vcpu for each of its vCPUs.
+ *
+ * Locks, in this order: vcpu->lock, vm->lock.  The memory's callers take vm->lock; no
+ * one holds vm->lock while it touches user memory.
+ */
+#ifndef HYPRV_HYPRV_H
+#define HYPRV_HYPRV_H
+
+#include <linux/cpumask.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/list.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+
+#include "mmu.h"
+#include "pool.h"
+#include "tlb.h"
+#include "vmcs_field.h"
+#include "vmx_caps.h"
+
+#define HYPRV_MAX_VCPUS		64
+#define HYPRV_REGIONS		32
+#define HYPRV_CPUID_ENTRIES	100
+/* Basic exit reasons that VT-x has (SDM volume 3D, appendix C). */
+#define HYPRV_EXIT_REASONS	78
+/* Table pages that one fault can need: three levels below the root. */
+#define HYPRV_SPARE_PAGES	4
+
+/**
+ * struct hypervisor_cpu - what one CPU holds
+ * @on: VMXON has been executed; changed by this CPU alone, with interrupts off
+ * @page: the VMXON region
+ * @current_vcpu: whose VMCS is current
+ * @loaded: vCPUs whose VMCS is active here; interrupts off
+ * @exits: VM exits here by basic reason
+ * @entries: VM entries here
+ * @invept: flushes here
+ */
+struct hypervisor_cpu {
+	bool on;
+	void *page;
+	struct vcpu *current_vcpu;
+	struct list_head loaded;
+	u64 exits[HYPRV_EXIT_REASONS];
+	u64 entries;
+	u64 invept;
+};
+
+/**
+ * struct hypervisor - the one of this machine
+ * @can: what VT-x has here
+ * @ept: what EPT has here
+ * @tlb: INVVPID and INVEPT
+ * @pool: VMXON regions, VMCSs and pages of vCPUs
+ * @msr_bitmap: one for all vCPUs
+ * @xcr0: states that guests may enable
+ * @vpid: VPIDs in use; 0 is the host's
+ * @vpid_lock: guards @vpid
+ * @cpu: one for each CPU
+ * @hotplug: state of the CPU hotplug machine, 0 if none
+ * @vms: open VMs
+ * @debugfs: /sys/kernel/debug/hyprv
+ */
+struct hypervisor {
+	struct vmx_capabilities can;
+	struct ept_capabilities ept;
+	struct tlb_ops tlb;
+	struct memory_pool pool;
+	u8 *msr_bitmap;
+	u64 xcr0;
+	unsigned long *vpid;
+	struct mutex vpid_lock;
+	struct hypervisor_cpu __percpu *cpu;
+	int hotplug;
+	atomic_t vms;
+	struct dentry *debugfs;
+};
+
+extern struct hypervisor hypervisor;
+
+/**
+ * struct region - guest memory as user space gave it
+ * @slot: the caller's number
+ * @flags: KVM_MEM_READONLY
+ * @gpa, @bytes: where the guest sees it
+ * @address: where the process has it
+ */
+struct region {
+	u32 slot;
+	u32 flags;
+	u64 gpa;
+	u64 bytes;
+	unsigned long address;
+};
+
+/**
+ * struct vm - a virtual machine
+ * @users: the VM's file and its vCPUs' files
+ * @lock: guards what follows but @cpus, and all edits of the tables
+ * @mm: the process whose memory it has
+ * @notifier: follows that memory
+ * @invalidating: invalidations under way
+ * @sequence: counts those that ended, and changes of @region
+ * @region: guest memory, @regions of them
+ * @mmu: the tables
+ * @spare: zeroed table pages, @spares of them
+ * @cpus: CPUs that may hold translations of this VM
+ * @vcpu: by index; @vcpus of them
+ * @dead: an exit that nobody can handle ended the VM
+ */
+struct vm {
+	refcount_t users;
+	struct mutex lock;
+	struct mm_struct *mm;
+	struct mmu_notifier notifier;
+	atomic_t invalidating;
+	atomic64_t sequence;
+	struct region region[HYPRV_REGIONS];
+	u32 regions;
+	struct mmu_virtualization mmu;
+	void *spare[HYPRV_SPARE_PAGES];
+	u32 spares;
+	cpumask_t cpus;
+	struct vcpu *vcpu[HYPRV_MAX_VCPUS];
+	u32 vcpus;
+	bool dead;
+};
+
+/* Indexes of struct vcpu's registers: the encoding of instructions and exits. */
+enum {
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	REG_COUNT,
+};
+
+/* What user space has to answer before the guest can go on. */
+enum vcpu_wait {
+	WAIT_NOTHING,
+	WAIT_IN,	/* IN: the data goes to RAX */
+	WAIT_READ,	/* MMIO read: the data goes to a register */
+};
+
+/* What was read from the VMCS right after a VM exit. */
+struct vcpu_exit {
+	u32 reason;
+	u32 basic;
+	u64 qualification;
+	u64 gpa;
+	u64 rip;
+	u32 bytes;
+	u32 event;
+	u32 event_error;
+};
+
+/* An entry of an MSR load or store area (SDM volume 3C, "VM-Exit Controls for MSRs"). */
+struct msr_entry {
+	u32 index;
+	u32 reserved;
+	u64 value;
+};
+
+/* TSC_AUX is the last: a CPU without RDTSCP has none. */
+enum {
+	SWITCHED_STAR, SWITCHED_LSTAR, SWITCHED_CSTAR, SWITCHED_SFMASK,
+	SWITCHED_KERNEL_GS, SWITCHED_TSC_AUX,
+	SWITCHED_MSRS,
+};
+
+/* One page: what VT-x stores and loads of MSRs at exits and entries. */
+struct msr_page {
+	struct msr_entry guest[SWITCHED_MSRS];
+	struct msr_entry host[SWITCHED_MSRS];
+};
+
+/**
+ * struct vcpu - a virtual CPU
+ * @regs: general registers; RSP is in the VMCS
+ * @vm: its VM
+ * @lock: held by the ioctl that uses it
+ * @index: KVM_CREATE_VCPU's
+ * @vpid: its VPID
+ * @cpu: where its VMCS is active, or -1
+ * @on_cpu: in struct hypervisor_cpu
+ * @launched: VMLAUNCH has succeeded since the last VMCLEAR
+ * @entered: the guest ran since the VMCS became current: vmcs_put() repairs the host
+ * @vmcs: the VMCS
+ * @msrs: switched MSRs
+ * @run, @data: shared with user space: struct kvm_run and the page of I/O data
+ * @exit: the last VM exit
+ * @event, @event_error, @event_bytes: to inject at the next entry
+ * @interrupt: from KVM_INTERRUPT, or -1
+ * @wait, @wait_register, @wait_bytes, @wait_signed, @wait_width: the answer to wait for
+ * @host_cr3, @host_cr4: as the VMCS has them
+ * @cpu_controls: as the VMCS has them
+ * @cr2, @cr8, @xcr0, @apic_base, @dr, @dr6, @dr7: not in the VMCS
+ * @fpu: FPU and XSAVE state
+ * @cpuid: @cpuids entries
+ * @mmu: the core's
+ */
+struct vcpu {
+	u64 regs[REG_COUNT];
+	struct vm *vm;
+	struct mutex lock;
+	u32 index;
+	u16 vpid;
+	int cpu;
+	struct list_head on_cpu;
+	bool launched;
+	bool entered;
+	void *vmcs;
+	struct msr_page *msrs;
+	struct kvm_run *run;
+	u8 *data;
+	struct vcpu_exit exit;
+	u32 event;
+	u32 event_error;
+	u32 event_bytes;
+	int interrupt;
+	enum vcpu_wait wait;
+	u8 wait_register;
+	u8 wait_bytes;
+	u8 wait_width;
+	bool wait_signed;
+	u64 host_cr3;
+	u64 host_cr4;
+	u32 cpu_controls;
+	u64 cr2;
+	u64 cr8;
+	u64 xcr0;
+	u64 apic_base;
+	u64 dr[4];
+	u64 dr6;
+	u64 dr7;
+	struct fpu_guest fpu;
+	struct kvm_cpuid_entry2 *cpuid;
+	u32 cpuids;
+	struct mmu_vcpu mmu;
+};
+
+/* ---- vmxon.c: VT-x on this machine -------------------------------------- */
+
+int vmx_probe(struct hypervisor *hv);
+int vmx_on_all(struct hypervisor *hv);
+void vmx_off_all(struct hypervisor *hv);
+
+/* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------- */
+
+/**
+ * vmcs_get() - make @vcpu's VMCS current on this CPU
+ *
+ * Context: interrupts on; returns with preemption off, vmcs_put() ends that.
+ * Return: 0; -EAGAIN if this CPU is going offline; -EIO if VT-x refuses the VMCS.
+ */
+int vmcs_get(struct vcpu *vcpu);
+void vmcs_put(struct vcpu *vcpu);
+/* Drop this vCPU's linear translations; the VMCS is current. */
+void vmcs_flush(struct vcpu *vcpu);
+/* Make it active nowhere. */
+void vmcs_clear(struct vcpu *vcpu);
+/* By this CPU, with interrupts off: clear all that is active here. */
+void vmcs_clear_cpu(struct hypervisor_cpu *cpu);
+/* Controls and host state of a new vCPU, and the state after reset. */
+int vmcs_setup(struct vcpu *vcpu);
+/* Logs why a VM entry failed, by vmcs_check(). */
+enum vmcs_field vmcs_explain(struct vcpu *vcpu);
+
+/* ---- memory.c: guest memory --------------------------------------------- */
+
+int memory_init(struct vm *vm);
+void memory_fini(struct vm *vm);
+int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *region);
+/* 1: mapped, run on; 0: no memory there (or not writable); -errno. */
+int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access);
+/* Copy from guest memory; -EFAULT if there is none. */
+int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes);
+
+/* ---- vcpu.c: life and run ----------------------------------------------- */
+
+int vcpus_init(struct hypervisor *hv);
+void vcpus_fini(struct hypervisor *hv);
+struct vcpu *vcpu_create(struct vm *vm, u32 index);
+void vcpu_destroy(struct vcpu *vcpu);
+int vcpu_run(struct vcpu *vcpu);
+
+/* ---- exit.c: what a VM exit asks for ------------------------------------ */
+
+/*
+ * 1: run on; 0: to user space, vcpu->run says why; -errno.  *@loaded becomes false if the
+ * VMCS had to be put.
+ */
+int exit_handle(struct vcpu *vcpu, bool *loaded);
+/* Before the guest runs on: take user space's answer. */
+int exit_complete(struct vcpu *vcpu);
+void vcpu_inject(struct vcpu *vcpu, u8 vector, bool has_error, u32 error);
+int vcpu_report(struct vcpu *vcpu, const char *what);
+const char *exit_name(u32 basic);
+
+/* ---- msr.c, cpuid.c, state.c -------------------------------------------- */
+
+void msr_bitmap_fill(u8 *bitmap);
+/* 0, or -EINVAL: #GP.  The VMCS is current. */
+int msr_read(struct vcpu *vcpu, u32 index, u64 *value);
+int msr_write(struct vcpu *vcpu, u32 index, u64 value, bool host);
+void msr_page_fill(struct msr_page *page);
+u32 msr_switched_count(void);
+
+int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *count);
+void cpuid_guest(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+
+int state_get_regs(struct vcpu *vcpu, struct kvm_regs *regs);
+int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
+int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs);
+int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
+/*
+ * Of the guest's own instruction, with the VMCS current: 0; -EINVAL: #GP; -EOPNOTSUPP:
+ * hyprv cannot follow.
+ */
+int state_set_cr0(struct vcpu *vcpu, u64 value);
+int state_set_cr4(struct vcpu *vcpu, u64 value);
+int state_set_efer(struct vcpu *vcpu, u64 value);
+u64 state_cr0(void);
+u64 state_cr4(void);
+u64 state_reg(struct vcpu *vcpu, u32 reg);
+void state_set_reg(struct vcpu *vcpu, u32 reg, u64 value);
+
+/* ---- ioctl.c, ioctl_vcpu.c, debugfs.c ------------------------------------------------- */
+
+int device_init(struct hypervisor *hv);
+void device_fini(struct hypervisor *hv);
+int debugfs_init(struct hypervisor *hv);
+void debugfs_fini(struct hypervisor *hv);
+/* A reference of a VM: the last one frees it. */
+void vm_put(struct vm *vm);
+extern const struct file_operations vcpu_fops;
+
+#endif /* HYPRV_HYPRV_H */

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Registers of the guest: general, segments, control registers; as user space gets and
+ * sets them, and as the guest's own MOV to CR changes them.
+ */
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include <asm/tlbflush.h>
+
+#include "hyprv.h"
+#include "vmx.h"
+
+#define CR0_KNOWN	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
+			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
+			 X86_CR0_PG)
+/* The guest changes these without an exit. */
+#define CR0_GUEST	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_WP | \
+			 X86_CR0_AM | X86_CR0_PG)
+#define CR4_KNOWN	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
+			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
+			 X86_CR4_FSGSBASE | X86_CR4_PCIDE | X86_CR4_OSXSAVE | X86_CR4_SMEP | \
+			 X86_CR4_SMAP)
+#define EFER_KNOWN	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+
+static u64 cr4_allowed(void)
+{
+	return CR4_KNOWN & hypervisor.can.cr4_fixed1;
+}
+
+/* ---- control registers -------------------------------------------------- */
+
+u64 state_cr0(void)
+{
+	return (vmcs_read(VMCS_GUEST_CR0) & CR0_GUEST) |
+	       (vmcs_read(VMCS_CR0_SHADOW) & ~(u64)CR0_GUEST);
+}
+
+u64 state_cr4(void)
+{
+	u64 guest = cr4_allowed() & ~(u64)X86_CR4_MCE;
+
+	return (vmcs_read(VMCS_GUEST_CR4) & guest) | (vmcs_read(VMCS_CR4_SHADOW) & ~guest);
+}
+
+/* EFER.LMA and the VM-entry control for 64-bit guests go together. */
+static void efer_write(u64 efer)
+{
+	u64 entry = vmcs_read(VMCS_ENTRY_CONTROLS) & ~ENTRY_GUEST_64;
+
+	vmcs_write(VMCS_ENTRY_CONTROLS, entry | (efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
+	vmcs_write(VMCS_GUEST_EFER, efer);
+}
+
+static bool cr0_valid(u64 value)
+{
+	return !(value & ~(u64)CR0_KNOWN) && (!(value & X86_CR0_PG) || (value & X86_CR0_PE)) &&
+	       (!(value & X86_CR0_NW) || (value & X86_CR0_CD));
+}
+
+static void cr0_write(u64 value)
+{
+	u64 fixed = hypervisor.can.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
+
+	value |= X86_CR0_ET;
+	vmcs_write(VMCS_CR0_MASK, ~(u64)CR0_GUEST);
+	vmcs_write(VMCS_CR0_SHADOW, value);
+	vmcs_write(VMCS_GUEST_CR0, (value | fixed) & ~(u64)(X86_CR0_CD | X86_CR0_NW));
+}
+
+static void cr4_write(u64 value)
+{
+	u64 host = hypervisor.can.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
+
+	vmcs_write(VMCS_CR4_MASK, ~(cr4_allowed() & ~(u64)X86_CR4_MCE));
+	vmcs_write(VMCS_CR4_SHADOW, value);
+	vmcs_write(VMCS_GUEST_CR4, value | host);
+}
+
+int state_set_cr0(struct vcpu *vcpu, u64 value)
+{
+	u64 old = state_cr0(), efer = vmcs_read(VMCS_GUEST_EFER);
+
+	value &= 0xffffffff;
+	if (!cr0_valid(value))
+		return -EINVAL;
+	if ((old ^ value) & X86_CR0_PG) {
+		efer &= ~(u64)EFER_LMA;
+		if ((value & X86_CR0_PG) && (efer & EFER_LME)) {
+			if (!(state_cr4() & X86_CR4_PAE))
+				return -EINVAL;
+			efer |= EFER_LMA;
+		} else if ((value & X86_CR0_PG) && (state_cr4() & X86_CR4_PAE)) {
+			/* The CPU would load PDPTEs from memory. */
+			return -EOPNOTSUPP;
+		}
+		efer_write(efer);
+	}
+	cr0_write(value);
+	vmcs_flush(vcpu);
+	return 0;
+}
+
+int state_set_cr4(struct vcpu *vcpu, u64 value)
+{
+	if (value & ~cr4_allowed())
+		return -EINVAL;
+	if ((vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) && !(value & X86_CR4_PAE))
+		return -EINVAL;
+	cr4_write(value);
+	vmcs_flush(vcpu);
+	return 0;
+}
+
+int state_set_efer(struct vcpu *vcpu, u64 value)
+{
+	u64 old = vmcs_read(VMCS_GUEST_EFER);
+
+	if (value & ~(u64)EFER_KNOWN)
+		return -EINVAL;
+	if (((old ^ value) & EFER_LME) && (state_cr0() & X86_CR0_PG))
+		return -EINVAL;
+	efer_write((value & ~(u64)EFER_LMA) | (old & EFER_LMA));
+	return 0;
+}
+
+/* ---- general registers -------------------------------------------------- */
+
+u64 state_reg(struct vcpu *vcpu, u32 reg)
+{
+	return reg == REG_RSP ? vmcs_read(VMCS_GUEST_RSP) : vcpu->regs[reg];
+}
+
+void state_set_reg(struct vcpu *vcpu, u32 reg, u64 value)
+{
+	if (reg == REG_RSP)
+		vmcs_write(VMCS_GUEST_RSP, value);
+	else
+		vcpu->regs[reg] = value;
+}
+
+/* In the order of struct kvm_regs. */
+static const u8 kvm_order[REG_COUNT] = {
+	REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RSP, REG_RBP,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+};
+
+int state_get_regs(struct vcpu *vcpu, struct kvm_regs *regs)
+{
+	int err = vmcs_get(vcpu);
+	u32 i;
+
+	if (err)
+		return err;
+	for (i = 0; i < REG_COUNT; i++)
+		(&regs->rax)[i] = state_reg(vcpu, kvm_order[i]);
+	regs->rip = vmcs_read(VMCS_GUEST_RIP);
+	regs->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	vmcs_put(vcpu);
+	return 0;
+}
+
+int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
+{
+	int err = vmcs_get(vcpu);
+	u32 i;
+
+	if (err)
+		return err;
+	for (i = 0; i < REG_COUNT; i++)
+		state_set_reg(vcpu, kvm_order[i], (&regs->rax)[i]);
+	vmcs_write(VMCS_GUEST_RIP, regs->rip);
+	vmcs_write(VMCS_GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
+	/* Blocking belongs to the instruction that the vCPU has left. */
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vcpu->event = 0;
+	vmcs_put(vcpu);
+	return 0;
+}
+
+/* ---- segments and system registers -------------------------------------- */
+
+#define SEGMENT(name, field) {						\
+	offsetof(struct kvm_sregs, name), VMCS_GUEST_##field##_SELECTOR,	\
+	VMCS_GUEST_##field##_BASE, VMCS_GUEST_##field##_LIMIT,		\
+	VMCS_GUEST_##field##_RIGHTS }
+
+static const struct {
+	size_t offset;
+	u16 selector, base, limit, rights;
+} segments[] = {
+	SEGMENT(cs, CS), SEGMENT(ds, DS), SEGMENT(es, ES), SEGMENT(fs, FS),
+	SEGMENT(gs, GS), SEGMENT(ss, SS), SEGMENT(tr, TR), SEGMENT(ldt, LDTR),
+};
+
+static u32 rights_of(const struct kvm_segment *s)
+{
+	return (s->type & 0xf) | (s->s & 1) << 4 | (s->dpl & 3) << 5 | (s->present & 1) << 7 |
+	       (s->avl & 1) << 12 | (s->l & 1) << 13 | (s->db & 1) << 14 | (s->g & 1) << 15 |
+	       (u32)(s->unusable || !s->present) << 16;
+}
+
+static void segment_read(struct kvm_sregs *sregs, size_t i)
+{
+	struct kvm_segment *s = (void *)sregs + segments[i].offset;
+	u32 rights = vmcs_read(segments[i].rights);
+
+	*s = (struct kvm_segment) {
+		.base = vmcs_read(segments[i].base),
+		.limit = vmcs_read(segments[i].limit),
+		.selector = vmcs_read(segments[i].selector),
+		.type = rights & RIGHTS_TYPE,
+		.s = rights >> 4 & 1,
+		.dpl = rights >> 5 & 3,
+		.present = rights >> 7 & 1,
+		.avl = rights >> 12 & 1,
+		.l = rights >> 13 & 1,
+		.db = rights >> 14 & 1,
+		.g = rights >> 15 & 1,
+		.unusable = rights >> 16 & 1,
+	};
+}
+
+static void segment_write(const struct kvm_sregs *sregs, size_t i)
+{
+	const struct kvm_segment *s = (const void *)sregs + segments[i].offset;
+
+	vmcs_write(segments[i].base, s->base);
+	vmcs_write(segments[i].limit, s->limit);
+	vmcs_write(segments[i].selector, s->selector);
+	vmcs_write(segments[i].rights, rights_of(s));
+}
+
+int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	int err = vmcs_get(vcpu);
+	size_t i;
+
+	if (err)
+		return err;
+	for (i = 0; i < ARRAY_SIZE(segments); i++)
+		segment_read(sregs, i);
+	sregs->gdt.base = vmcs_read(VMCS_GUEST_GDTR_BASE);
+	sregs->gdt.limit = vmcs_read(VMCS_GUEST_GDTR_LIMIT);
+	sregs->idt.base = vmcs_read(VMCS_GUEST_IDTR_BASE);
+	sregs->idt.limit = vmcs_read(VMCS_GUEST_IDTR_LIMIT);
+	sregs->cr0 = state_cr0();
+	sregs->cr2 = vcpu->cr2;
+	sregs->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	sregs->cr4 = state_cr4();
+	sregs->cr8 = vcpu->cr8;
+	sregs->efer = vmcs_read(VMCS_GUEST_EFER);
+	sregs->apic_base = vcpu->apic_base;
+	if (vcpu->interrupt >= 0)
+		__set_bit(vcpu->interrupt, (unsigned long *)sregs->interrupt_bitmap);
+	vmcs_put(vcpu);
+	return 0;
+}
+
+static bool sregs_valid(const struct kvm_sregs *sregs)
+{
+	bool paging = sregs->cr0 & X86_CR0_PG, lme = sregs->efer & EFER_LME;
+
+	if (!cr0_valid(sregs->cr0) || (sregs->cr4 & ~cr4_allowed()) ||
+	    (sregs->efer & ~(u64)EFER_KNOWN) || sregs->cr8 > 15)
+		return false;
+	if (sregs->cr3 >> hypervisor.can.maxphyaddr)
+		return false;
+	if (!(sregs->efer & EFER_LMA) != !(paging && lme))
+		return false;
+	return !(sregs->efer & EFER_LMA) || (sregs->cr4 & X86_CR4_PAE);
+}
+
+int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	u64 pdpte[4] = {};
+	size_t i;
+	int err;
+
+	if (!sregs_valid(sregs))
+		return -EINVAL;
+	/* With PAE paging the CPU enters with PDPTEs from the VMCS. */
+	if ((sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
+	    !(sregs->efer & EFER_LMA)) {
+		err = memory_read(vcpu->vm, sregs->cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
+		if (err)
+			return err;
+	}
+	err = vmcs_get(vcpu);
+	if (err)
+		return err;
+	for (i = 0; i < ARRAY_SIZE(segments); i++)
+		segment_write(sregs, i);
+	for (i = 0; i < 4; i++)
+		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+	vmcs_write(VMCS_GUEST_GDTR_BASE, sregs->gdt.base);
+	vmcs_write(VMCS_GUEST_GDTR_LIMIT, sregs->gdt.limit);
+	vmcs_write(VMCS_GUEST_IDTR_BASE, sregs->idt.base);
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT, sregs->idt.limit);
+	vmcs_write(VMCS_GUEST_CR3, sregs->cr3);
+	efer_write(sregs->efer);
+	cr4_write(sregs->cr4);
+	cr0_write(sregs->cr0);
+	vmcs_flush(vcpu);
+	vmcs_put(vcpu);
+	vcpu->cr2 = sregs->cr2;
+	vcpu->cr8 = sregs->cr8;
+	vcpu->apic_base = sregs->apic_base;
+	vcpu->run->cr8 = sregs->cr8;
+	i = find_first_bit((unsigned long *)sregs->interrupt_bitmap, 256);
+	vcpu->interrupt = i < 256 ? (int)i : -1;
+	return 0;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VT-x on this machine: what it can do, and VMXON on each CPU, also on those that come
+ * later.  KVM and hyprv exclude each other by CR4.VMXE: whoever sets it first has VT-x.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/suspend.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/tlbflush.h>
+
+#include "hyprv.h"
+#include "vmx.h"
+
+static int fail_cpu = -1;
+module_param(fail_cpu, int, 0444);
+MODULE_PARM_DESC(fail_cpu, "the CPU on which VMXON fails, for tests; -1 for none");
+
+/* ---- what VT-x can do --------------------------------------------------- */
+
+static struct vmx_controls controls_read(u32 msr)
+{
+	u64 value;
+
+	rdmsrl(msr, value);
+	return (struct vmx_controls) { .must = (u32)value, .may = (u32)(value >> 32) };
+}
+
+static void capabilities_read(struct vmx_capabilities *can)
+{
+	u64 basic;
+	bool exact;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	exact = basic & BIT_ULL(55);
+	can->revision = basic & 0x7fffffff;
+	can->maxphyaddr = boot_cpu_data.x86_phys_bits;
+	can->linear_bits = boot_cpu_data.x86_virt_bits;
+	can->pin = controls_read(exact ? MSR_IA32_VMX_TRUE_PINBASED_CTLS :
+					 MSR_IA32_VMX_PINBASED_CTLS);
+	can->cpu = controls_read(exact ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS :
+					 MSR_IA32_VMX_PROCBASED_CTLS);
+	can->exit = controls_read(exact ? MSR_IA32_VMX_TRUE_EXIT_CTLS :
+					  MSR_IA32_VMX_EXIT_CTLS);
+	can->entry = controls_read(exact ? MSR_IA32_VMX_TRUE_ENTRY_CTLS :
+					   MSR_IA32_VMX_ENTRY_CTLS);
+	if (can->cpu.may & CPU_SECONDARY)
+		can->cpu2 = controls_read(MSR_IA32_VMX_PROCBASED_CTLS2);
+	if (can->cpu2.may & (CPU2_EPT | CPU2_VPID))
+		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, can->ept_vpid);
+	rdmsrl(MSR_IA32_VMX_MISC, can->misc);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, can->cr0_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, can->cr0_fixed1);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, can->cr4_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, can->cr4_fixed1);
+}
+
+/* The first thing that hyprv needs and @can lacks; NULL if nothing. */
+static const char *capability_missing(const struct vmx_capabilities *can)
+{
+	const struct {
+		const char *name;
+		bool there;
+	} need[] = {
+		{ "secondary processor-based controls", can->cpu.may & CPU_SECONDARY },
+		{ "exits at HLT", can->cpu.may & CPU_HLT },
+		{ "exits at I/O", can->cpu.may & CPU_UNCONDITIONAL_IO },
+		{ "exits at MOV DR", can->cpu.may & CPU_MOV_DR },
+		{ "MSR bitmaps", can->cpu.may & CPU_MSR_BITMAPS },
+		{ "TSC offsetting", can->cpu.may & CPU_TSC_OFFSETTING },
+		{ "no exits at CR3 writes", !(can->cpu.must & CPU_CR3_LOAD) },
+		{ "no exits at CR3 reads", !(can->cpu.must & CPU_CR3_STORE) },
+		{ "no exits at INVLPG", !(can->cpu.must & CPU_INVLPG) },
+		{ "EPT", can->cpu2.may & CPU2_EPT },
+		{ "VPID", can->cpu2.may & CPU2_VPID },
+		{ "unrestricted guests", can->cpu2.may & CPU2_UNRESTRICTED },
+		{ "EPT tables of 4 levels", can->ept_vpid & EPT_CAP_WALK_4 },
+		{ "EPT tables in write-back memory", can->ept_vpid & EPT_CAP_WRITE_BACK },
+		{ "INVEPT of one root", can->ept_vpid & TLB_CAN_INVEPT_ROOT },
+		{ "INVVPID of one VPID", can->ept_vpid & TLB_CAN_INVVPID_CONTEXT },
+		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
+		{ "exits at NMIs", can->pin.may & PIN_NMI },
+		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },
+		{ "EFER at exits", (can->exit.may & EXIT_SAVE_EFER) &&
+				   (can->exit.may & EXIT_LOAD_EFER) },
+		{ "PAT at exits", (can->exit.may & EXIT_SAVE_PAT) &&
+				  (can->exit.may & EXIT_LOAD_PAT) },
+		{ "EFER at entries", can->entry.may & ENTRY_LOAD_EFER },
+		{ "PAT at entries", can->entry.may & ENTRY_LOAD_PAT },
+		{ "64-bit guests", can->entry.may & ENTRY_GUEST_64 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(need); i++)
+		if (!need[i].there)
+			return need[i].name;
+	return NULL;
+}
+
+static int invvpid(void *context, u32 type, u16 vpid, hypr_gva_t address)
+{
+	return vmx_invvpid(type, (struct vmx_invalidate) { vpid, address.addr });
+}
+
+/* @context is the EPTP: the CPU checks all of its bits, not only the root's address. */
+static int invept(void *context, u32 type, hypr_hpa_t root)
+{
+	const u64 *eptp = context;
+
+	this_cpu_inc(hypervisor.cpu->invept);
+	return vmx_invept(type, (struct vmx_invalidate) {
+		.tag = type == TLB_INVEPT_TYPE_ROOT ? root.addr | (*eptp & ~PAGE_MASK) : 0,
+	});
+}
+
+int vmx_probe(struct hypervisor *hv)
+{
+	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+	const char *missing;
+	u64 feature;
+
+	if (!(cpuid_ecx(1) & BIT(5))) {
+		pr_err("hyprv: this CPU has no VT-x\n");
+		return -ENODEV;
+	}
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature) || (feature & on) != on) {
+		pr_err("hyprv: the firmware has locked VT-x off (IA32_FEATURE_CONTROL)\n");
+		return -EPERM;
+	}
+	capabilities_read(&hv->can);
+	missing = capability_missing(&hv->can);
+	if (missing) {
+		pr_err("hyprv: this CPU's VT-x lacks: %s\n", missing);
+		return -EOPNOTSUPP;
+	}
+	hv->tlb.invvpid = invvpid;
+	hv->tlb.invept = invept;
+	return 0;
+}
+
+/* ---- VMXON -------------------------------------------------------------- */
+
+/* The CPU checks CR0 and CR4 against what VMX operation fixes (SDM, "VMXON"). */
+static int cpu_on(unsigned int number)
+{
+	struct hypervisor_cpu *cpu = this_cpu_ptr(hypervisor.cpu);
+	unsigned long flags;
+	int err = -EBUSY;
+
+	if (fail_cpu == (int)number)
+		return -ECANCELED;
+	*(u32 *)cpu->page = hypervisor.can.revision;
+	local_irq_save(flags);
+	if (!(cr4_read_shadow() & X86_CR4_VMXE)) {
+		cr4_set_bits(X86_CR4_VMXE);
+		err = vmx_on(plat_virt_to_hpa(cpu->page).addr);
+		if (!err)
+			err = vmx_invept(TLB_INVEPT_TYPE_ALL, (struct vmx_invalidate) {});
+		if (!err)
+			cpu->on = true;
+		else
+			cr4_clear_bits(X86_CR4_VMXE);
+	}
+	local_irq_restore(flags);
+	if (err == -EBUSY)
+		pr_err("hyprv: VT-x is in use on CPU %u (by KVM?)\n", number);
+	else if (err)
+		pr_err("hyprv: CPU %u refuses VMXON\n", number);
+	return err;
+}
+
+static int cpu_off(unsigned int number)
+{
+	struct hypervisor_cpu *cpu = this_cpu_ptr(hypervisor.cpu);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (cpu->on) {
+		vmcs_clear_cpu(cpu);
+		WARN_ON_ONCE(vmx_off());
+		cr4_clear_bits(X86_CR4_VMXE);
+		cpu->on = false;
+	}
+	local_irq_restore(flags);
+	return 0;
+}
+
+static void cpu_off_here(void *unused)
+{
+	cpu_off(smp_processor_id());
+}
+
+/* A CPU in VMX operation ignores INIT: the next kernel could not start it. */
+static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
+{
+	on_each_cpu(cpu_off_here, NULL, 1);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_block = { .notifier_call = on_reboot };
+
+/* A sleeping machine forgets VMXON: refused as long as hyprv is there. */
+static int on_power(struct notifier_block *block, unsigned long event, void *data)
+{
+	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
+		return NOTIFY_DONE;
+	pr_err("hyprv: unload hyprv before the machine sleeps\n");
+	return NOTIFY_BAD;
+}
+
+static struct notifier_block power_block = { .notifier_call = on_power };
+
+static void regions_free(struct hypervisor *hv)
+{
+	int number;
+
+	for_each_possible_cpu(number)
+		pool_page_put(&hv->pool, per_cpu_ptr(hv->cpu, number)->page);
+	free_percpu(hv->cpu);
+	hv->cpu = NULL;
+}
+
+static int regions_alloc(struct hypervisor *hv)
+{
+	int number;
+
+	hv->cpu = alloc_percpu(struct hypervisor_cpu);
+	if (!hv->cpu)
+		return -ENOMEM;
+	for_each_possible_cpu(number) {
+		struct hypervisor_cpu *cpu = per_cpu_ptr(hv->cpu, number);
+
+		INIT_LIST_HEAD(&cpu->loaded);
+		cpu->page = pool_page_get(&hv->pool);
+		if (!cpu->page) {
+			regions_free(hv);
+			return -ENOMEM;
+		}
+		memset(cpu->page, 0, PAGE_SIZE);
+	}
+	return 0;
+}
+
+/* The hotplug machine undoes what a CPU that fails leaves on the others. */
+int vmx_on_all(struct hypervisor *hv)
+{
+	int err = regions_alloc(hv);
+
+	if (err)
+		return err;
+	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "hyprv:online", cpu_on, cpu_off);
+	if (err < 0)
+		goto free_regions;
+	hv->hotplug = err;
+	err = register_reboot_notifier(&reboot_block);
+	if (err)
+		goto remove_state;
+	err = register_pm_notifier(&power_block);
+	if (err)
+		goto unregister_reboot;
+	return 0;
+
+unregister_reboot:
+	unregister_reboot_notifier(&reboot_block);
+remove_state:
+	cpuhp_remove_state(hv->hotplug);
+free_regions:
+	regions_free(hv);
+	return err;
+}
+
+void vmx_off_all(struct hypervisor *hv)
+{
+	unregister_pm_notifier(&power_block);
+	unregister_reboot_notifier(&reboot_block);
+	cpuhp_remove_state(hv->hotplug);
+	regions_free(hv);
+}
