@@ -114,8 +114,8 @@ all_right()
 # The VM answers vector 0xF0 on N vCPUs, and its program runs.
 guest_is_up()
 {
-	hypr ps --json >$out 2>&1 && [ "$(field guest_vcpus)" = "$2" ] &&
-		grep -q "^epoch:" "$(log "$1")"
+	grep -q "^epoch:" "$(log "$1")" && hypr ps --json >$out 2>&1 &&
+		[ "$(field guest_vcpus)" = "$2" ]
 }
 
 nothing_left()
