@@ -196,9 +196,9 @@ static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 }
 
 /*
- * One look at the barrier; @in_run: from KVM_RUN.  Each look publishes the round: a swap may follow so
- * closely on the swap before that this vCPU never saw the barrier open in between,
- * and then the later swap holds the vCPU.
+ * One look at the barrier; @in_run: from KVM_RUN.  Each look publishes the round: a
+ * swap may follow so closely on the swap before that this vCPU never saw the barrier
+ * open in between, and then the later swap holds the vCPU.
  *
  * Which round it is and whether the barrier is closed are one word.  With two
  * words, a vCPU could find the barrier closed by the next round, publish the last

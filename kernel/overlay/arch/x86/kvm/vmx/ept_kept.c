@@ -65,6 +65,7 @@ static const u32 hypr_live_msrs[] = {
 	MSR_IA32_LASTBRANCHTOIP, MSR_IA32_LASTINTFROMIP, MSR_IA32_LASTINTTOIP,
 	MSR_IA32_CR_PAT,
 };
+
 static_assert(ARRAY_SIZE(hypr_live_msrs) <= HYPR_LIVE_MSRS);
 
 static bool hypr_msr_is_live(u32 index)
