@@ -41,13 +41,19 @@ static bool chips_are_known(const struct hypr_state *state, const struct hypr_st
 	return known && !memcmp(state->chip, known->chip, sizeof(state->chip));
 }
 
-/* KVM starts the counts when it sets them, so when they were loaded does not matter. */
+#define PIT_RATE	2	/* modes of channel 0 that go on for ever */
+#define PIT_SQUARE	3
+
+/*
+ * KVM starts the counts when it sets them, so when they were loaded does not matter to a
+ * timer that goes on.  A one-shot of the other view may have run out.
+ */
 static bool pit_is_known(const struct hypr_state *state, const struct hypr_state *known)
 {
 	struct kvm_pit_state2 pit = state->pit;
 	unsigned int i;
 
-	if (!known)
+	if (!known || (pit.channels[0].mode != PIT_RATE && pit.channels[0].mode != PIT_SQUARE))
 		return false;
 	for (i = 0; i < 3; i++)
 		pit.channels[i].count_load_time = known->pit.channels[i].count_load_time;

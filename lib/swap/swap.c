@@ -82,6 +82,13 @@ static int timed_commit(struct hypr_vm *vm, struct hypr_view *to,
 	return ret;
 }
 
+/* May a later swap between the two leave the state to the engine? */
+static bool keeps_states(const struct hypr_view *from, const struct hypr_view *to,
+			 const struct hypr_swap_result *result)
+{
+	return from != to && result->pause == HYPR_PAUSE_COOPERATIVE;
+}
+
 /*
  * Bring the vCPUs to user space, their state into the view that is left, and
  * the VM into @to, in whichever order is allowed.  @reset is not NULL when @to
@@ -104,6 +111,7 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 		committed = !ret;
 	}
 	from->kept = HYPR_KEPT_NONE;
+	from->at_moment = false;
 	if (!vm->paused) {
 		ret = hypr_vcpus_hold(vm);
 		if (ret)
@@ -115,7 +123,8 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 		ret = hypr_state_save(vm, from->state);
 		if (ret)
 			goto undo;
-		hypr_kept_left(vm, from);
+		if (keeps_states(from, to, result))
+			hypr_kept_left(vm, from);
 		result->state_cycles += hypr_tsc() - start;
 	}
 	if (reset)
@@ -141,7 +150,7 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 	int ret;
 
 	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
-	if (!ret)
+	if (!ret && keeps_states(vm->active, to, result))
 		hypr_kept_entered(vm, to);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
@@ -157,45 +166,43 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 			    from->name);
 }
 
-/* Can the engine move the vCPUs' state? */
+/*
+ * Can the engine move the vCPUs' state?  Not in a reset: what the guest says of its
+ * being parked decides how a swap is done, and must not decide whether the memory that is
+ * put back stays so.
+ */
 static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, int pause, bool reset)
 {
 	const struct hypr_view *from = vm->active;
 
-	if (vm->paused || pause != HYPR_PAUSE_COOPERATIVE || !from->keeps_left)
-		return false;
-	if (reset)
-		return to->keeps_moment && parked_in_this_boot(vm, to->moment->state);
-	return to != from && to->kept && parked_in_this_boot(vm, to->state);
+	return !vm->paused && !reset && pause == HYPR_PAUSE_COOPERATIVE && from->keeps_left &&
+	       to != from && to->kept && parked_in_this_boot(vm, to->state);
 }
 
 /*
- * A swap with the vCPUs parked in the guest all the time: the memory of a reset, and
- * the devices, are exchanged beside them.
+ * A swap with the vCPUs parked in the guest all the time: the devices are exchanged
+ * beside them.
  *
  * Return: 0, or after an error the vCPUs are parked where they were; -EBUSY, -ENXIO
  * the engine cannot move the state of some vCPU.
  */
 static int swap_parked(struct hypr_vm *vm, struct hypr_view *to,
-		       struct hypr_swap_result *result, struct hypr_reset_result *reset)
+		       struct hypr_swap_result *result)
 {
-	struct hypr_engine_swap swap = { .kept = reset ? HYPR_KEPT_MOMENT : to->kept };
+	struct hypr_engine_swap swap = { .kept = to->kept };
 	struct hypr_view *from = vm->active;
 	uint64_t start = hypr_tsc(), spent;
 	int ret;
 
 	ret = hypr_board_save(vm, from->state);
 	spent = hypr_tsc() - start;
-	if (!ret && reset)
-		ret = hypr_view_restore(vm, to, reset);
 	if (!ret)
 		ret = timed_commit(vm, to, &swap, result);
 	if (ret)
 		return ret;
 	start = hypr_tsc();
-	if (!reset)
-		hypr_kept_moved(from);
-	ret = hypr_board_set(vm, to->state, reset ? NULL : from->state);
+	hypr_kept_moved(from);
+	ret = hypr_board_set(vm, to->state, from->state);
 	if (ret)
 		hypr_vm_end(vm, true, "view %s: lost, its devices cannot be set", to->name);
 	result->state_cycles = spent + hypr_tsc() - start;
@@ -220,6 +227,7 @@ static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_r
 			       vm->nr_vcpus : count_forced(vm, vm->active->state);
 	vm->active = to;
 	to->at_moment = false;
+	to->state_is_old = false;
 	vm->swaps++;
 	vm->generation = result->generation;
 	to->swaps++;
@@ -254,7 +262,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	result->pause = pause.pause;
 	result->pause_cycles = pause.pause_cycles;
 	if (engine_moves(vm, to, pause.pause, reset)) {
-		ret = swap_parked(vm, to, result, reset);
+		ret = swap_parked(vm, to, result);
 		if (!ret)
 			goto swapped;
 		if (ret != -EBUSY && ret != -ENXIO)

@@ -66,6 +66,7 @@ void hypr_kept_entered(struct hypr_vm *vm, struct hypr_view *view)
 void hypr_kept_moved(struct hypr_view *from)
 {
 	from->kept = HYPR_KEPT_LEFT;
+	from->at_moment = false;
 	from->state_is_old = true;
 }
 

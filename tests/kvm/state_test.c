@@ -19,6 +19,7 @@
 #define MSR_PAT			0x277
 #define MSR_LSTAR		0xc0000082
 #define MSR_KERNEL_GS_BASE	0xc0000102
+#define MSR_KVM_WALL_CLOCK_NEW	0x4b564d00
 
 #define CR4_TSD			(1ull << 2)
 #define APIC_LVT_LINT1		0x360
@@ -473,6 +474,11 @@ static void test_flags(void)
 	CHECK_RET(try_swap_all(vm, A, KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_MOMENT), -EINVAL);
 	CHECK_RET(try_swap_all(vm, 0, FORCED_STATE), -EINVAL);
 	CHECK_RET(try_commit(vm, A, FORCED_STATE), -EINVAL);
+	/* A view that cannot be one indexes nothing. */
+	CHECK_RET(try_swap_all(vm, B + 1, FORCED_STATE), -ENOENT);
+	CHECK_RET(try_swap_all(vm, KVM_HYPR_MAX_VIEWS, FORCED_STATE), -ENOENT);
+	CHECK_RET(try_swap_all(vm, 0xfffffff0, FORCED_STATE), -ENOENT);
+	CHECK_RET(try_swap_all(vm, ~0u, FORCED_STATE | KVM_EPT_SWAP_MOMENT), -ENOENT);
 	CHECK_EQ(vcpu_view(&vm->vcpu[0]), 0);
 }
 
@@ -550,6 +556,10 @@ static void test_keep_errors(void)
 	list.entry[1].index = 0x12345678;
 	CHECK_RET(try_keep_list(vcpu, A, 0, 0, &list), -EINVAL);
 	list.entry[1].index = MSR_TSC;
+	CHECK_RET(try_keep_list(vcpu, A, 0, 0, &list), -EINVAL);
+	list.entry[1].index = MSR_KVM_WALL_CLOCK_NEW;
+	CHECK_RET(try_keep_list(vcpu, A, 0, 0, &list), -EINVAL);
+	list.entry[1].index = MSR_LSTAR;
 	CHECK_RET(try_keep_list(vcpu, A, 0, 0, &list), -EINVAL);
 	/* Nothing of that has harmed what is kept. */
 	vcpu_start(vcpu);

@@ -310,29 +310,50 @@ static void test_kernel_gives_a_state_back(void **ctx)
 	assert_int_equal(played(0)->cr2, 0xb000);
 }
 
-static void test_kernel_resets_the_state(void **ctx)
+/* A reset holds the threads: a guest that says that it has parked may be running. */
+static void test_reset_trusts_no_guest(void **ctx)
 {
 	struct fixture *f = *ctx;
-	struct hypr_reset_result r;
-	unsigned int i, moves;
+	unsigned int moves;
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
 	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
-	for (i = 0; i < 3; i++) {
-		played(1)->cr2 = 0xc000;
-		moves = fake_kvm.moves;
-		assert_int_equal(hypr_view_reset(f->vm, "A", &r), 0);
-		assert_int_equal(fake_kvm.moves, moves + 1);
-		assert_int_equal(played(1)->cr2, 0);
-		assert_true(runs());
-	}
-	/* Put back while it is not active: its moment's state, by the kernel, too. */
+	played(1)->cr2 = 0xc000;
+	moves = fake_kvm.moves;
+	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
+	assert_int_equal(fake_kvm.moves, moves);
+	assert_int_equal(played(1)->cr2, 0);
+	assert_true(runs());
+	/* Put back while it is not active: its moment's state, by the kernel. */
 	played(1)->cr2 = 0xc000;
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
 	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	assert_int_equal(played(1)->cr2, 0);
+}
+
+/* The state that a pause has saved is newer than the one that the kernel keeps. */
+static void test_paused_state_is_newer(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_swap_result r;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(0)->cr2 = 0xa000;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	played(0)->cr2 = 0xd000;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_int_equal(hypr_view_swap(f->vm, "boot", 0, &r), 0);
+	assert_int_equal(played(0)->cr2, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_int_equal(played(0)->cr2, 0xd000);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
 }
 
 static void test_kernel_cannot_move_the_state(void **ctx)
@@ -942,7 +963,8 @@ int main(void)
 		T(test_a_fault_on_its_way_keeps_its_address),
 		T(test_kernel_moves_the_state),
 		T(test_kernel_gives_a_state_back),
-		T(test_kernel_resets_the_state),
+		T(test_reset_trusts_no_guest),
+	T(test_paused_state_is_newer),
 		T(test_kernel_cannot_move_the_state),
 		T(test_only_what_differs_is_loaded),
 		T(test_swap_mixes_forced_and_cooperative),

@@ -430,7 +430,7 @@ struct kvm_hypr_written {
  *
  * -EBUSY: the vCPU has more than that (see KVM_EPT_SWAP_STATE); -ENOENT: no such
  * view; -E2BIG: more than KVM_HYPR_KEPT_MAX_MSRS; -EINVAL: an MSR has no place in a state
- * (the TSC and its deadline), or the list is not that of the states which the vCPU has
+ * (the TSC and its deadline, KVM's own), or the list is not that of the states which the vCPU has
  * already, or names an MSR twice; -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU
  * does not have, or that cannot be set, is not moved.
  */

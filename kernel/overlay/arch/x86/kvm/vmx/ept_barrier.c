@@ -191,7 +191,9 @@ void hypr_release(struct kvm_hypr *h)
 /* Can a swap that moves the vCPUs' state move this one, which is at the barrier? */
 static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	return hypr_state_can_move(vcpu) &&
+	struct hypr_kept *room = vcpu->arch.hypr.kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT];
+
+	return hypr_state_can_move(vcpu) && hypr_state_has_room(vcpu, room) &&
 	       hypr_state_fits(vcpu, vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
 }
 
@@ -233,14 +235,33 @@ static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in
 }
 
 /*
- * A vCPU whose state moves stays: the swap waits until it has, and other vCPUs may
- * then send it interrupts.
+ * A signal ends the wait, unless a swap counts on moving this vCPU's state: until that
+ * swap opens the barrier, the vCPU stays.
  */
 static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	if (READ_ONCE(h->moving))
-		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, true));
-	return wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, true));
+	int r;
+
+	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, true));
+	if (r && vcpu->arch.hypr.movable == vcpu->arch.hypr.round)
+		r = wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, true));
+	return r;
+}
+
+/*
+ * Until all vCPUs have the state that the swap gave them: an interrupt that this vCPU
+ * sends must not go to a local APIC of the old view.
+ */
+static void hypr_wait_others(struct kvm_hypr *h)
+{
+	unsigned int spins = 0;
+
+	while (atomic_read(&h->unmoved) && !signal_pending(current)) {
+		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
+			cpu_relax();
+		else
+			usleep_range(10, 20);
+	}
 }
 
 /**
@@ -259,6 +280,7 @@ static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	bool moves;
 	int r;
 
 	if (!hypr_barrier_spin(vcpu, h, true)) {
@@ -271,7 +293,10 @@ bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 			return true;
 		}
 	}
+	moves = READ_ONCE(vcpu->arch.hypr.move_to);
 	hypr_vcpu_take_view(vcpu);
+	if (moves)
+		hypr_wait_others(h);
 	return false;
 }
 

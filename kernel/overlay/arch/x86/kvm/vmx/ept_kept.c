@@ -41,6 +41,7 @@ static struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs
 	if (!kept)
 		return NULL;
 	kept->nr_msrs = nr_msrs;
+	kept->fpu_bytes = fpu_bytes;
 	kept->fpu = kvzalloc(ALIGN(fpu_bytes, 64), GFP_KERNEL_ACCOUNT);
 	/* One more: a list may be empty. */
 	kept->data = kvcalloc(nr_msrs + 1, sizeof(u64), GFP_KERNEL_ACCOUNT);
@@ -67,6 +68,14 @@ static const u32 hypr_live_msrs[] = {
 };
 
 static_assert(ARRAY_SIZE(hypr_live_msrs) <= HYPR_LIVE_MSRS);
+
+/* No state of one vCPU, or in guest memory, or apart. */
+static bool hypr_msr_is_refused(u32 index)
+{
+	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE ||
+	       index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_SYSTEM_TIME ||
+	       (index & ~0xffu) == MSR_KVM_WALL_CLOCK_NEW;
+}
 
 static bool hypr_msr_is_live(u32 index)
 {
@@ -95,40 +104,51 @@ static bool hypr_kept_has_msr(const struct hypr_kept *kept, unsigned int nr, u32
  * and KVM_SET_MSRS also answer for MSRs that KVM lists and this vCPU does not have, or
  * that cannot be set: there is nothing to move.
  */
-static int hypr_kept_add_msr(struct kvm_vcpu *vcpu, struct hypr_kept *kept, unsigned int at,
-			     u32 index)
+static void hypr_kept_try_msr(struct kvm_vcpu *vcpu, struct hypr_kept *kept, unsigned int at)
 {
-	struct msr_data msr = { .index = index, .host_initiated = true };
 	struct hypr_kept_msr *entry = &kept->msr[at];
+	struct msr_data msr = { .index = entry->index, .host_initiated = true };
 
-	if (index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE ||
-	    hypr_kept_has_msr(kept, at, index))
-		return -EINVAL;
-	entry->index = index;
-	entry->fixed = __kvm_get_msr(vcpu, index, &msr.data, true) ||
+	entry->fixed = __kvm_get_msr(vcpu, msr.index, &msr.data, true) ||
 		       kvm_x86_call(set_msr)(vcpu, &msr);
 	if (entry->fixed) {
 		kept->data[at] = msr.data;
-	} else if (hypr_msr_is_live(index)) {
+	} else if (hypr_msr_is_live(msr.index)) {
 		entry->live = true;
 		kept->live[kept->nr_live++].at = at;
 	}
-	return 0;
 }
 
-static int hypr_kept_copy_list(struct kvm_vcpu *vcpu, struct hypr_kept *kept, u64 from)
+/* @from: user address of the list, of which @kept has the length. */
+static int hypr_kept_copy_list(struct hypr_kept *kept, u64 from)
 {
 	struct kvm_msrs __user *list = u64_to_user_ptr(from);
 	struct kvm_msr_entry entry;
 	unsigned int i;
-	int r = 0;
 
-	for (i = 0; !r && i < kept->nr_msrs; i++) {
+	for (i = 0; i < kept->nr_msrs; i++) {
 		if (copy_from_user(&entry, &list->entries[i], sizeof(entry)))
 			return -EFAULT;
-		r = entry.reserved ? -EINVAL : hypr_kept_add_msr(vcpu, kept, i, entry.index);
+		if (entry.reserved || hypr_msr_is_refused(entry.index) ||
+		    hypr_kept_has_msr(kept, i, entry.index))
+			return -EINVAL;
+		kept->msr[i].index = entry.index;
 	}
-	return r;
+	return 0;
+}
+
+/* As KVM_SET_MSRS, with SRCU: some MSRs look at memory slots. */
+static void hypr_kept_fill(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept)
+{
+	unsigned int i;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	for (i = 0; i < kept->nr_msrs; i++)
+		hypr_kept_try_msr(vcpu, kept, i);
+	kvm_hypr_note_msr(vcpu);
+	hypr_state_read(vcpu, host_tsc, kept);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 static bool hypr_kept_lists_match(const struct hypr_kept *one, const struct hypr_kept *other)
@@ -152,7 +172,8 @@ static bool hypr_kept_matches_all(struct kvm_vcpu *vcpu, const struct hypr_kept 
 	int i;
 
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS * 2; i++) {
-		if (all[i] && !hypr_kept_lists_match(all[i], kept))
+		if (all[i] && hypr_view_exists(vcpu->kvm, i / 2) &&
+		    !hypr_kept_lists_match(all[i], kept))
 			return false;
 	}
 	return true;
@@ -214,10 +235,9 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 	kept = hypr_kept_create(hypr_fpu_bytes(vcpu), nr_msrs);
 	if (!kept)
 		return -ENOMEM;
-	r = hypr_kept_copy_list(vcpu, kept, arg->msrs);
+	r = hypr_kept_copy_list(kept, arg->msrs);
 	if (!r) {
-		kvm_hypr_note_msr(vcpu);
-		hypr_state_read(vcpu, arg->host_tsc, kept);
+		hypr_kept_fill(vcpu, arg->host_tsc, kept);
 		r = hypr_kept_publish(vcpu, view, kind, &kept);
 	}
 	/* What is freed here may be where the values of the MSRs were. */
@@ -228,41 +248,70 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 
 /* ---- read ------------------------------------------------------------------- */
 
-/*
- * Copy to @clone, which has room for any list, so that no user memory is touched under
- * the lock.
- */
+/* Copy to @clone, so that no user memory is touched under the lock. */
 static void hypr_kept_copy(struct hypr_kept *clone, const struct hypr_kept *kept)
 {
-	size_t fpu_bytes = offsetof(struct fpstate, regs) + kept->fpu->size;
-	struct fpstate *fpu = clone->fpu;
-	u64 *data = clone->data;
+	struct hypr_kept to = *clone;
 
 	memcpy(clone, kept, struct_size(kept, msr, kept->nr_msrs));
-	clone->fpu = fpu;
-	clone->data = data;
-	memcpy(fpu, kept->fpu, fpu_bytes);
-	memcpy(data, kept->data, kept->nr_msrs * sizeof(u64));
+	clone->fpu = to.fpu;
+	clone->fpu_bytes = to.fpu_bytes;
+	clone->data = to.data;
+	memcpy(to.fpu, kept->fpu, kept->fpu_bytes);
+	memcpy(to.data, kept->data, kept->nr_msrs * sizeof(u64));
 }
 
-static int hypr_kept_find(struct kvm_vcpu *vcpu, const struct kvm_hypr_state *arg,
-			  struct hypr_kept *clone)
+static struct hypr_kept *hypr_kept_find(struct kvm_vcpu *vcpu,
+					const struct kvm_hypr_state *arg)
 {
 	u32 view = array_index_nospec(arg->view, KVM_HYPR_MAX_VIEWS);
-	const struct hypr_kept *kept;
+	struct hypr_kept *kept;
 
 	lockdep_assert_held(&vcpu->kvm->arch.hypr.vm->lock);
 
 	if (!hypr_view_exists(vcpu->kvm, arg->view))
-		return -ENOENT;
+		return ERR_PTR(-ENOENT);
 	kept = vcpu->arch.hypr.kept[view][arg->flags & KVM_HYPR_KEPT_MOMENT ?
 					  HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT];
 	/* What is on its way out of a vCPU is not whole yet. */
-	if (!kept || !kept->valid || READ_ONCE(vcpu->arch.hypr.move_to) ||
-	    kept->fpu->size > vcpu->arch.guest_fpu.fpstate->size)
-		return -ENXIO;
-	hypr_kept_copy(clone, kept);
-	return 0;
+	if (!kept || !kept->valid || READ_ONCE(vcpu->arch.hypr.move_to))
+		return ERR_PTR(-ENXIO);
+	return kept;
+}
+
+/* The clone is allocated without the lock: look again whether it is large enough. */
+static struct hypr_kept *hypr_kept_clone(struct kvm_vcpu *vcpu,
+					 const struct kvm_hypr_state *arg)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	struct hypr_kept *clone = NULL, *kept;
+	size_t bytes = 0;
+	int r;
+
+	for (;;) {
+		r = mutex_lock_killable(&h->lock);
+		if (r)
+			break;
+		kept = hypr_kept_find(vcpu, arg);
+		r = PTR_ERR_OR_ZERO(kept);
+		if (!r && clone && kept->fpu_bytes <= bytes) {
+			hypr_kept_copy(clone, kept);
+			mutex_unlock(&h->lock);
+			return clone;
+		}
+		if (!r)
+			bytes = kept->fpu_bytes;
+		mutex_unlock(&h->lock);
+		hypr_kept_destroy(clone);
+		clone = NULL;
+		if (r)
+			break;
+		clone = hypr_kept_create(bytes, KVM_HYPR_KEPT_MAX_MSRS);
+		if (!clone)
+			return ERR_PTR(-ENOMEM);
+	}
+	hypr_kept_destroy(clone);
+	return ERR_PTR(r);
 }
 
 static void hypr_kept_to_regs(const struct hypr_kept *kept, struct kvm_regs *regs)
@@ -382,7 +431,6 @@ static int hypr_kept_copy_out(struct kvm_vcpu *vcpu, const struct hypr_kept *kep
  */
 long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg)
 {
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct hypr_kept *kept;
 	struct kvm_vcpu *vcpu;
 	int r;
@@ -390,17 +438,10 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg)
 	vcpu = kvm_get_vcpu_by_id(kvm, arg->vcpu);
 	if (!hypr_view_is_valid(arg->view) || !vcpu)
 		return -ENOENT;
-	kept = hypr_kept_create(hypr_fpu_bytes(vcpu), KVM_HYPR_KEPT_MAX_MSRS);
-	if (!kept)
-		return -ENOMEM;
-	r = mutex_lock_killable(&h->lock);
-	if (r)
-		goto free;
-	r = hypr_kept_find(vcpu, arg, kept);
-	mutex_unlock(&h->lock);
-	if (!r)
-		r = hypr_kept_copy_out(vcpu, kept, arg);
-free:
+	kept = hypr_kept_clone(vcpu, arg);
+	if (IS_ERR(kept))
+		return PTR_ERR(kept);
+	r = hypr_kept_copy_out(vcpu, kept, arg);
 	hypr_kept_destroy(kept);
 	return r;
 }

@@ -23,14 +23,24 @@
 
 /* ---- what can move ---------------------------------------------------------- */
 
+/**
+ * hypr_state_has_arrivals() - has another CPU sent what this file does not move?
+ * @vcpu: any vCPU with a local APIC in the kernel
+ */
+bool hypr_state_has_arrivals(struct kvm_vcpu *vcpu)
+{
+	return atomic_read(&vcpu->arch.nmi_queued) ||
+	       READ_ONCE(vcpu->arch.apic->pending_events) ||
+	       kvm_test_request(KVM_REQ_NMI, vcpu) ||
+	       kvm_test_request(KVM_REQ_SMI, vcpu);
+}
+
 static bool hypr_events_are_waiting(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.exception.pending || vcpu->arch.exception_vmexit.pending ||
 	       kvm_event_needs_reinjection(vcpu) || vcpu->arch.nmi_pending ||
-	       atomic_read(&vcpu->arch.nmi_queued) || vcpu->arch.smi_pending ||
-	       vcpu->arch.apic->pending_events || vcpu->arch.apf.halted ||
-	       kvm_test_request(KVM_REQ_NMI, vcpu) ||
-	       kvm_test_request(KVM_REQ_SMI, vcpu) ||
+	       vcpu->arch.smi_pending || vcpu->arch.apf.halted ||
+	       hypr_state_has_arrivals(vcpu) ||
 	       kvm_test_request(KVM_REQ_TRIPLE_FAULT, vcpu) ||
 	       kvm_x86_call(get_interrupt_shadow)(vcpu) ||
 	       kvm_x86_call(get_nmi_mask)(vcpu);
@@ -49,6 +59,24 @@ bool hypr_state_can_move(struct kvm_vcpu *vcpu)
 	       !hypr_events_are_waiting(vcpu);
 }
 
+static size_t hypr_fpstate_bytes(const struct fpstate *fpstate)
+{
+	return offsetof(struct fpstate, regs) + fpstate->size;
+}
+
+/**
+ * hypr_state_has_room() - can @kept take what the vCPU has?
+ * @vcpu: loaded, its mutex held by this thread
+ * @kept: a state of this vCPU: its FPU may have grown since
+ */
+bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
+{
+	return kept && kept->fpu_bytes >= hypr_fpstate_bytes(vcpu->arch.guest_fpu.fpstate);
+}
+
+/* What no CPU changes in 64-bit mode. */
+#define HYPR_CR4_FIXED	(X86_CR4_PAE | X86_CR4_LA57)
+
 /**
  * hypr_state_fits() - can the vCPU go on from @kept?
  * @vcpu: loaded, its mutex held by this thread
@@ -63,6 +91,7 @@ bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
 	return kept && kept->valid && kept->xcr0 == vcpu->arch.xcr0 &&
 	       kept->sregs.efer == vcpu->arch.efer &&
 	       kept->sregs.apic_base == vcpu->arch.apic_base &&
+	       !((kept->sregs.cr4 ^ kvm_read_cr4(vcpu)) & HYPR_CR4_FIXED) &&
 	       kept->fpu->size == fpu->size && kept->fpu->xfd == fpu->xfd;
 }
 
@@ -130,11 +159,6 @@ static void hypr_fpu_load(struct kvm_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->arch.guest_fpu, true);
 }
 
-static size_t hypr_fpstate_bytes(const struct fpstate *fpstate)
-{
-	return offsetof(struct fpstate, regs) + fpstate->size;
-}
-
 #define HYPR_LVT_MODE		GENMASK(18, 17)
 #define HYPR_VALID_VECTOR	16
 
@@ -157,10 +181,11 @@ static void hypr_lapic_note_expired(struct kvm_lapic_state *lapic)
 
 static void hypr_lapic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
+	/* First: a deadline that passes now is then there twice, not nowhere. */
+	kept->tsc_deadline = kvm_get_lapic_tscdeadline_msr(vcpu);
 	kvm_x86_call(sync_pir_to_irr)(vcpu);
 	kvm_apic_get_state(vcpu, &kept->lapic);
 	hypr_lapic_note_expired(&kept->lapic);
-	kept->tsc_deadline = kvm_get_lapic_tscdeadline_msr(vcpu);
 }
 
 static void hypr_msr_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept, u32 index, u64 *data)
@@ -234,11 +259,39 @@ void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static int hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
-			    const struct kvm_sregs *to)
+/*
+ * Control registers as KVM_SET_SREGS does it, without the checks of a guest's MOV: these
+ * depend on the other registers, of which some are still those of the other context.
+ */
+static void hypr_crs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
+			   const struct kvm_sregs *to)
+{
+	vcpu->arch.cr2 = to->cr2;
+	if (from->cr3 != to->cr3) {
+		/*
+		 * The root of a TDP MMU does not depend on it: no reset of the MMU.
+		 * Translations are tagged by root, so no flush either, except the
+		 * one that hypr_view_edited() asks for.
+		 */
+		vcpu->arch.cr3 = to->cr3;
+		kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
+		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	}
+	if (from->cr0 != to->cr0) {
+		kvm_x86_call(set_cr0)(vcpu, to->cr0);
+		kvm_post_set_cr0(vcpu, from->cr0, to->cr0);
+	}
+	if (from->cr4 != to->cr4) {
+		kvm_x86_call(set_cr4)(vcpu, to->cr4);
+		kvm_post_set_cr4(vcpu, from->cr4, to->cr4);
+	}
+}
+
+static void hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
+			     const struct kvm_sregs *to)
 {
 	struct desc_ptr table;
-	int r = 0, i;
+	int i;
 
 	if (from->idt.base != to->idt.base || from->idt.limit != to->idt.limit) {
 		table.address = to->idt.base;
@@ -250,21 +303,7 @@ static int hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
 		table.size = to->gdt.limit;
 		kvm_x86_call(set_gdt)(vcpu, &table);
 	}
-	if (from->cr0 != to->cr0)
-		r |= kvm_set_cr0(vcpu, to->cr0);
-	if (from->cr4 != to->cr4)
-		r |= kvm_set_cr4(vcpu, to->cr4);
-	vcpu->arch.cr2 = to->cr2;
-	if (from->cr3 != to->cr3) {
-		/*
-		 * The root of a TDP MMU does not depend on it: no reset of the MMU.
-		 * Translations are tagged by root, so no flush either, except the
-		 * one that KVM_EPT_SWAP_FLUSH asks for.
-		 */
-		vcpu->arch.cr3 = to->cr3;
-		kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
-		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
-	}
+	hypr_crs_write(vcpu, from, to);
 	for (i = 0; i < ARRAY_SIZE(hypr_segments); i++) {
 		size_t offset = hypr_segments[i].offset;
 
@@ -273,7 +312,6 @@ static int hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
 			kvm_x86_call(set_segment)(vcpu, (void *)to + offset,
 						  hypr_segments[i].segment);
 	}
-	return r;
 }
 
 static int hypr_debugregs_write(struct kvm_vcpu *vcpu, const struct kvm_debugregs *from,
@@ -317,34 +355,49 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	return r;
 }
 
+/* kvm_apic_set_state() puts these into a form of its own, in place. */
+static int hypr_lapic_set(struct kvm_vcpu *vcpu, struct kvm_lapic_state *lapic)
+{
+	u32 *id = (u32 *)(lapic->regs + APIC_ID), old_id = *id;
+	u32 *ldr = (u32 *)(lapic->regs + APIC_LDR), old_ldr = *ldr;
+	u64 *icr = (u64 *)(lapic->regs + APIC_ICR), old_icr = *icr;
+	int r = kvm_apic_set_state(vcpu, lapic);
+
+	*id = old_id;
+	*ldr = old_ldr;
+	*icr = old_icr;
+	return r;
+}
+
 /*
  * KVM_SET_LAPIC takes longer than all the rest.  Two contexts of one guest that wait
  * at the same place often have the same registers there.
+ *
+ * The clock goes before the timer, which KVM sets by the guest's TSC, and a deadline, a
+ * time of it, comes last.
  */
-static int hypr_lapic_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
-			    struct hypr_kept *to)
+static int hypr_lapic_write(struct kvm_vcpu *vcpu, u64 host_tsc,
+			    const struct hypr_kept *from, struct hypr_kept *to)
 {
+	u64 offset = to->tsc_offset + to->host_tsc - host_tsc;
 	struct kvm_lapic_state *lapic = &to->lapic;
+	int r = 0;
 
 	/* A timer of the view that is left must not fire in this one. */
 	kvm_set_lapic_tscdeadline_msr(vcpu, 0);
-	if (!memcmp(&from->lapic, lapic, sizeof(*lapic)) &&
-	    !__kvm_lapic_get_reg(lapic->regs, APIC_TMICT))
-		return 0;
-	return kvm_apic_set_state(vcpu, lapic);
-}
-
-static void hypr_time_write(struct kvm_vcpu *vcpu, u64 host_tsc,
-			    const struct hypr_kept *to)
-{
-	u64 offset = to->tsc_offset + to->host_tsc - host_tsc;
 
 	vcpu->arch.l1_tsc_offset = offset;
 	vcpu->arch.tsc_offset = offset;
 	kvm_x86_call(write_tsc_offset)(vcpu);
-	/* It is a time of the guest's TSC, so it comes last. */
+	if (vcpu->arch.pv_time.active)
+		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+
+	if (memcmp(&from->lapic, lapic, sizeof(*lapic)) ||
+	    __kvm_lapic_get_reg(lapic->regs, APIC_TMICT))
+		r = hypr_lapic_set(vcpu, lapic);
 	if (to->tsc_deadline)
 		kvm_set_lapic_tscdeadline_msr(vcpu, to->tsc_deadline);
+	return r;
 }
 
 static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
@@ -359,16 +412,20 @@ static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
 	vcpu->arch.emulate_regs_need_sync_to_vcpu = false;
 	kvm_set_rflags(vcpu, to->rflags);
 
-	r = hypr_sregs_write(vcpu, &from->sregs, &to->sregs);
-	r |= hypr_debugregs_write(vcpu, &from->debugregs, &to->debugregs);
+	hypr_sregs_write(vcpu, &from->sregs, &to->sregs);
+	r = hypr_debugregs_write(vcpu, &from->debugregs, &to->debugregs);
 	r |= hypr_msrs_write(vcpu, from, to);
-	r |= hypr_lapic_write(vcpu, from, to);
+	r |= hypr_lapic_write(vcpu, host_tsc, from, to);
 	vcpu->arch.pkru = to->pkru;
-	hypr_time_write(vcpu, host_tsc, to);
 
-	/* KVM itself read all of it from this vCPU. */
-	if (WARN_ON_ONCE(r || from->broken || to->broken))
+	/*
+	 * KVM itself read all of it from this vCPU.  User space can take it back: by a
+	 * CPUID, or an APIC mode, that the states do not go with.
+	 */
+	if (r || from->broken || to->broken) {
+		hypr_dbg("vcpu %d: its state cannot be set: the VM ends\n", vcpu->vcpu_id);
 		kvm_vm_dead(vcpu->kvm);
+	}
 }
 
 /**
@@ -395,4 +452,5 @@ void hypr_state_move(struct kvm_vcpu *vcpu)
 
 	/* The swap waits for it: hypr_wait_moved(). */
 	smp_store_release(&vcpu->arch.hypr.move_to, NULL);
+	atomic_dec(&h->unmoved);
 }

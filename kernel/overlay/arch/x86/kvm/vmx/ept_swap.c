@@ -10,6 +10,8 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/nospec.h>
+
 #include <asm/tsc.h>
 
 #include "mmu.h"
@@ -49,7 +51,10 @@ static enum hypr_kept_kind hypr_move_kind(const struct kvm_hypr_swap *swap)
 	return swap->flags & KVM_EPT_SWAP_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
 }
 
-/* KVM_EPT_SWAP_STATE: is there a state to go on from, and room for the other? */
+/*
+ * KVM_EPT_SWAP_STATE: is there a state to go on from, and room for the other?  The view
+ * exists.
+ */
 static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
@@ -57,7 +62,8 @@ static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	if (!(swap->flags & KVM_EPT_SWAP_MOMENT) && swap->view == kvm->arch.hypr.active)
 		return -EINVAL;
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
-		struct hypr_kept *to = vcpu->arch.hypr.kept[swap->view][hypr_move_kind(swap)];
+		u32 view = array_index_nospec(swap->view, KVM_HYPR_MAX_VIEWS);
+		struct hypr_kept *to = vcpu->arch.hypr.kept[view][hypr_move_kind(swap)];
 
 		if (!to || !to->valid ||
 		    !vcpu->arch.hypr.kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT])
@@ -66,7 +72,10 @@ static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	return 0;
 }
 
-/* With the vCPUs held: each of them has looked at its own state at the barrier. */
+/*
+ * With the vCPUs held: each of them has looked at its own state at the barrier, and
+ * nothing has come since.
+ */
 static int hypr_check_movable(struct kvm *kvm)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -76,7 +85,7 @@ static int hypr_check_movable(struct kvm *kvm)
 		/* Pairs with the release in hypr_barrier_is_open(). */
 		if (smp_load_acquire(&vcpu->arch.hypr.round) != h->round ||
 		    vcpu->arch.hypr.movable != h->round ||
-		    READ_ONCE(vcpu->arch.hypr.move_to))
+		    READ_ONCE(vcpu->arch.hypr.move_to) || hypr_state_has_arrivals(vcpu))
 			return -EBUSY;
 	}
 	return 0;
@@ -87,6 +96,7 @@ static void hypr_move_begin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 	struct hypr_kept **kept = vcpu->arch.hypr.kept[vcpu->arch.hypr.next];
 
 	vcpu->arch.hypr.move_from = kept[HYPR_KEPT_LEFT];
+	atomic_inc(&h->unmoved);
 	WRITE_ONCE(vcpu->arch.hypr.move_to,
 		   vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
 }
@@ -143,8 +153,8 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_movable(kvm);
 	if (!r)
 		hypr_activate(kvm, swap);
-	WRITE_ONCE(h->moving, false);
 	hypr_release(h);
+	WRITE_ONCE(h->moving, false);
 
 	swap->commit_cycles = rdtsc_ordered() - start;
 	if (!r && moving)
@@ -236,8 +246,6 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = -EINVAL;
 	if (!r && (swap->flags & KVM_EPT_SWAP_PAUSE))
 		r = hypr_pause_check(kvm);
-	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
-		r = hypr_check_kept(kvm, swap);
 	return r;
 }
 
@@ -253,11 +261,16 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	r = hypr_check_flags(kvm, swap);
 	if (!r)
 		r = hypr_check_target(kvm, swap->view);
+	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
+		r = hypr_check_kept(kvm, swap);
 	if (r)
 		return r;
 
-	/* The bytes are edited whether or not the swap happens. */
-	if (swap->flags & KVM_EPT_SWAP_FLUSH)
+	/*
+	 * The bytes are edited whether or not the swap happens.  Another context may
+	 * use a PCID of the view for another process.
+	 */
+	if (swap->flags & (KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_MOMENT))
 		hypr_view_edited(kvm, swap->view);
 
 	if (swap->flags & KVM_EPT_SWAP_PAUSE)

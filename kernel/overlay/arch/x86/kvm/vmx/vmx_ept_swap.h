@@ -86,7 +86,8 @@ enum hypr_kept_kind {
  * @data: values of the MSRs, apart from their numbers so that two states are compared fast
  * @host_tsc: the host's TSC, as KVM scales it for this vCPU, when the guest's clock
  *	stopped; the guest's TSC then was this plus @tsc_offset
- * @fpu: of the size of the vCPU's own; the register image and what describes it
+ * @fpu: the register image and what describes it
+ * @fpu_bytes: room at @fpu
  *
  * Under kvm_hypr.lock, and while a committed swap moves the vCPU, by its thread.
  */
@@ -106,6 +107,7 @@ struct hypr_kept {
 	u64 host_tsc;
 	u64 tsc_deadline;
 	struct fpstate *fpu;
+	size_t fpu_bytes;
 	unsigned int nr_live;
 	struct {
 		unsigned int at;
@@ -134,6 +136,7 @@ struct hypr_kept {
  * @move_view: the new view; with @moving
  * @move_tsc: the host's TSC at which the clock stops in the old view, and goes on in
  *	the new one; written with the vCPUs held
+ * @unmoved: vCPUs that a committed swap moves and that have not moved yet
  * @prepared: views whose tables were built, or that were active before
  * @generation: changes at each swap, published in the control page
  * @control_page: the registered page, pinned; NULL if there is none
@@ -170,6 +173,7 @@ struct kvm_hypr {
 	enum hypr_kept_kind move_kind;
 	u32 move_view;
 	u64 move_tsc;
+	atomic_t unmoved;
 	DECLARE_BITMAP(prepared, KVM_HYPR_MAX_VIEWS);
 	u64 generation;
 	struct page *control_page;
@@ -303,6 +307,8 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 
 /* ept_state.c */
 bool hypr_state_can_move(struct kvm_vcpu *vcpu);
+bool hypr_state_has_arrivals(struct kvm_vcpu *vcpu);
+bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept);
 void hypr_state_move(struct kvm_vcpu *vcpu);
