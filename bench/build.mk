@@ -108,5 +108,6 @@ bench-call: setup
 	@$(MAKE_QUIET) rig
 	@$(MAKE_QUIET) -j2 $(BENCH_CALL) $(BENCH_CALL_PROCESS) $(BENCH_CALL_ELF)
 	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
+	@$(MAKE_QUIET) hyprv
 	@bench/call-run
 	@tests/bench_call_bars out/bench-call.json

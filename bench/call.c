@@ -3,7 +3,7 @@
  * hypr-bench-call: what it costs to run an empty function apart from its caller.
  *
  *	call		hypr_func_call(), the reset included
- *	new_vm		a new VM of stock KVM for each call, until it has run, the smallest: one page
+ *	new_vm		a new VM of the engine's device for each call, until it has run, the smallest: one page
  *			of code in real mode, one vCPU, nothing set but its registers
  *	new_vm_closed	and until it was given back: KVM waits for other CPUs then
  *	new_func	hypr_func_open(), hypr_func_call() and hypr_func_close()
@@ -41,7 +41,7 @@ const char bench_name[] = "hypr-bench-call";
 static struct hypr_func_config config = HYPR_FUNC_CONFIG_INIT;
 static struct hypr_func *func;
 static const char *process = "/call/process";
-static int kvm_fd;
+static int kvm_fd;		/* of the engine's device */
 static size_t run_bytes;
 static uint8_t *code;		/* one page */
 static uint64_t answer_tsc;	/* when the new VM had run */
@@ -134,10 +134,13 @@ static struct summary new_vm;
 static void prepare(void)
 {
 	static const uint8_t out[] = { 0xe6, 0xf4, 0xeb, 0xfc };
+	const char *device = "/dev/kvm";
 	int bytes;
 
-	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	bench_must_sys(kvm_fd >= 0, "/dev/kvm");
+	if (config.engine && !strcmp(config.engine, HYPR_ENGINE_HYPRV))
+		device = "/dev/hyprv";
+	kvm_fd = open(device, O_RDWR | O_CLOEXEC);
+	bench_must_sys(kvm_fd >= 0, device);
 	bytes = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	bench_must_sys(bytes > 0, "KVM_GET_VCPU_MMAP_SIZE");
 	run_bytes = (size_t)bytes;

@@ -33,8 +33,9 @@ struct hypr_func;
  * @size: sizeof(struct hypr_func_config); fields are only ever appended
  * @flags, @reserved: 0
  * @path: the function file
- * @engine: NULL is HYPR_ENGINE_STOCK, any KVM.  Both engines run a call in the same way;
- *	HYPR_ENGINE_EPT_SWAP refuses a host without the HYPR kernel
+ * @engine: NULL is HYPR_ENGINE_STOCK, any KVM.  All engines run a call in the same way;
+ *	HYPR_ENGINE_EPT_SWAP refuses a host without the HYPR kernel, HYPR_ENGINE_HYPRV one
+ *	without the module hyprv
  * @in_max, @out_max: most bytes of input and output; whole pages are taken
  * @heap_bytes, @stack_bytes: what the function has; memory is taken when it is touched
  * @vms: most VMs, and so calls at a time, up to HYPR_FUNC_VMS_MAX; further callers wait.

@@ -41,6 +41,7 @@ extern "C" {
 
 #define HYPR_ENGINE_EPT_SWAP	"ept-swap"	/* needs the HYPR host kernel */
 #define HYPR_ENGINE_STOCK	"stock"		/* any KVM: a VM for each view */
+#define HYPR_ENGINE_HYPRV	"hyprv"		/* the module hyprv: function VMs only */
 
 #define HYPR_MEM_MIN_BYTES	(16ull << 20)
 #define HYPR_MEM_MAX_BYTES	(3ull << 30)

@@ -12,8 +12,9 @@
 #include "func/engine.h"
 
 static const struct hypr_func_engine engines[] = {
-	{ HYPR_ENGINE_STOCK, "/dev/kvm", 0 },
-	{ HYPR_ENGINE_EPT_SWAP, "/dev/kvm", KVM_CAP_HYPR_EPT_SWAP },
+	{ HYPR_ENGINE_STOCK, "/dev/kvm", 0, "" },
+	{ HYPR_ENGINE_EPT_SWAP, "/dev/kvm", KVM_CAP_HYPR_EPT_SWAP, "" },
+	{ HYPR_ENGINE_HYPRV, "/dev/hyprv", 0, " (load the module hyprv as root: hyprv(4))" },
 };
 
 const struct hypr_func_engine *hypr_func_engine_find(const char *name)

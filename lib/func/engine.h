@@ -6,11 +6,13 @@
 /**
  * struct hypr_func_engine - a device that speaks KVM's API
  * @capability: that its VMs must have, or 0
+ * @remedy: what to do when the device cannot be opened, in brackets after a space; or ""
  */
 struct hypr_func_engine {
 	const char *name;
 	const char *device;
 	unsigned long capability;
+	const char *remedy;
 };
 
 /** hypr_func_engine_find() - by name, NULL for the default.  NULL when there is none. */

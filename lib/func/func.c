@@ -173,8 +173,9 @@ static int check_config(const struct hypr_func_config *config)
 	if (!config->path)
 		return hypr_fail(-EINVAL, "no function file given");
 	if (!hypr_func_engine_find(config->engine))
-		return hypr_fail(-EINVAL, "no engine '%.20s'; there are %s and %s",
-				 config->engine, HYPR_ENGINE_STOCK, HYPR_ENGINE_EPT_SWAP);
+		return hypr_fail(-EINVAL, "no engine '%.20s'; there are %s, %s and %s",
+				 config->engine, HYPR_ENGINE_STOCK, HYPR_ENGINE_EPT_SWAP,
+				 HYPR_ENGINE_HYPRV);
 	if (config->vms > HYPR_FUNC_VMS_MAX)
 		return hypr_fail(-EINVAL, "%u VMs; 1 to %d are possible", config->vms,
 				 HYPR_FUNC_VMS_MAX);

@@ -86,8 +86,8 @@ int hypr_func_host_open(struct hypr_func_host *host)
 
 	host->kvm_fd = open(host->engine->device, O_RDWR | O_CLOEXEC);
 	if (host->kvm_fd < 0)
-		return hypr_fail_sys(errno == ENOENT ? -ENODEV : -errno, "%s",
-				     host->engine->device);
+		return hypr_fail_sys(errno == ENOENT ? -ENODEV : -errno, "%s%s",
+				     host->engine->device, host->engine->remedy);
 	bytes = ioctl(host->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (bytes < (int)sizeof(struct kvm_run))
 		return hypr_fail(-EOPNOTSUPP, "%s: its run page has %d bytes",

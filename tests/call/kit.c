@@ -19,6 +19,11 @@ const char *engine(void)
 	return getenv("HYPR_TEST_ENGINE") ?: HYPR_ENGINE_STOCK;
 }
 
+static const char *device(void)
+{
+	return strcmp(engine(), HYPR_ENGINE_HYPRV) ? "/dev/kvm" : "/dev/hyprv";
+}
+
 static const char *path(const char *name)
 {
 	static char text[256];
@@ -32,8 +37,8 @@ struct hypr_func_config config_of(const char *name)
 {
 	struct hypr_func_config config = HYPR_FUNC_CONFIG_INIT;
 
-	if (access("/dev/kvm", R_OK | W_OK))
-		skip("no /dev/kvm that may be used");
+	if (access(device(), R_OK | W_OK))
+		skip("no /dev/kvm or /dev/hyprv that may be used");
 	config.path = path(name);
 	config.engine = engine();
 	config.timeout_ms = TIMEOUT_MS;

@@ -2,7 +2,7 @@
 /*
  * What the tests of function VMs share.  They run on a real KVM, on this machine and on
  * the emulated PC: HYPR_TEST_ENGINE is the engine, HYPR_CALL_FILES the folder of the
- * function files.  Without /dev/kvm they skip.
+ * function files.  Without its device they skip.
  */
 #ifndef TESTS_CALL_KIT_H
 #define TESTS_CALL_KIT_H

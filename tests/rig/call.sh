@@ -85,7 +85,13 @@ if [ "$engine" = stock ]; then
 	expect_line 5 "engine ept-swap: this host's KVM has no HYPR capability" \
 		"the other engine is not taken instead" hypr call --engine ept-swap /call/upper.elf
 fi
-mv /dev/kvm /dev/kvm-away
-expect_line 5 "/dev/kvm" "without /dev/kvm" call /call/upper.elf
-mv /dev/kvm-away /dev/kvm
+device=/dev/kvm
+words=$device
+if [ "$engine" = hyprv ]; then
+	device=/dev/hyprv
+	words="$device (load the module hyprv as root"
+fi
+mv $device $device-away
+expect_line 5 "$words" "without $device" call /call/upper.elf
+mv $device-away $device
 finish
