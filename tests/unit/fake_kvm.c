@@ -534,7 +534,8 @@ static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 	for (i = first; i < first + FAKE_VCPUS; i++) {
 		errno = !kept_state(i, swap->view, moment)->valid ||
 			!kept_state(i, fake_kvm.active, false)->valid ? ENXIO :
-			control->vcpu[i - first].state != HYPR_VCPU_PAUSED ? EBUSY : 0;
+			__atomic_load_n(&control->vcpu[i - first].state, __ATOMIC_SEQ_CST) !=
+			HYPR_VCPU_PAUSED ? EBUSY : 0;
 		if (errno)
 			return -1;
 	}
