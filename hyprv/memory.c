@@ -36,6 +36,8 @@ static void flush_all(void *context)
 	struct vm *vm = context;
 	u64 eptp = ept_context_eptp(&vm->mmu.map);
 
+	/* The edit before the look at who runs.  Pairs with the barrier in vmcs_get(). */
+	smp_mb();
 	on_each_cpu_mask(&vm->cpus, flush_here, &eptp, true);
 }
 

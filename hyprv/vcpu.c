@@ -6,6 +6,7 @@
 #include <linux/bitmap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
@@ -202,6 +203,7 @@ struct host_segments {
 	u16 ds, es, fs, gs, ldt;
 	u64 fs_base;
 	u64 kernel_gs_base;
+	u64 debugctl;
 };
 
 /* With interrupts off.  What differs between threads, or may change at any time. */
@@ -216,6 +218,8 @@ static void host_save(struct vcpu *vcpu, struct host_segments *host)
 	store_ldt(host->ldt);
 	rdmsrl(MSR_FS_BASE, host->fs_base);
 	rdmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	/* A VM exit clears it. */
+	host->debugctl = get_debugctlmsr();
 	vcpu->msrs->host[SWITCHED_KERNEL_GS].value = host->kernel_gs_base;
 	vmcs_write(VMCS_HOST_FS_BASE, host->fs_base);
 	if (cr3 != vcpu->host_cr3) {
@@ -231,6 +235,8 @@ static void host_save(struct vcpu *vcpu, struct host_segments *host)
 /* A 64-bit thread has null selectors, which a VM exit leaves as they are. */
 static void host_load(const struct host_segments *host)
 {
+	if (unlikely(host->debugctl))
+		update_debugctlmsr(host->debugctl);
 	if (unlikely(host->ldt))
 		load_ldt(host->ldt);
 	if (unlikely(host->ds | host->es)) {
@@ -254,6 +260,8 @@ static void guest_load(struct vcpu *vcpu)
 	if (hypervisor.xcr0 && vcpu->xcr0 != xgetbv(XCR_XFEATURE_ENABLED_MASK))
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
 	if (unlikely(vcpu->dr7 & 0xff)) {
+		/* The host's breakpoints must not be at the guest's addresses. */
+		set_debugreg(DR7_FIXED_1, 7);
 		set_debugreg(vcpu->dr[0], 0);
 		set_debugreg(vcpu->dr[1], 1);
 		set_debugreg(vcpu->dr[2], 2);
@@ -321,7 +329,7 @@ static int enter(struct vcpu *vcpu)
 
 	event_write(vcpu);
 	local_irq_disable();
-	if (signal_pending(current) || need_resched() ||
+	if (signal_pending(current) || task_work_pending(current) || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
 	    !this_cpu_read(hypervisor.cpu->on)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
@@ -347,13 +355,13 @@ static int enter(struct vcpu *vcpu)
 		local_irq_enable();
 		return entry_failed(vcpu, error);
 	}
-	vcpu->launched = true;
 	exit_read(vcpu);
 	host_event(vcpu);
 	/* The interrupt that ended the guest's turn comes here. */
 	local_irq_enable();
 	if (unlikely(vcpu->exit.reason & BIT(31)))
 		return entry_failed(vcpu, vcpu->exit.reason);
+	vcpu->launched = true;
 	event_recover(vcpu);
 	return 1;
 }
@@ -405,7 +413,9 @@ int vcpu_run(struct vcpu *vcpu)
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	for (;;) {
-		if (signal_pending(current) || READ_ONCE(run->immediate_exit__unsafe)) {
+		/* A limit of CPU time comes as task work, which user space's border does. */
+		if (signal_pending(current) || task_work_pending(current) ||
+		    READ_ONCE(run->immediate_exit__unsafe)) {
 			ret = -EINTR;
 			break;
 		}

@@ -199,7 +199,7 @@ static void controls_write(struct vcpu *vcpu)
 		CPU_MWAIT | CPU_MONITOR | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE |
 		CPU_MOV_DR | CPU_UNCONDITIONAL_IO | CPU_MSR_BITMAPS | CPU_SECONDARY);
 	cpu2 = vmx_controls_choose(can->cpu2, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED |
-				   CPU2_RDTSCP | CPU2_INVPCID);
+				   CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD);
 	vmcs_write(VMCS_PIN_CONTROLS, pin);
 	vmcs_write(VMCS_CPU_CONTROLS, vcpu->cpu_controls);
 	vmcs_write(VMCS_CPU_CONTROLS2, cpu2);

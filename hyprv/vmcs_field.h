@@ -164,6 +164,7 @@ enum vmcs_field {
 #define CPU2_EPT		BIT_ULL(1)
 #define CPU2_RDTSCP		BIT_ULL(3)
 #define CPU2_VPID		BIT_ULL(5)
+#define CPU2_WBINVD		BIT_ULL(6)
 #define CPU2_UNRESTRICTED	BIT_ULL(7)
 #define CPU2_INVPCID		BIT_ULL(12)
 

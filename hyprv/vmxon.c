@@ -129,6 +129,12 @@ int vmx_probe(struct hypervisor *hv)
 		pr_err("hyprv: the firmware has locked VT-x off (IA32_FEATURE_CONTROL)\n");
 		return -EPERM;
 	}
+	if (cpu_feature_enabled(X86_FEATURE_FRED)) {
+		pr_err("hyprv: a host with FRED is not supported\n");
+		return -EOPNOTSUPP;
+	}
+	if (boot_cpu_has_bug(X86_BUG_L1TF) || boot_cpu_has_bug(X86_BUG_MDS))
+		pr_warn("hyprv: no mitigation of L1TF and MDS: run no hostile guests\n");
 	capabilities_read(&hv->can);
 	missing = capability_missing(&hv->can);
 	if (missing) {
@@ -156,8 +162,11 @@ static int cpu_on(unsigned int number)
 	if (!(cr4_read_shadow() & X86_CR4_VMXE)) {
 		cr4_set_bits(X86_CR4_VMXE);
 		err = vmx_on(plat_virt_to_hpa(cpu->page).addr);
-		if (!err)
+		if (!err) {
 			err = vmx_invept(TLB_INVEPT_TYPE_ALL, (struct vmx_invalidate) {});
+			if (err)
+				vmx_off();
+		}
 		if (!err)
 			cpu->on = true;
 		else

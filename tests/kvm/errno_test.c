@@ -101,7 +101,7 @@ static void test_swap_all(void)
 	CHECK_FLAGS(vm->fd, KVM_EPT_SWAP_ALL, arg,
 		    KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |
 		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH |
-		    KVM_EPT_SWAP_EXPECT);
+		    KVM_EPT_SWAP_EXPECT | KVM_EPT_SWAP_STATE);
 	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, NULL), -EFAULT);
 }
