@@ -51,7 +51,7 @@ static void remember(struct machine *m, u64 gpa, u64 old)
 {
 	u32 same = 0;
 
-	if (gpa / CORE_PAGE_4K >= TABLES)
+	if (!m->is_table[gpa / CORE_PAGE_4K])
 		return;
 	m->counts.edits++;
 	for (u32 i = 0; i < m->nr_records; i++)

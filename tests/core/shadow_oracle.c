@@ -11,6 +11,7 @@ bool oracle_read(const struct walk_memory *memory, u64 address, u32 bytes, u64 *
 	guest_check(read < MAX_LEVELS);
 	if (!m->guest->memory.read(&m->guest->memory, address, bytes, entry))
 		return false;
+	m->is_table[address / CORE_PAGE_4K] = true;
 	m->used[read] = NULL;
 	for (u32 i = 0; i < m->nr_records; i++) {
 		if (m->record[i].gpa != address)

@@ -44,6 +44,13 @@ struct machine {
 	u64 now;
 	struct record record[RECORDS];
 	u32 nr_records;
+	/*
+	 * Pages that the oracle has read an entry of.  A leaf table that is used one level
+	 * higher makes tables of data pages.  The walk before each access reads what the
+	 * access may cache: a write to any other page leaves no old entry.  forget_all()
+	 * keeps the flags: a shadow entry lives on, and its table may go out of sync.
+	 */
+	bool is_table[GUEST_PAGES];
 	struct times times[GUEST_VCPUS];
 	u64 hot[HOT];			/* GVAs that were reached */
 	struct machine_counts counts;

@@ -412,6 +412,29 @@ static void test_device_writes_reach_the_shadow(void **state)
 	shadow_guest_wrote(guest->table, hypr_gpa(~0ull - 15), 15);
 }
 
+/*
+ * One page is the table of levels 2 and 1 and the page that is mapped.  Its write changes
+ * the path of the write; the processor may remember the old path until INVLPG.
+ */
+static void test_page_that_maps_itself_moves_at_invlpg(void **state)
+{
+	u64 gva = GVA + 2 * CORE_PAGE_4K, other = guest_table(guest);
+	struct guest_outcome outcome;
+
+	(void)state;
+	assert_int_equal(gva >> 12 & 511, gva >> 21 & 511);
+	*guest_at(guest, guest_entry(guest, cr3, 4, 3, gva)) = DATA | RWU;
+	*guest_at(guest, DATA + 16) = DATA | RWU;
+	*guest_at(guest, other + 16) = (DATA + CORE_PAGE_4K) | RWU;
+	reaches(gva, WALK_USER, DATA);
+	outcome = guest_store(guest, 0, gva + 16, other | RWU, WALK_USER);
+	assert_true(outcome.emulate);
+	assert_int_equal(outcome.gpa, DATA + 16);
+	reaches(gva, WALK_USER, DATA);
+	shadow_invlpg(&guest->vcpu[0], hypr_gva(gva));
+	reaches(gva, WALK_USER, DATA + CORE_PAGE_4K);
+}
+
 static void meddle_leaf(struct guest *now)
 {
 	*guest_at(now, guest_entry(now, cr3, 4, 1, GVA)) = (DATA + 0x1000) | RWU;
@@ -457,6 +480,7 @@ int main(void)
 		TEST(many_mappings_of_one_page_stay_bounded),
 		TEST(table_pointed_to_from_everywhere_stays_bounded),
 		TEST(device_writes_reach_the_shadow),
+		TEST(page_that_maps_itself_moves_at_invlpg),
 		TEST(entry_changed_by_another_cpu_is_walked_again),
 	};
 
