@@ -251,14 +251,14 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 /* Copy to @clone, so that no user memory is touched under the lock. */
 static void hypr_kept_copy(struct hypr_kept *clone, const struct hypr_kept *kept)
 {
-	struct hypr_kept to = *clone;
+	struct fpstate *fpu = clone->fpu;
+	u64 *data = clone->data;
 
 	memcpy(clone, kept, struct_size(kept, msr, kept->nr_msrs));
-	clone->fpu = to.fpu;
-	clone->fpu_bytes = to.fpu_bytes;
-	clone->data = to.data;
-	memcpy(to.fpu, kept->fpu, kept->fpu_bytes);
-	memcpy(to.data, kept->data, kept->nr_msrs * sizeof(u64));
+	clone->fpu = fpu;
+	clone->data = data;
+	memcpy(fpu, kept->fpu, kept->fpu_bytes);
+	memcpy(data, kept->data, kept->nr_msrs * sizeof(u64));
 }
 
 static struct hypr_kept *hypr_kept_find(struct kvm_vcpu *vcpu,
