@@ -3,6 +3,7 @@
  * The tiny guest and the harness themselves, on any KVM: what the other tests
  * lean on must hold without views.
  */
+#include "basics.h"
 #include "harness.h"
 
 static struct vcpu *one_vcpu(void)
@@ -14,35 +15,6 @@ static struct vcpu *one_vcpu(void)
 	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
 	vcpus_start(vm, 1);
 	return &vm->vcpu[0];
-}
-
-static void test_runs(void)
-{
-	CHECK_EQ(vcpu_view(one_vcpu()), KVM_HYPR_VIEW_BOOT);
-}
-
-static void test_reads_and_writes(void)
-{
-	struct vcpu *vcpu = one_vcpu();
-
-	*ram_word(vcpu->vm, 0, GUEST_FREE_GPA) = 0x1234;
-	CHECK_EQ(vcpu_read(vcpu, GUEST_FREE_GPA), 0x1234);
-	vcpu_write(vcpu, GUEST_FREE_GPA, 0x5678);
-	CHECK_EQ(*ram_word(vcpu->vm, 0, GUEST_FREE_GPA), 0x5678);
-}
-
-static void test_fills_and_verifies(void)
-{
-	struct vcpu *vcpu = one_vcpu();
-	uint64_t seed = tap_random(), gpa = guest_pattern_at(0x35000);
-
-	vcpu_do(vcpu, GUEST_FILL, GUEST_FREE_GPA, GUEST_ID2_GPA, seed);
-	CHECK_EQ(*ram_word(vcpu->vm, 0, gpa), guest_pattern(gpa, seed));
-	vcpu_verify(vcpu, GUEST_FREE_GPA, GUEST_ID2_GPA, seed);
-	*ram_word(vcpu->vm, 0, gpa) ^= 1;
-	vcpu_do(vcpu, GUEST_VERIFY, GUEST_FREE_GPA, GUEST_ID2_GPA, seed);
-	CHECK_EQ(vcpu->guest->result[0], 1);
-	CHECK_EQ(vcpu->guest->result[1], 0x35000);
 }
 
 static void test_halts_and_wakes(void)
@@ -65,17 +37,6 @@ static void test_exits_to_user_space(void)
 	vcpu_resume(vcpu);
 	vcpu_wait_done(vcpu);
 	CHECK_EQ(vcpu_view(vcpu), 0);
-}
-
-static void test_stops_and_goes_on(void)
-{
-	struct vcpu *vcpu = one_vcpu();
-
-	vcpu_stop(vcpu);
-	*ram_word(vcpu->vm, 0, GUEST_ID_GPA) = 7;
-	*ram_word(vcpu->vm, 0, GUEST_ID2_GPA) = 7;
-	vcpu_start(vcpu);
-	CHECK_EQ(vcpu_view(vcpu), 7);
 }
 
 /* The control-page protocol, driven from here as the kernel drives it. */

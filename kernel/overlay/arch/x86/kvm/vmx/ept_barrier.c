@@ -51,24 +51,39 @@ bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu)
 	       (swap->vcpu_mask & BIT_ULL(vcpu->vcpu_id));
 }
 
+/*
+ * A look was in vain: poll for a while, then sleep between looks.  The first sleep sets
+ * the deadline.
+ *
+ * Return: 0 to look again; -EINTR a fatal signal; -EAGAIN the deadline has passed.
+ */
+static int hypr_wait_step(unsigned int *spins, u64 timeout_ns, ktime_t *deadline)
+{
+	if ((*spins)++ < HYPR_HOLD_SPINS && !need_resched()) {
+		cpu_relax();
+		return 0;
+	}
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!*deadline)
+		*deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	if (ktime_after(ktime_get(), *deadline))
+		return -EAGAIN;
+	usleep_range(10, 20);
+	return 0;
+}
+
 /* The deadline is set by the first vCPU that is waited for longer than a spin. */
 static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 			  u64 timeout_ns, ktime_t *deadline)
 {
 	unsigned int spins = 0;
+	int r;
 
 	while (!hypr_vcpu_is_held(vcpu, h->round)) {
-		if (spins++ < HYPR_HOLD_SPINS && !need_resched()) {
-			cpu_relax();
-			continue;
-		}
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (!*deadline)
-			*deadline = ktime_add_ns(ktime_get(), timeout_ns);
-		if (ktime_after(ktime_get(), *deadline))
-			return -EAGAIN;
-		usleep_range(10, 20);
+		r = hypr_wait_step(&spins, timeout_ns, deadline);
+		if (r)
+			return r;
 	}
 	/* The signal may have ended KVM_RUN on the vCPU's own thread. */
 	return spins && fatal_signal_pending(current) ? -EINTR : 0;
@@ -160,16 +175,8 @@ void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns)
 	hypr_for_each_vcpu(vcpu, h) {
 		/* Pairs with the release in hypr_state_move(). */
 		while (smp_load_acquire(&vcpu->arch.hypr.move_to)) {
-			if (spins++ < HYPR_HOLD_SPINS && !need_resched()) {
-				cpu_relax();
-				continue;
-			}
-			if (!deadline)
-				deadline = ktime_add_ns(ktime_get(), timeout_ns);
-			if (fatal_signal_pending(current) ||
-			    ktime_after(ktime_get(), deadline))
+			if (hypr_wait_step(&spins, timeout_ns, &deadline))
 				return;
-			usleep_range(10, 20);
 		}
 	}
 }

@@ -19,9 +19,10 @@
 
 #include "vmx_ept_swap.h"
 
-static size_t hypr_fpu_bytes(struct kvm_vcpu *vcpu)
+/* @flags: KVM_HYPR_KEPT_* */
+static enum hypr_kept_kind hypr_kept_kind(u32 flags)
 {
-	return offsetof(struct fpstate, regs) + vcpu->arch.guest_fpu.fpstate->size;
+	return flags & KVM_HYPR_KEPT_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
 }
 
 static void hypr_kept_destroy(struct hypr_kept *kept)
@@ -214,8 +215,6 @@ static int hypr_kept_publish(struct kvm_vcpu *vcpu, u32 view, enum hypr_kept_kin
 long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 {
 	struct kvm_msrs __user *list = u64_to_user_ptr(arg->msrs);
-	enum hypr_kept_kind kind = arg->flags & KVM_HYPR_KEPT_MOMENT ?
-				   HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
 	struct hypr_kept *kept;
 	u32 nr_msrs, view;
 	int r;
@@ -238,7 +237,7 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 	r = hypr_kept_copy_list(kept, arg->msrs);
 	if (!r) {
 		hypr_kept_fill(vcpu, arg->host_tsc, kept);
-		r = hypr_kept_publish(vcpu, view, kind, &kept);
+		r = hypr_kept_publish(vcpu, view, hypr_kept_kind(arg->flags), &kept);
 	}
 	/* What is freed here may be where the values of the MSRs were. */
 	vcpu->arch.hypr.msrs_of = NULL;
@@ -271,10 +270,9 @@ static struct hypr_kept *hypr_kept_find(struct kvm_vcpu *vcpu,
 
 	if (!hypr_view_exists(vcpu->kvm, arg->view))
 		return ERR_PTR(-ENOENT);
-	kept = vcpu->arch.hypr.kept[view][arg->flags & KVM_HYPR_KEPT_MOMENT ?
-					  HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT];
+	kept = vcpu->arch.hypr.kept[view][hypr_kept_kind(arg->flags)];
 	/* What is on its way out of a vCPU is not whole yet. */
-	if (!kept || !kept->valid || READ_ONCE(vcpu->arch.hypr.move_to))
+	if (!kept || READ_ONCE(vcpu->arch.hypr.move_to))
 		return ERR_PTR(-ENXIO);
 	return kept;
 }

@@ -59,11 +59,6 @@ bool hypr_state_can_move(struct kvm_vcpu *vcpu)
 	       !hypr_events_are_waiting(vcpu);
 }
 
-static size_t hypr_fpstate_bytes(const struct fpstate *fpstate)
-{
-	return offsetof(struct fpstate, regs) + fpstate->size;
-}
-
 /**
  * hypr_state_has_room() - can @kept take what the vCPU has?
  * @vcpu: loaded, its mutex held by this thread
@@ -71,7 +66,7 @@ static size_t hypr_fpstate_bytes(const struct fpstate *fpstate)
  */
 bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
 {
-	return kept && kept->fpu_bytes >= hypr_fpstate_bytes(vcpu->arch.guest_fpu.fpstate);
+	return kept && kept->fpu_bytes >= hypr_fpu_bytes(vcpu);
 }
 
 /* What no CPU changes in 64-bit mode. */
@@ -88,7 +83,7 @@ bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
 {
 	const struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
 
-	return kept && kept->valid && kept->xcr0 == vcpu->arch.xcr0 &&
+	return kept && kept->xcr0 == vcpu->arch.xcr0 &&
 	       kept->sregs.efer == vcpu->arch.efer &&
 	       kept->sregs.apic_base == vcpu->arch.apic_base &&
 	       !((kept->sregs.cr4 ^ kvm_read_cr4(vcpu)) & HYPR_CR4_FIXED) &&
@@ -218,10 +213,11 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 	vcpu->arch.hypr.msrs_of = kept;
 }
 
-/* All but the FPU, which hypr_fpu_unload() has brought to memory. */
-static void hypr_state_read_regs(struct kvm_vcpu *vcpu, u64 host_tsc,
-				 struct hypr_kept *kept)
+/* With the FPU in memory: hypr_fpu_unload(). */
+static void hypr_state_read_unloaded(struct kvm_vcpu *vcpu, u64 host_tsc,
+				     struct hypr_kept *kept)
 {
+	memcpy(kept->fpu, vcpu->arch.guest_fpu.fpstate, hypr_fpu_bytes(vcpu));
 	/* KVM may have left these two in the VMCS. */
 	kvm_rsp_read(vcpu);
 	kvm_rip_read(vcpu);
@@ -236,7 +232,6 @@ static void hypr_state_read_regs(struct kvm_vcpu *vcpu, u64 host_tsc,
 	kept->pkru = vcpu->arch.pkru;
 	kept->tsc_offset = vcpu->arch.l1_tsc_offset;
 	kept->host_tsc = host_tsc;
-	kept->valid = true;
 }
 
 /**
@@ -249,10 +244,8 @@ static void hypr_state_read_regs(struct kvm_vcpu *vcpu, u64 host_tsc,
 void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept)
 {
 	bool loaded = hypr_fpu_unload(vcpu);
-	const struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
 
-	memcpy(kept->fpu, fpu, hypr_fpstate_bytes(fpu));
-	hypr_state_read_regs(vcpu, host_tsc, kept);
+	hypr_state_read_unloaded(vcpu, host_tsc, kept);
 	if (loaded)
 		hypr_fpu_load(vcpu);
 }
@@ -443,8 +436,7 @@ void hypr_state_move(struct kvm_vcpu *vcpu)
 	struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
 	bool loaded = hypr_fpu_unload(vcpu);
 
-	memcpy(from->fpu, fpu, hypr_fpstate_bytes(fpu));
-	hypr_state_read_regs(vcpu, host_tsc, from);
+	hypr_state_read_unloaded(vcpu, host_tsc, from);
 	memcpy(&fpu->regs, &to->fpu->regs, fpu->size);
 	hypr_state_write(vcpu, host_tsc, from, to);
 	if (loaded)

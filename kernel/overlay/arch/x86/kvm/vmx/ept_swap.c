@@ -63,9 +63,8 @@ static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 		return -EINVAL;
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		u32 view = array_index_nospec(swap->view, KVM_HYPR_MAX_VIEWS);
-		struct hypr_kept *to = vcpu->arch.hypr.kept[view][hypr_move_kind(swap)];
 
-		if (!to || !to->valid ||
+		if (!vcpu->arch.hypr.kept[view][hypr_move_kind(swap)] ||
 		    !vcpu->arch.hypr.kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT])
 			return -ENXIO;
 	}
@@ -111,6 +110,8 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	lockdep_assert_held(&h->lock);
 
+	if (h->moving)
+		h->move_tsc = rdtsc();
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		faults += READ_ONCE(vcpu->stat.pf_taken);
 		if (!hypr_swap_takes(swap, vcpu)) {
@@ -121,7 +122,6 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			hypr_move_begin(vcpu, h);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
-	h->move_tsc = rdtsc();
 	hypr_cache_touch(h, kvm->arch.hypr.active);
 	hypr_cache_touch(h, swap->view);
 	if (all) {

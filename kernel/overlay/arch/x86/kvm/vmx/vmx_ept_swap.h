@@ -77,7 +77,6 @@ enum hypr_kept_kind {
 /**
  * struct hypr_kept - the state of a vCPU that does not run in the view now
  * @node: in kvm_hypr.kept
- * @valid: KVM has filled it
  * @broken: an MSR could not be read: cannot happen after KVM_HYPR_KEEP_STATE
  * @pkru: as @regs and the rest in the terms of KVM's own ioctls
  * @nr_msrs: in @msr and @data
@@ -89,11 +88,11 @@ enum hypr_kept_kind {
  * @fpu: the register image and what describes it
  * @fpu_bytes: room at @fpu
  *
- * Under kvm_hypr.lock, and while a committed swap moves the vCPU, by its thread.
+ * KVM fills it before anybody finds it.  Under kvm_hypr.lock, and while a committed swap
+ * moves the vCPU, by its thread.
  */
 struct hypr_kept {
 	struct list_head node;
-	bool valid;
 	bool broken;
 	u32 pkru;
 	unsigned int nr_msrs;
@@ -232,6 +231,12 @@ static inline bool hypr_root_tags_tlb(void)
 static inline bool hypr_vcpu_has_io(struct kvm_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->arch.complete_userspace_io);
+}
+
+/* The vCPU's FPU state in memory: the register image, and what describes it. */
+static inline size_t hypr_fpu_bytes(const struct kvm_vcpu *vcpu)
+{
+	return offsetof(struct fpstate, regs) + vcpu->arch.guest_fpu.fpstate->size;
 }
 
 /* ---- prototypes, the lowest file first: a file calls those above its own -------- */
