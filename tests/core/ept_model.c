@@ -118,7 +118,7 @@ static void check_sizes(const struct model *model)
 	u64 first = (BOUNDARY - model->base) / CORE_PAGE_4K;
 	u64 middle = 0, large = 0;
 
-	if (ept->can.page_1g && model->count >= first + PAGES_1G)
+	if (ept->can.page_1g && ept->can.page_2m && model->count >= first + PAGES_1G)
 		large = is_one_page(model, first, PAGES_1G);
 	for (u64 at = 0; ept->can.page_2m && at < model->count; at += PAGES_2M)
 		middle += is_one_page(model, at, PAGES_2M);
@@ -398,9 +398,8 @@ void ept_model_run(const u8 *bytes, size_t size, struct ept_model_tally *tally)
 	memset(storage, 0, model.count * sizeof(storage[0]));
 	ept_kit_init(&model.kit, bytes[0] & 32 ? 5 : 4, &can);
 	model.kit.ept.keep_small = bytes[0] & 64;
-	/* A page of 1 GiB comes by merges only if 2 MiB pages do. */
-	model.canonical = !model.kit.ept.keep_small && (can.page_2m || !can.page_1g);
-	model.exact_touch = !can.page_2m && !can.page_1g;
+	model.canonical = !model.kit.ept.keep_small;
+	model.exact_touch = !can.page_2m;
 	for (bytes += EPT_MODEL_HEAD, size -= EPT_MODEL_HEAD; size >= EPT_MODEL_STEP;
 	     bytes += EPT_MODEL_STEP, size -= EPT_MODEL_STEP)
 		run_step(&model, bytes);
