@@ -8,6 +8,7 @@
 
 #define SMALL_PAGES	(512 * 2)
 #define LARGE_PAGES	(512 * 514)
+#define LARGE_BYTES	(EPT_MODEL_HEAD + EPT_MODEL_LARGE_STEPS * EPT_MODEL_STEP)
 #define PAGES_2M	512
 #define PAGES_1G	(512 * 512)
 /* Windows begin 2 MiB below a multiple of 1 GiB. */
@@ -396,6 +397,8 @@ void ept_model_run(const u8 *bytes, size_t size, struct ept_model_tally *tally)
 	model.count = bytes[1] == EPT_MODEL_LARGE ? LARGE_PAGES : SMALL_PAGES;
 	model.base = BOUNDARY - CORE_PAGE_2M;
 	memset(storage, 0, model.count * sizeof(storage[0]));
+	if (model.count == LARGE_PAGES && size > LARGE_BYTES)
+		size = LARGE_BYTES;
 	ept_kit_init(&model.kit, bytes[0] & 32 ? 5 : 4, &can);
 	model.kit.ept.keep_small = bytes[0] & 64;
 	model.canonical = !model.kit.ept.keep_small;
