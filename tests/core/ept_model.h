@@ -17,7 +17,7 @@
 
 /*
  * As the second byte: the window spans a whole 1 GiB page.  The model looks at each of
- * its 263,168 pages at each step, so a run ends after so many.
+ * its 263,168 pages only now and then, and a run ends after so many steps.
  */
 #define EPT_MODEL_LARGE		1
 #define EPT_MODEL_LARGE_STEPS	40
