@@ -5,8 +5,8 @@
  * One struct hypervisor, a struct hypervisor_cpu for each CPU, a struct vm for each
  * open VM and a struct vcpu for each of its vCPUs.
  *
- * Locks, in this order: vcpu->lock, vm->lock.  The memory's callers take vm->lock; no
- * one holds vm->lock while it touches user memory.
+ * Locks, in this order: vcpu->lock (a mutex), vm->lock (a spin lock).  The memory's callers
+ * take vm->lock; nobody sleeps or touches user memory under it.
  */
 #ifndef HYPRV_HYPRV_H
 #define HYPRV_HYPRV_H
@@ -20,6 +20,7 @@
 #include <linux/percpu.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
@@ -121,7 +122,7 @@ struct region {
  */
 struct vm {
 	refcount_t users;
-	struct mutex lock;
+	spinlock_t lock;
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
 	atomic_t invalidating;
