@@ -254,6 +254,18 @@ struct vcpu {
 int vmx_probe(struct hypervisor *hv);
 int vmx_on_all(struct hypervisor *hv);
 void vmx_off_all(struct hypervisor *hv);
+/* This CPU alone, which cannot change under the caller. */
+int vmx_on_now(void);
+void vmx_off_now(void);
+/* The same for a kernel that crashes: in any context with interrupts off; no way back. */
+void vmx_off_crash(void);
+
+/* ---- power.c: reboot, crash and sleep ----------------------------------- */
+
+int power_init(struct hypervisor *hv);
+void power_fini(struct hypervisor *hv);
+/* Would the machine sleep? */
+bool power_may_sleep(void);
 
 /* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------- */
 
@@ -341,8 +353,13 @@ int device_init(struct hypervisor *hv);
 void device_fini(struct hypervisor *hv);
 int debugfs_init(struct hypervisor *hv);
 void debugfs_fini(struct hypervisor *hv);
-/* A reference of a VM: the last one frees it. */
+/* A VM of the caller's process, with one reference: the last one frees it. */
+struct vm *vm_new(void);
 void vm_put(struct vm *vm);
 extern const struct file_operations vcpu_fops;
+
+/* ---- selftest.c: small guests while the module loads -------------------- */
+
+int selftest_run(struct hypervisor *hv);
 
 #endif /* HYPRV_HYPRV_H */

@@ -5,8 +5,6 @@
  */
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
-#include <linux/reboot.h>
-#include <linux/suspend.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
@@ -196,30 +194,30 @@ static int cpu_off(unsigned int number)
 	return 0;
 }
 
-static void cpu_off_here(void *unused)
+void vmx_off_now(void)
 {
 	cpu_off(smp_processor_id());
 }
 
-/* A CPU in VMX operation ignores INIT: the next kernel could not start it. */
-static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
+int vmx_on_now(void)
 {
-	on_each_cpu(cpu_off_here, NULL, 1);
-	return NOTIFY_DONE;
+	return cpu_on(smp_processor_id());
 }
 
-static struct notifier_block reboot_block = { .notifier_call = on_reboot };
-
-/* A sleeping machine forgets VMXON: refused as long as hyprv is there. */
-static int on_power(struct notifier_block *block, unsigned long event, void *data)
+/* Perhaps in an NMI that came in the midst of anything: it reads the list of VMCSs alone. */
+void vmx_off_crash(void)
 {
-	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
-		return NOTIFY_DONE;
-	pr_err("hyprv: unload hyprv before the machine sleeps\n");
-	return NOTIFY_BAD;
-}
+	struct hypervisor_cpu *cpu = this_cpu_ptr(hypervisor.cpu);
+	struct vcpu *vcpu;
 
-static struct notifier_block power_block = { .notifier_call = on_power };
+	if (!cpu->on)
+		return;
+	list_for_each_entry(vcpu, &cpu->loaded, on_cpu)
+		vmx_clear(plat_virt_to_hpa(vcpu->vmcs).addr);
+	vmx_off();
+	cr4_clear_bits(X86_CR4_VMXE);
+	cpu->on = false;
+}
 
 static void regions_free(struct hypervisor *hv)
 {
@@ -260,30 +258,16 @@ int vmx_on_all(struct hypervisor *hv)
 	if (err)
 		return err;
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "hyprv:online", cpu_on, cpu_off);
-	if (err < 0)
-		goto free_regions;
+	if (err < 0) {
+		regions_free(hv);
+		return err;
+	}
 	hv->hotplug = err;
-	err = register_reboot_notifier(&reboot_block);
-	if (err)
-		goto remove_state;
-	err = register_pm_notifier(&power_block);
-	if (err)
-		goto unregister_reboot;
 	return 0;
-
-unregister_reboot:
-	unregister_reboot_notifier(&reboot_block);
-remove_state:
-	cpuhp_remove_state(hv->hotplug);
-free_regions:
-	regions_free(hv);
-	return err;
 }
 
 void vmx_off_all(struct hypervisor *hv)
 {
-	unregister_pm_notifier(&power_block);
-	unregister_reboot_notifier(&reboot_block);
 	cpuhp_remove_state(hv->hotplug);
 	regions_free(hv);
 }
