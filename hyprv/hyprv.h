@@ -66,6 +66,7 @@ struct hypervisor_cpu {
  * @pool: VMXON regions, VMCSs and pages of vCPUs
  * @msr_bitmap: one for all vCPUs
  * @xcr0: states that guests may enable
+ * @l1d_flush: each VM entry empties the L1 data cache (L1TF)
  * @vpid: VPIDs in use; 0 is the host's
  * @vpid_lock: guards @vpid
  * @cpu: one for each CPU
@@ -80,6 +81,7 @@ struct hypervisor {
 	struct memory_pool pool;
 	u8 *msr_bitmap;
 	u64 xcr0;
+	bool l1d_flush;
 	unsigned long *vpid;
 	struct mutex vpid_lock;
 	struct hypervisor_cpu __percpu *cpu;

@@ -3,10 +3,12 @@
  * VT-x on this machine: what it can do, and VMXON on each CPU, also on those that come
  * later.  KVM and hyprv exclude each other by CR4.VMXE: whoever sets it first has VT-x.
  */
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/processor.h>
 #include <asm/tlbflush.h>
 
 #include "hyprv.h"
@@ -113,6 +115,18 @@ static int invept(void *context, u32 type, hypr_hpa_t root)
 	});
 }
 
+/* entry.S has those that the kernel patches in.  Nobody keeps a guest from a sibling thread. */
+static void mitigations_choose(struct hypervisor *hv)
+{
+	bool l1tf = boot_cpu_has_bug(X86_BUG_L1TF) && l1tf_mitigation != L1TF_MITIGATION_OFF;
+
+	hv->l1d_flush = l1tf && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
+	if (l1tf && !hv->l1d_flush)
+		pr_warn("hyprv: L1TF, and the microcode has no flush of the L1 data cache: run no hostile guests\n");
+	else if ((l1tf || boot_cpu_has_bug(X86_BUG_MDS)) && cpu_smt_possible())
+		pr_warn("hyprv: sibling threads of a core can read each other's data (L1TF, MDS): run no hostile guests\n");
+}
+
 int vmx_probe(struct hypervisor *hv)
 {
 	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
@@ -131,8 +145,7 @@ int vmx_probe(struct hypervisor *hv)
 		pr_err("hyprv: a host with FRED is not supported\n");
 		return -EOPNOTSUPP;
 	}
-	if (boot_cpu_has_bug(X86_BUG_L1TF) || boot_cpu_has_bug(X86_BUG_MDS))
-		pr_warn("hyprv: no mitigation of L1TF and MDS: run no hostile guests\n");
+	mitigations_choose(hv);
 	capabilities_read(&hv->can);
 	missing = capability_missing(&hv->can);
 	if (missing) {
