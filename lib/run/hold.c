@@ -117,20 +117,20 @@ static const struct hypr_vcpu *own_vcpu(const struct hypr_vm *vm)
 }
 
 /*
- * In hypr_vm_run() what a vCPU meets does not end the VM: its caller may put the VM
- * back to its moment.  Return: false: it ends the VM.
+ * In hypr_vm_run() what a vCPU meets does not end the VM, nor that all have halted: the
+ * caller may put the VM back to its moment.  Return: false: it ends the VM.
  */
 static bool stop_run_locked(struct hypr_vm *vm, int end, const char *fmt, va_list ap)
 {
 	const struct hypr_vcpu *vcpu = own_vcpu(vm);
 	struct hypr_runner *runner = &vm->runner;
 
-	if (!runner->on || !vcpu)
+	if (!runner->on || (!vcpu && end != HYPR_END_HALTED))
 		return false;
 	if (!runner->end) {
 		vsnprintf(runner->reason, sizeof(runner->reason), fmt, ap);
 		runner->end = end;
-		runner->vcpu = vcpu->index;
+		runner->vcpu = vcpu ? vcpu->index : 0;
 	}
 	hold_all_locked(vm);
 	return true;
