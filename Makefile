@@ -65,6 +65,7 @@ help:
 -include lib/build.mk
 -include cli/build.mk
 -include guests/build.mk
+-include examples/build.mk
 -include tests/guest/build.mk
 -include tests/hyprv/build.mk
 -include bench/build.mk

@@ -32,7 +32,7 @@ install-cli: cli
 	install -m 644 cli/hypr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hypr
 
 # Shell tests of the command, run there (tests/rig.list).
-RIG_FILES += $(foreach f,common.sh cli.sh forced.sh vmo.sh snapshot.sh wset.sh amd.sh amd_guest.sh,tests/rig/$(f):/tests/rig/$(f))
+RIG_FILES += $(foreach f,common.sh cli.sh forced.sh vmo.sh snapshot.sh fuzz.sh wset.sh amd.sh amd_guest.sh,tests/rig/$(f):/tests/rig/$(f))
 RIG_FILES += tests/golden/intel-guest.vmo:/tests/golden/intel-guest.vmo
 
 # Makes the files with read-only memory that vmo.sh tries.

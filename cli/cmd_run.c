@@ -19,10 +19,11 @@
 
 #include "cli.h"
 #include "hypr/hypr.h"
+#include "hypr/run.h"
 
 /* The first are both commands', the others of one each. */
 enum {
-	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG, LOG_MAX, STAY_HALTED,
+	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG, LOG_MAX, STAY_HALTED, REQUESTS,
 	KERNEL, INITRD, CMDLINE, MEM, VCPUS,
 	TIME = KERNEL, PREFAULT,
 };
@@ -43,7 +44,9 @@ enum {
 	[LOG_MAX] = { "log-max", 0, "SIZE",					\
 		      "of the log, which becomes FILE.1 then (8M); 0: no limit" },	\
 	[STAY_HALTED] = { "stay-halted", 0, NULL,				\
-			  "a guest that halts for good does not end its VM" }
+			  "a guest that halts for good does not end its VM" },		\
+	[REQUESTS] = { "guest-requests", 0, NULL,				\
+		       "serve what the guest asks for: reports, moments, resets" }
 
 static const struct cli_option options[] = {
 	OPTIONS_OF_BOTH,
@@ -151,7 +154,8 @@ static int read_options(const struct cli_args *args, struct setup *setup)
 	config->name = option[NAME];
 	config->engine = option[ENGINE];
 	config->flags = (option[FORCED] ? HYPR_VM_FORCED : 0) |
-			(option[STAY_HALTED] ? 0 : HYPR_VM_END_HALTED);
+			(option[STAY_HALTED] ? 0 : HYPR_VM_END_HALTED) |
+			(option[REQUESTS] ? HYPR_VM_GUEST_REQUESTS : 0);
 	setup->detach = option[DETACH] != NULL;
 	code = setup->detach ? choose_log(args, setup) : EXIT_OK;
 	return code ? code : read_numbers(args, setup);
@@ -230,9 +234,24 @@ static void wake_main(void)
 	pthread_kill(main_thread, SIGUSR1);
 }
 
+/**
+ * struct waiting - for the VM's end, on a thread
+ * @result: with --guest-requests, which keep a VM from its end: how it would have ended
+ */
+struct waiting {
+	struct hypr_vm *vm;
+	const struct hypr_vm_config *config;
+	struct hypr_run_result result;
+};
+
 static void *wait_for_end(void *arg)
 {
-	hypr_vm_wait(arg, -1);
+	struct waiting *waiting = arg;
+
+	if (waiting->config->flags & HYPR_VM_GUEST_REQUESTS)
+		cli_requests_serve(waiting->vm, waiting->config->name, &waiting->result);
+	else
+		hypr_vm_wait(waiting->vm, -1);
 	wake_main();
 	return NULL;
 }
@@ -320,13 +339,15 @@ static int end_code(const struct hypr_vm_info *info)
 }
 
 /* Until the guest ends or a signal comes.  Return: an exit code, and why, in @info. */
-static int wait_vm(struct hypr_vm *vm, const sigset_t *set, struct hypr_vm_info *info)
+static int wait_vm(struct hypr_vm *vm, const struct hypr_vm_config *config, const sigset_t *set,
+		   struct hypr_vm_info *info)
 {
+	struct waiting arg = { .vm = vm, .config = config };
 	pthread_t waiter;
 	bool waiting;
 	int signal;
 
-	waiting = pthread_create(&waiter, NULL, wait_for_end, vm) == 0;
+	waiting = pthread_create(&waiter, NULL, wait_for_end, &arg) == 0;
 	do {
 		signal = sigwaitinfo(set, NULL);
 		if (signal == SIGTSTP)
@@ -338,6 +359,10 @@ static int wait_vm(struct hypr_vm *vm, const sigset_t *set, struct hypr_vm_info 
 	if (waiting)
 		pthread_join(waiter, NULL);
 	hypr_vm_info(vm, info);
+	if (arg.result.end) {
+		info->end = (uint32_t)arg.result.end;
+		memcpy(info->end_reason, arg.result.reason, sizeof(info->end_reason));
+	}
 	return end_code(info);
 }
 
@@ -391,7 +416,7 @@ static int run_foreground(const struct cli_args *args, struct setup *setup)
 	say(args, setup, "runs", "state",
 	    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid(), 0);
 
-	code = wait_vm(vm, &set, &info);
+	code = wait_vm(vm, &setup->config, &set, &info);
 	hypr_server_stop(server);
 	cli_tty_stop();
 	hypr_vm_destroy(vm);
@@ -467,7 +492,7 @@ static int run_detached(struct setup *setup, int parent)
 	if (outcome.code)
 		return outcome.code;
 
-	code = wait_vm(vm, &set, &info);
+	code = wait_vm(vm, &setup->config, &set, &info);
 	hypr_server_stop(server);
 	hypr_vm_destroy(vm);
 	snprintf(text, sizeof(text), "\nhypr: %s (%s) ended: %s\n", info.name, info.engine,

@@ -115,3 +115,23 @@ install-guest: $(GUEST_LIB) $(GUEST_LD) $(GUEST_PC)
 	install -m 644 $(GUEST_LD) $(DESTDIR)$(PREFIX)/lib/hypr/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(LIB_VERSION)|' \
 		guests/runtime/hypr-guest.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/hypr-guest.pc
+
+# hyprctl, for any Linux guest, and alone in an initrd, for tests.
+GUESTS_HYPRCTL := out/guests/hyprctl
+GUESTS_HYPRCTL_INITRD := out/guests/hyprctl.cpio.gz
+PROGRAMS += $(GUESTS_HYPRCTL) $(GUESTS_HYPRCTL_INITRD)
+
+out/obj/guests/hyprctl/hyprctl.o: GUESTS_CFLAGS += -Iinclude
+
+$(GUESTS_HYPRCTL): out/obj/guests/hyprctl/hyprctl.o out/obj/guests/epoch/start.o
+	@mkdir -p $(@D)
+	$(CC) $(GUESTS_LDFLAGS) -o $@ $^
+
+$(GUESTS_HYPRCTL_INITRD): $(GUESTS_HYPRCTL)
+	@mkdir -p out/obj/guests/hyprctl/root
+	cp $< out/obj/guests/hyprctl/root/init
+	(cd out/obj/guests/hyprctl/root && echo init | \
+		cpio -o -H newc --reproducible -R 0:0 --quiet) | gzip -n -9 >$@.tmp
+	mv $@.tmp $@
+
+-include out/obj/guests/hyprctl/hyprctl.d

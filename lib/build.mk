@@ -68,8 +68,9 @@ install-man3:
 .PHONY: install-lib
 install-lib: lib install-man3
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/hypr/abi
-	install -m 644 include/hypr/func.h include/hypr/guest.h include/hypr/hypr.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
-	install -m 644 include/hypr/abi/func.h include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
+	install -m 644 include/hypr/func.h include/hypr/guest.h include/hypr/guest-requests.h \
+		include/hypr/hypr.h include/hypr/run.h include/hypr/vmo.h $(DESTDIR)$(PREFIX)/include/hypr/
+	install -m 644 include/hypr/abi/func.h include/hypr/abi/request.h include/hypr/abi/vmo.h include/hypr/abi/vmo_state.h $(DESTDIR)$(PREFIX)/include/hypr/abi/
 	install -m 644 $(LIB_STATIC) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB_SHARED) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(PREFIX)/lib/libhypr.so.0

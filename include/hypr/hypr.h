@@ -110,6 +110,7 @@ typedef void (*hypr_report_fn)(void *arg, unsigned int vcpu, uint32_t value,
 /* hypr_vm_config.flags */
 #define HYPR_VM_FORCED		(1u << 0) /* never ask the guest to park */
 #define HYPR_VM_END_HALTED	(1u << 1) /* a guest that halts all vCPUs for good ends it */
+#define HYPR_VM_GUEST_REQUESTS	(1u << 2) /* its requests are served: <hypr/run.h> */
 
 /**
  * struct hypr_vm_config - what to build
@@ -292,6 +293,8 @@ struct hypr_vm_info {
 	uint32_t end;			/* HYPR_END_* */
 	uint64_t guest_pauses;		/* times they parked, as the guest counts */
 	char end_reason[96];		/* "" while it lives */
+	uint64_t requests;		/* of the guest, that were served; <hypr/run.h> */
+	uint64_t requests_refused;
 };
 
 /** hypr_vm_info() - what the VM is and does.  Return: 0. */
@@ -518,6 +521,7 @@ struct hypr_reset_result {
 
 /**
  * hypr_view_reset() - put a view back to its moment: memory, vCPUs, devices
+ * @view: NULL: the active one
  *
  * The active view is paused, put back, and goes on from its moment.
  *

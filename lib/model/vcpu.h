@@ -6,14 +6,23 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct hypr_vm;
+
+/** struct hypr_ask - where a guest says that its request is: @addr is hostile */
+struct hypr_ask {
+	uint32_t addr;
+	bool is_virtual;
+};
 
 /**
  * struct hypr_vcpu - one vCPU and its thread
  * @hold: the thread is to stay in user space		(run_lock)
  * @held: it does, with all I/O completed		(run_lock)
  * @job, @job_arg, @job_result: work for the held thread	(run_lock)
+ * @asks: it made a request, and is held until that is served	(run_lock)
+ * @ask: the request						(run_lock)
  */
 struct hypr_vcpu {
 	struct hypr_vm *vm;
@@ -27,6 +36,8 @@ struct hypr_vcpu {
 	int (*job)(struct hypr_vcpu *vcpu, void *arg);
 	void *job_arg;
 	int job_result;
+	bool asks;
+	struct hypr_ask ask;
 	struct kvm_msrs *msrs_set;	/* room for those MSRs that a state sets */
 };
 

@@ -30,6 +30,20 @@ struct hypr_vcpu;
 struct hypr_view;
 struct hypr_vmo;
 
+/**
+ * struct hypr_runner - hypr_vm_run() at work	(run_lock)
+ * @on: guest requests are taken, and what would end the VM stops it instead
+ * @end: HYPR_END_*, the first that did; HYPR_END_NONE: nothing yet
+ * @vcpu: on which
+ * @reason: in words
+ */
+struct hypr_runner {
+	bool on;
+	int end;
+	unsigned int vcpu;
+	char reason[96];
+};
+
 struct hypr_vm {
 	/* Set by hypr_vm_create(), then constant. */
 	char name[HYPR_NAME_MAX];
@@ -82,6 +96,10 @@ struct hypr_vm {
 	pthread_mutex_t run_lock;
 	pthread_cond_t go_cond;		/* to the vCPU threads: hold, job or ended changed */
 	pthread_cond_t held_cond;	/* from them: held, job or ended changed */
+	struct hypr_runner runner;			/* run_lock */
+	uint64_t requests;		/* that were served; op_lock */
+	uint64_t requests_refused;			/* run_lock */
+	unsigned int moments;		/* that the guest asked for; op_lock */
 	bool ended;					/* run_lock */
 	int end;					/* run_lock, HYPR_END_* */
 	char end_reason[96];				/* run_lock */

@@ -2,12 +2,13 @@
 /*
  * The devices of a VM that KVM does not have: one table, in which an exit finds the
  * device by its port or GPA.  They are the serial line, the clock chip, the report
- * port, the port on which a guest says that it panicked, the three ways in which a
+ * port, the ports of guest requests, the port on which a guest says that it panicked, the three ways in which a
  * PC is reset, each of which ends the VM, and memory that the guest may not write.
  * Where no device answers, reads are all ones and writes go nowhere.
  */
 #include <string.h>
 
+#include "hypr/abi/request.h"
 #include "base/time.h"
 #include "model/state.h"
 #include "model/vcpu.h"
@@ -83,6 +84,19 @@ static void report_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
 		vm->report(vm->report_arg, vcpu->index, (uint32_t)value, tsc);
 }
 
+static uint8_t request_read(struct hypr_vcpu *vcpu, uint64_t at)
+{
+	(void)at;
+	return vcpu->vm->flags & HYPR_VM_GUEST_REQUESTS ? HYPR_REQUEST_VERSION : HYPR_REQUEST_NOBODY;
+}
+
+static void request_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
+{
+	const struct hypr_ask ask = { (uint32_t)value, at == HYPR_REQUEST_PORT_VIRTUAL };
+
+	hypr_vcpu_ask(vcpu, &ask);
+}
+
 /* The guest resets or ends.  Return: true: that was a panic, and has been noted. */
 bool hypr_device_panic(struct hypr_vm *vm)
 {
@@ -144,6 +158,10 @@ static const struct hypr_device devices[] = {
 	{ "clock chip", HYPR_BUS_PORT, HYPR_RTC_PORT, HYPR_RTC_PORTS,
 	  rtc_read, rtc_write, rtc_save, rtc_set },
 	{ "reports", HYPR_BUS_PORT, HYPR_REPORT_PORT, 1, .write = report_write },
+	{ "requests", HYPR_BUS_PORT, HYPR_REQUEST_PORT, 1,
+	  .read = request_read, .write = request_write },
+	{ "requests", HYPR_BUS_PORT, HYPR_REQUEST_PORT_VIRTUAL, 1,
+	  .read = request_read, .write = request_write },
 	{ "keyboard", HYPR_BUS_PORT, PORT_KEYBOARD, 1, .read = idle_read, .write = reset_write },
 	{ "system port A", HYPR_BUS_PORT, PORT_SYSTEM_A, 1,
 	  .read = idle_read, .write = reset_write },

@@ -93,8 +93,53 @@ void hypr_vm_op_end(struct hypr_vm *vm)
 	pthread_mutex_unlock(&vm->op_lock);
 }
 
+/* Hold every vCPU; whoever waits on held_cond looks why.  Holds run_lock. */
+static void hold_all_locked(struct hypr_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpu[i].hold = true;
+	hypr_vcpus_kick_locked(vm);
+	pthread_cond_broadcast(&vm->held_cond);
+}
+
+/* The vCPU whose thread this is; NULL: it is another thread. */
+static const struct hypr_vcpu *own_vcpu(const struct hypr_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (vm->vcpu[i].has_thread && pthread_equal(vm->vcpu[i].thread, pthread_self()))
+			return &vm->vcpu[i];
+	}
+	return NULL;
+}
+
+/*
+ * In hypr_vm_run() what a vCPU meets does not end the VM, nor that all have halted: the
+ * caller may put the VM back to its moment.  Return: false: it ends the VM.
+ */
+static bool stop_run_locked(struct hypr_vm *vm, int end, const char *fmt, va_list ap)
+{
+	const struct hypr_vcpu *vcpu = own_vcpu(vm);
+	struct hypr_runner *runner = &vm->runner;
+
+	if (!runner->on || (!vcpu && end != HYPR_END_HALTED))
+		return false;
+	if (!runner->end) {
+		vsnprintf(runner->reason, sizeof(runner->reason), fmt, ap);
+		runner->end = end;
+		runner->vcpu = vcpu ? vcpu->index : 0;
+	}
+	hold_all_locked(vm);
+	return true;
+}
+
 static void end_locked(struct hypr_vm *vm, int end, const char *fmt, va_list ap)
 {
+	if (stop_run_locked(vm, end, fmt, ap))
+		return;
 	if (!vm->ended) {
 		vsnprintf(vm->end_reason, sizeof(vm->end_reason), fmt, ap);
 		vm->end = end;
@@ -202,6 +247,27 @@ bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu)
 	return go_on;
 }
 
+/**
+ * hypr_vcpu_ask() - a guest's request: hold all vCPUs until it is served
+ *
+ * On the vCPU's own thread, in an exit.  The VM's owner did not allow it, nobody serves it,
+ * or one is under way: it is refused, which only counts.
+ */
+void hypr_vcpu_ask(struct hypr_vcpu *vcpu, const struct hypr_ask *ask)
+{
+	struct hypr_vm *vm = vcpu->vm;
+
+	pthread_mutex_lock(&vm->run_lock);
+	if ((vm->flags & HYPR_VM_GUEST_REQUESTS) && vm->runner.on && !vcpu->asks) {
+		vcpu->asks = true;
+		vcpu->ask = *ask;
+		hold_all_locked(vm);
+	} else {
+		vm->requests_refused++;
+	}
+	pthread_mutex_unlock(&vm->run_lock);
+}
+
 /* ---- all of them ----------------------------------------------------------- */
 
 static unsigned int count_held_locked(const struct hypr_vm *vm)
@@ -291,16 +357,34 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 	}
 }
 
-/** hypr_vcpus_release() - let the held threads go on, and what is connected to the VM */
+/**
+ * hypr_vcpus_release() - let the held threads go on, and what is connected to the VM
+ *
+ * But for those whose request will be served.
+ */
 void hypr_vcpus_release(struct hypr_vm *vm)
 {
 	unsigned int i;
 
 	hypr_console_thaw(&vm->console);
 	pthread_mutex_lock(&vm->run_lock);
-	for (i = 0; i < vm->nr_vcpus; i++)
-		vm->vcpu[i].hold = false;
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		vm->vcpu[i].asks &= vm->runner.on;
+		vm->vcpu[i].hold = vm->vcpu[i].asks;
+	}
 	pthread_cond_broadcast(&vm->go_cond);
+	pthread_mutex_unlock(&vm->run_lock);
+}
+
+/** hypr_vcpus_forget() - the held vCPUs get other registers: what they asked, or met, is past */
+void hypr_vcpus_forget(struct hypr_vm *vm)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&vm->run_lock);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpu[i].asks = false;
+	vm->runner.end = HYPR_END_NONE;
 	pthread_mutex_unlock(&vm->run_lock);
 }
 

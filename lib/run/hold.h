@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+struct hypr_ask;
 struct hypr_vcpu;
 struct hypr_vm;
 
@@ -20,10 +21,12 @@ int hypr_vm_check_alive(struct hypr_vm *vm);
 int hypr_vm_op_begin(struct hypr_vm *vm);
 void hypr_vm_op_end(struct hypr_vm *vm);
 
+void hypr_vcpu_ask(struct hypr_vcpu *vcpu, const struct hypr_ask *ask);
 bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu);
 int hypr_vcpus_hold(struct hypr_vm *vm);
 int hypr_vcpus_hold_first(struct hypr_vm *vm);
 void hypr_vcpus_release(struct hypr_vm *vm);
+void hypr_vcpus_forget(struct hypr_vm *vm);
 void hypr_vcpus_kick_locked(struct hypr_vm *vm);
 int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *arg),
 		  void *arg);

@@ -392,6 +392,7 @@ int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 	ret = set_now(vm, state, &setting);
 	if (ret)
 		return ret;
+	hypr_vcpus_forget(vm);
 	ret = hypr_vcpus_do(vm, vcpu_set_state, &setting);
 	if (ret)
 		return hypr_fail_sys(ret, "setting the vCPUs' state");

@@ -43,7 +43,7 @@ int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_resu
 	ret = hypr_vm_op_begin(vm);
 	if (ret)
 		return ret;
-	view = hypr_view_lookup(vm, name);
+	view = name ? hypr_view_lookup(vm, name) : vm->active;
 	if (!view)
 		ret = -ENOENT;
 	else if (view == vm->active)

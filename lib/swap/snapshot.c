@@ -65,8 +65,9 @@ int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 	return ret;
 }
 
-static int snapshot_locked(struct hypr_vm *vm, const char *name,
-			   struct hypr_snapshot_result *result)
+/** hypr_snapshot_locked() - the whole of hypr_view_snapshot(), but for total_cycles */
+int hypr_snapshot_locked(struct hypr_vm *vm, const char *name,
+			 struct hypr_snapshot_result *result)
 {
 	struct hypr_moment *moment;
 	int ret;
@@ -92,7 +93,7 @@ int hypr_view_snapshot(struct hypr_vm *vm, const char *name,
 	memset(result, 0, sizeof(*result));
 	ret = hypr_vm_op_begin(vm);
 	if (!ret) {
-		ret = snapshot_locked(vm, name, result);
+		ret = hypr_snapshot_locked(vm, name, result);
 		hypr_vm_op_end(vm);
 	}
 	result->total_cycles = hypr_tsc() - start;

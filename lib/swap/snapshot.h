@@ -10,4 +10,7 @@ struct hypr_vm;
 int hypr_moment_take(struct hypr_vm *vm, struct hypr_snapshot_result *result,
 		     struct hypr_moment **momentp);
 
+int hypr_snapshot_locked(struct hypr_vm *vm, const char *name,
+			 struct hypr_snapshot_result *result);
+
 #endif /* LIB_SWAP_SNAPSHOT_H */

@@ -74,6 +74,14 @@ int hypr_written_each(const struct hypr_vm *vm, const struct hypr_view *view,
 	return ret;
 }
 
+void hypr_written_note(struct hypr_view *view, uint64_t gpa, uint64_t pages)
+{
+	uint64_t page = gpa / HYPR_PAGE_BYTES, end = page + pages;
+
+	for (; view->written && page < end; page++)
+		view->written[page / WORD_PAGES] |= 1ull << page % WORD_PAGES;
+}
+
 void hypr_written_clear(const struct hypr_vm *vm, struct hypr_view *view)
 {
 	if (view->written)

@@ -36,6 +36,13 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view);
 int hypr_written_each(const struct hypr_vm *vm, const struct hypr_view *view,
 		      hypr_pages_fn fn, void *fn_arg, uint64_t *pages);
 
+/**
+ * hypr_written_note() - the host wrote @pages pages from @gpa on
+ *
+ * A view of which nobody noted anything yet counts as written all over.
+ */
+void hypr_written_note(struct hypr_view *view, uint64_t gpa, uint64_t pages);
+
 /** hypr_written_clear() - the view equals its moment */
 void hypr_written_clear(const struct hypr_vm *vm, struct hypr_view *view);
 

@@ -66,7 +66,7 @@ int hypr_config_check(const struct hypr_vm_config *config)
 {
 	int ret;
 
-	if ((config->flags & ~(HYPR_VM_FORCED | HYPR_VM_END_HALTED)) || config->reserved)
+	if ((config->flags & ~(HYPR_VM_FORCED | HYPR_VM_END_HALTED | HYPR_VM_GUEST_REQUESTS)) || config->reserved)
 		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->flags);
 	ret = hypr_name_check(config->name);
 	if (ret)

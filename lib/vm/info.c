@@ -52,6 +52,7 @@ static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 	pthread_mutex_lock(&vm->run_lock);
 	memcpy(info->end_reason, vm->end_reason, sizeof(info->end_reason));
 	info->end = (uint32_t)vm->end;
+	info->requests_refused = vm->requests_refused;
 	pthread_mutex_unlock(&vm->run_lock);
 }
 
@@ -64,6 +65,7 @@ static void info_locked(struct hypr_vm *vm, struct hypr_vm_info *info)
 	info->state = vm_state_locked(vm);
 	info->swaps = vm->swaps;
 	info->generation = vm->generation;
+	info->requests = vm->requests;
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
 		info->views += vm->view[i] != NULL;
 }

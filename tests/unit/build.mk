@@ -94,7 +94,7 @@ $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
 
-UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm translate pages)
+UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm translate pages run)
 UNIT_TESTS += $(UNIT_PLAYED)
 
 $(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_vm.o \

@@ -3,6 +3,7 @@
 #include "unit.h"
 #include "fake_vm.h"
 
+#include "hypr/abi/request.h"
 #include "hypr/hypr.h"
 #include "lib/model/state.h"
 #include "lib/model/vcpu.h"
@@ -82,6 +83,8 @@ static void test_device_of_each_port(void **ctx)
 		{ 0x92, 0x92, "system port A" }, { 0x3f8, 0x3ff, "serial line" },
 		{ HYPR_REPORT_PORT, HYPR_REPORT_PORT, "reports" }, { 0x505, 0x505, "panic" },
 		{ 0xcf9, 0xcf9, "reset control" },
+		{ HYPR_REQUEST_PORT, HYPR_REQUEST_PORT, "requests" },
+		{ HYPR_REQUEST_PORT_VIRTUAL, HYPR_REQUEST_PORT_VIRTUAL, "requests" },
 	};
 	const struct hypr_device *device;
 	unsigned int at;
@@ -115,6 +118,9 @@ static void test_device_reads(void **ctx)
 	assert_memory_equal(port(f, 0x80, false, 4, 2, 0x1234), ones, 8);
 	assert_memory_equal(port(f, HYPR_REPORT_PORT, false, 4, 2, 0x1234), ones, 8);
 	assert_memory_equal(port(f, 0xcf9, false, 4, 2, 0x1234), ones, 8);
+	assert_memory_equal(port(f, HYPR_REQUEST_PORT, false, 4, 2, 0x1234), ones, 8);
+	f->vm->flags |= HYPR_VM_GUEST_REQUESTS;
+	assert_memory_equal(port(f, HYPR_REQUEST_PORT, false, 4, 2, 0x1234), panic, 8);
 	assert_memory_equal(port(f, 0x64, false, 4, 2, 0x1234), idle, 8);
 	assert_memory_equal(port(f, 0x92, false, 4, 2, 0x1234), idle, 8);
 	assert_memory_equal(port(f, 0x505, false, 4, 2, 0x1234), panic, 8);

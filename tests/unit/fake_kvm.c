@@ -955,8 +955,18 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		memset(arg, 0, sizeof(struct kvm_sregs));
 		((struct kvm_sregs *)arg)->cr3 = vcpu->cr3;
 		((struct kvm_sregs *)arg)->cr2 = vcpu->cr2;
+		if (has_flag(FAKE_LONG)) {
+			((struct kvm_sregs *)arg)->cr0 = 1u << 31 | 1;
+			((struct kvm_sregs *)arg)->cr4 = 1u << 5;
+			((struct kvm_sregs *)arg)->efer = 1u << 10 | 1u << 8;
+		}
 		return 0;
 	case KVM_SET_SREGS:
+		/* As KVM: CR8 is of four bits. */
+		if (((struct kvm_sregs *)arg)->cr8 > 15) {
+			errno = EINVAL;
+			return -1;
+		}
 		/* KVM flushes what the guest's TLB has when this changes. */
 		if (((struct kvm_sregs *)arg)->cr3 != vcpu->cr3)
 			__atomic_add_fetch(&fake_kvm.cr3_flushes, 1, __ATOMIC_SEQ_CST);

@@ -108,6 +108,7 @@ struct fake_kvm {
 #define FAKE_HALTED	1024	/* a guest that has halted for good, interrupts off */
 #define FAKE_NO_XCRS	2048	/* a KVM that lacks what every VM needs */
 #define FAKE_IDLE	4096	/* one that has halted, interrupts on */
+#define FAKE_LONG	16384	/* vCPUs whose paging is on, in 64-bit mode */
 #define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VM of a fuzzer: see fuzz.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define BOOT_LIMIT_US	60000000
+
+uint64_t fuzz_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int fuzz_option(struct fuzz_options *options, const char *name, const char *value)
+{
+	if (!strcmp(name, "--guest")) {
+		options->guest = value;
+	} else if (!strcmp(name, "--engine")) {
+		options->engine = value;
+	} else if (!strcmp(name, "--limit")) {
+		options->limit_ms = strtoull(value, NULL, 10);
+	} else if (!strcmp(name, "--pin")) {
+		if (sscanf(value, "%d,%d", &options->pin[0], &options->pin[1]) != 2)
+			return -1;
+		options->nr_pin = 2;
+	} else {
+		return -1;
+	}
+	return 0;
+}
+
+static int failed(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, hypr_error());
+	return -1;
+}
+
+/* The guest says where its counters are, makes its moment, and asks for an input. */
+static int reach_moment(struct fuzz *fuzz)
+{
+	struct hypr_run_params params = {
+		.size = sizeof(params), .timeout_us = BOOT_LIMIT_US,
+	};
+	struct hypr_run_result result;
+
+	if (hypr_vm_run(fuzz->vm, &params, &result))
+		return failed("boot");
+	fuzz->coverage_gpa = result.value;
+	if (result.what == HYPR_RUN_REPORT && hypr_vm_run(fuzz->vm, &params, &result))
+		return failed("moment");
+	if (result.what == HYPR_RUN_INPUT && result.moments == 1)
+		return 0;
+	fprintf(stderr, "the guest did not reach its moment: %s %s\n", hypr_run_name(result.what),
+		result.reason);
+	return -1;
+}
+
+int fuzz_open(struct fuzz *fuzz, const struct fuzz_options *options)
+{
+	struct hypr_vm_config config = HYPR_VM_CONFIG_INIT;
+
+	memset(fuzz, 0, sizeof(*fuzz));
+	config.name = "fuzz";
+	config.engine = options->engine;
+	config.kernel = options->guest;
+	config.vcpus = 2;
+	config.flags = HYPR_VM_GUEST_REQUESTS | HYPR_VM_FORCED;
+	config.pin = options->pin;
+	config.nr_pin = options->nr_pin;
+	if (hypr_vm_create(&config, &fuzz->vm))
+		return failed("VM");
+	if (!hypr_vm_start(fuzz->vm))
+		return reach_moment(fuzz);
+	return failed("start");
+}
+
+int fuzz_execute(struct fuzz *fuzz, const struct fuzz_options *options, const void *input,
+		 size_t bytes, struct hypr_run_result *result)
+{
+	struct hypr_run_params params = {
+		.size = sizeof(params), .timeout_us = options->limit_ms * 1000,
+		.input = input, .input_bytes = bytes,
+	};
+	struct hypr_reset_result reset;
+	uint64_t start = fuzz_now_ns(), was_reset;
+
+	if (hypr_view_reset(fuzz->vm, NULL, &reset))
+		return failed("reset");
+	was_reset = fuzz_now_ns();
+	if (hypr_vm_run(fuzz->vm, &params, result))
+		return failed("run");
+	fuzz->run_ns += fuzz_now_ns() - was_reset;
+	fuzz->reset_ns += was_reset - start;
+	fuzz->pages_restored += reset.pages_restored;
+	fuzz->executions++;
+	if (hypr_view_read(fuzz->vm, NULL, fuzz->coverage_gpa, fuzz->coverage, COVERAGE_BYTES))
+		return failed("coverage");
+	return 0;
+}
+
+void fuzz_close(struct fuzz *fuzz)
+{
+	hypr_vm_destroy(fuzz->vm);
+	fuzz->vm = NULL;
+}
