@@ -13,7 +13,9 @@
 #define WARM_UP		4
 /* The slot of the view's own memory ends before the control page. */
 #define SLOT_PAGES	(HYPR_CONTROL_GPA / PAGE_BYTES)
-#define WORDS		((SLOT_PAGES + 63) / 64)
+/* All that a view has: KVM_HYPR_GET_WRITTEN wants room for them. */
+#define ALL_PAGES	((GUEST_SHARED_GPA + GUEST_SHARED_BYTES) / PAGE_BYTES)
+#define WORDS		(ALL_PAGES / 64)
 
 struct moment {
 	uint8_t *ram;
@@ -27,7 +29,7 @@ static void written_take(struct vm *vm, bool views, uint64_t *bitmap)
 	struct kvm_dirty_log log = { .slot = SLOT_RAM, .dirty_bitmap = bitmap };
 	struct kvm_hypr_written written = {
 		.view = KVM_HYPR_VIEW_BOOT,
-		.nr_pages = WORDS * 64,
+		.nr_pages = ALL_PAGES,
 		.bitmap = (uintptr_t)bitmap,
 	};
 
