@@ -28,8 +28,9 @@ help:
 ## make check     the same for all tests; ends with the counts
 ## make check-quick     what a change is likely to touch, in a few minutes
 ##
-## make bench     the price of a swap, and of what there is without views, as a table
-##                and as out/bench-swap.json
+## make bench     the price of a swap and a reset, and of what there is without views, as
+##                a table, as out/bench.json, and with plots as out/bench.html
+## make bench-native    the same on this machine, natively: needs /dev/kvm on VT-x
 ## make bench-call      function VMs: a call, a new VM for each call, a process; on the
 ##                emulated PC, as a table and as out/bench-call.json
 ## make bench-vmo writing, checking and opening VMO files, what clones share: natively,
@@ -125,7 +126,11 @@ bench: setup
 	@$(MAKE_QUIET) rig
 	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
 	@bench/swap-run
-	@tests/bench_bars out/bench-swap.json
+	@tests/bench_bars out/bench.json
+
+.PHONY: bench-native
+bench-native:
+	@bench/native-run
 
 .PHONY: bench-core core-coverage fuzz-core
 bench-core: setup
