@@ -22,8 +22,8 @@ $(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
 PROGRAMS += $(BENCH_DEMO)
 
 # hypr-bench-swap: swaps and plain KVM with the tiny guest of the ioctl tests.
-BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/stats.c \
-		  bench/memslot_replace.c
+BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/reset_bench.c bench/stats.c \
+		  bench/stats_json.c bench/memslot_replace.c
 BENCH_SWAP_OBJ := $(BENCH_SWAP_SRC:%.c=out/obj/%.o)
 BENCH_SWAP := out/bin/hypr-bench-swap
 
@@ -34,6 +34,20 @@ $(BENCH_SWAP): $(BENCH_SWAP_OBJ) $(TEST_GUEST_OBJ)
 -include $(BENCH_SWAP_OBJ:.o=.d)
 
 PROGRAMS += $(BENCH_SWAP)
+
+# hypr-bench-linux: whole swaps and resets of a Linux guest.
+BENCH_LINUX_SRC := bench/linux.c bench/bench.c bench/timeline.c bench/stats.c \
+		   bench/stats_json.c
+BENCH_LINUX_OBJ := $(BENCH_LINUX_SRC:%.c=out/obj/%.o)
+BENCH_LINUX := out/bin/hypr-bench-linux
+
+$(BENCH_LINUX): $(BENCH_LINUX_OBJ) out/lib/libhypr.a
+	@mkdir -p $(@D)
+	$(CC) -static -pthread -o $@ $^ $(LIB_LIBS)
+
+-include $(BENCH_LINUX_OBJ:.o=.d)
+
+PROGRAMS += $(BENCH_LINUX)
 
 # hypr-bench-start: from a VMO file to a guest that works, on the emulated PC.
 BENCH_START_SRC := bench/start.c bench/bench.c bench/timeline.c bench/stats.c

@@ -38,6 +38,7 @@ static const uint8_t guest_code[] = {
 	0xeb, 0xe5,				/*    jmp  start */
 };
 #define END_AT	17
+#define OUT_AT	23			/* of the OUT */
 
 struct scratch {
 	int kvm;
@@ -55,14 +56,15 @@ static uint32_t marker(unsigned int which, uint32_t page)
 	return (which + 1) * 0x01000193u + page;
 }
 
-static uint8_t *mem_create(uint64_t bytes, unsigned int which)
+/* Frozen memory: a file with the guest's code.  Return: its descriptor, or -1. */
+static int file_create(uint64_t bytes, unsigned int which)
 {
-	uint32_t end = (uint32_t)bytes, page, word;
-	uint8_t *mem = MAP_FAILED;
 	int fd = memfd_create("memslot", MFD_CLOEXEC);
+	uint32_t end = (uint32_t)bytes, page, word;
+	uint8_t *mem;
 
 	if (fd < 0)
-		return MAP_FAILED;
+		return -1;
 	if (ftruncate(fd, (off_t)bytes))
 		goto close_fd;
 	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -75,10 +77,23 @@ static uint8_t *mem_create(uint64_t bytes, unsigned int which)
 	memcpy(mem + CODE_GPA, guest_code, sizeof(guest_code));
 	memcpy(mem + CODE_GPA + END_AT, &end, sizeof(end));
 	munmap(mem, bytes);
+	return fd;
+
+close_fd:
+	close(fd);
+	return -1;
+}
+
+static uint8_t *mem_create(uint64_t bytes, unsigned int which)
+{
+	int fd = file_create(bytes, which);
+	uint8_t *mem;
+
+	if (fd < 0)
+		return MAP_FAILED;
 	/* Populating a writable private mapping copies it: no fault is left. */
 	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_POPULATE, fd, 0);
-close_fd:
 	close(fd);
 	return mem;
 }
@@ -94,13 +109,13 @@ static int slot_set(struct scratch *vm, uint8_t *mem, uint64_t bytes)
 }
 
 /* Flat segments, no paging, interrupts on: an emulated host needs them. */
-static int registers_set(struct scratch *vm)
+static int registers_set(struct scratch *vm, uint64_t rip)
 {
 	struct kvm_segment flat = {
 		.limit = 0xffffffff, .type = 0x3, .present = 1, .s = 1,
 		.db = 1, .g = 1, .selector = 0x10,
 	};
-	struct kvm_regs regs = { .rip = CODE_GPA, .rflags = 0x202 };
+	struct kvm_regs regs = { .rip = rip, .rflags = 0x202 };
 	struct kvm_sregs sregs;
 
 	if (ioctl(vm->vcpu, KVM_GET_SREGS, &sregs))
@@ -116,7 +131,7 @@ static int registers_set(struct scratch *vm)
 	return 0;
 }
 
-static int vcpu_create(struct scratch *vm)
+static int vcpu_create(struct scratch *vm, uint64_t rip)
 {
 	long bytes = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	struct {
@@ -138,7 +153,7 @@ static int vcpu_create(struct scratch *vm)
 	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) ||
 	    ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid))
 		return -errno;
-	return registers_set(vm);
+	return registers_set(vm, rip);
 }
 
 static void scratch_fini(struct scratch *vm)
@@ -158,14 +173,28 @@ static void scratch_fini(struct scratch *vm)
 			munmap(vm->mem[i], vm->mem_bytes);
 }
 
-static int scratch_init(struct scratch *vm, uint64_t mem_bytes)
+/* A VM and its vCPU, which starts at @rip. */
+static int vm_create(struct scratch *vm, uint64_t rip)
 {
-	unsigned int i;
+	vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	if (vm->vm < 0 || ioctl(vm->vm, KVM_SET_TSS_ADDR, TSS_GPA))
+		return -errno;
+	return vcpu_create(vm, rip);
+}
 
+static void scratch_none(struct scratch *vm, uint64_t mem_bytes)
+{
 	*vm = (struct scratch){
 		.kvm = -1, .vm = -1, .vcpu = -1, .run = MAP_FAILED,
 		.mem_bytes = mem_bytes, .mem = { MAP_FAILED, MAP_FAILED },
 	};
+}
+
+static int scratch_init(struct scratch *vm, uint64_t mem_bytes)
+{
+	unsigned int i;
+
+	scratch_none(vm, mem_bytes);
 	for (i = 0; i < 2; i++) {
 		vm->mem[i] = mem_create(mem_bytes, i);
 		if (vm->mem[i] == MAP_FAILED)
@@ -174,10 +203,7 @@ static int scratch_init(struct scratch *vm, uint64_t mem_bytes)
 	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm < 0)
 		return -errno;
-	vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 0);
-	if (vm->vm < 0 || ioctl(vm->vm, KVM_SET_TSS_ADDR, TSS_GPA))
-		return -errno;
-	return vcpu_create(vm);
+	return vm_create(vm, CODE_GPA);
 }
 
 /* Let the guest read all pages; it must find those of memory @which. */
@@ -251,5 +277,46 @@ int memslot_replace_measure(uint64_t mem_bytes, unsigned int rounds,
 	samples_fini(&touches);
 	samples_fini(&totals);
 	scratch_fini(&vm);
+	return ret;
+}
+
+/* From the mapping to the OUT. */
+static int new_vm(struct scratch *vm, int fd, uint64_t *cycles)
+{
+	uint64_t start = bench_tsc();
+	int ret;
+
+	vm->mem[0] = mmap(NULL, vm->mem_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (vm->mem[0] == MAP_FAILED)
+		return -errno;
+	ret = vm_create(vm, CODE_GPA + OUT_AT);
+	if (!ret)
+		ret = slot_set(vm, vm->mem[0], vm->mem_bytes);
+	if (!ret && ioctl(vm->vcpu, KVM_RUN, 0))
+		ret = -errno;
+	*cycles = bench_tsc() - start;
+	if (!ret && (vm->run->exit_reason != KVM_EXIT_IO || vm->run->io.port != DONE_PORT))
+		ret = -EIO;
+	return ret;
+}
+
+int memslot_new_vm_measure(uint64_t mem_bytes, unsigned int rounds, struct samples *first)
+{
+	int fd = file_create(mem_bytes, 0), ret = 0;
+	uint64_t cycles = 0;
+	struct scratch vm;
+	unsigned int i;
+
+	if (fd < 0)
+		return -ENOMEM;
+	for (i = 0; !ret && i <= rounds; i++) {
+		scratch_none(&vm, mem_bytes);
+		vm.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+		ret = vm.kvm < 0 ? -errno : new_vm(&vm, fd, &cycles);
+		if (!ret && i)
+			ret = samples_add(first, cycles);
+		scratch_fini(&vm);
+	}
+	close(fd);
 	return ret;
 }

@@ -31,4 +31,16 @@ struct memslot_replace {
 int memslot_replace_measure(uint64_t mem_bytes, unsigned int rounds,
 			    struct memslot_replace *result);
 
+struct samples;
+
+/**
+ * memslot_new_vm_measure() - a new VM with one vCPU over a file that is mapped privately
+ * @first: out: cycles from the mmap() until the guest's first instruction, an OUT, was in
+ *	user space
+ *
+ * No memory is read before and no table built.  The file and /dev/kvm are open.
+ * Return: as memslot_replace_measure().
+ */
+int memslot_new_vm_measure(uint64_t mem_bytes, unsigned int rounds, struct samples *first);
+
 #endif /* BENCH_MEMSLOT_REPLACE_H */

@@ -14,6 +14,8 @@
 #include <sys/utsname.h>
 
 #include "memslot_replace.h"
+#include "reset_bench.h"
+#include "stats_json.h"
 #include "swap_bench.h"
 
 #define MEM_BYTES	(16u << 20)
@@ -30,21 +32,32 @@ static void usage(void)
 	     "Cycles are those of the TSC: on the emulated PC, instructions.");
 }
 
-/* A row of the table, and the same under @key. */
-static void put(json_t *root, const char *key, const char *text,
-		struct samples *samples)
+static void put(json_t *root, const char *key, const char *text, struct samples *samples)
 {
-	struct summary s;
+	samples_put(root, key, text, samples);
+}
 
-	samples_summarize(samples, &s);
-	printf("%-52s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 "\n", text, s.median,
-	       s.p99, s.max);
-	json_object_set_new(root, key, json_pack("{sI sI sI sI}",
-			    "median", (json_int_t)s.median,
-			    "p99", (json_int_t)s.p99,
-			    "max", (json_int_t)s.max,
-			    "samples", (json_int_t)samples->nr));
-	samples_fini(samples);
+static void put_number(json_t *root, const char *key, const char *text, uint64_t value)
+{
+	printf("%-52s %9" PRIu64 "\n", text, value);
+	json_object_set_new(root, key, json_integer((json_int_t)value));
+}
+
+static void measure_dirty_resets(json_t *root, unsigned int rounds, bool views)
+{
+	static const unsigned int pages[] = { 1, 64, BENCH_MAX_DIRTY };
+	struct samples samples = { 0 };
+	char key[32], text[80];
+	unsigned int i;
+
+	for (i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		bench_dirty_reset(pages[i], views, rounds, &samples);
+		snprintf(key, sizeof(key), "%s_%u", views ? "reset_written" : "reset_dirty_log",
+			 pages[i]);
+		snprintf(text, sizeof(text), "put back %u pages by %s, 1 vCPU, held", pages[i],
+			 views ? "KVM_HYPR_GET_WRITTEN" : "the dirty log");
+		put(root, key, text, &samples);
+	}
 }
 
 static void measure_plain(json_t *root, unsigned int rounds)
@@ -64,6 +77,31 @@ static void measure_plain(json_t *root, unsigned int rounds)
 		bench_pool(n, rounds, &samples);
 		put(root, key, text, &samples);
 	}
+	measure_dirty_resets(root, (rounds + 3) / 4, false);
+}
+
+/* Swaps, and what replaces them without views, against the size of memory. */
+static int measure_sizes(json_t *root, unsigned int rounds)
+{
+	struct swap_times times = { 0 };
+	struct memslot_replace replace;
+	char key[32], text[80];
+	unsigned int mib;
+	int ret;
+
+	for (mib = 2; mib <= 16; mib *= 2) {
+		bench_swap_size((unsigned long)mib << 20, rounds, &times);
+		snprintf(key, sizeof(key), "swap_mib_%u", mib);
+		snprintf(text, sizeof(text), "swap until seen, %u MiB, 1 vCPU", mib);
+		put(root, key, text, &times.seen);
+		samples_fini(&times.call);
+		ret = memslot_replace_measure((uint64_t)mib << 20, 1, &replace);
+		if (ret)
+			return ret;
+		snprintf(key, sizeof(key), "memslot_mib_%u", mib);
+		put_number(root, key, "  replace the memslot, touch it again", replace.total);
+	}
+	return 0;
 }
 
 static void measure_swaps(json_t *root, unsigned int rounds)
@@ -110,10 +148,22 @@ static int measure_memslot(json_t *root)
 			strerror(-ret));
 		return ret;
 	}
-	printf("%-52s %9" PRIu64 "\n", "replace the memslot, touch 16 MiB again",
-	       result.total);
-	json_object_set_new(root, "memslot_replace",
-			    json_integer((json_int_t)result.total));
+	put_number(root, "memslot_replace", "replace the memslot, touch 16 MiB again",
+		   result.total);
+	return 0;
+}
+
+/* A clone: memory of a file, mapped privately. */
+static int measure_new_vm(json_t *root, unsigned int rounds)
+{
+	struct samples first = { 0 };
+	int ret = memslot_new_vm_measure(MEM_BYTES, rounds, &first);
+
+	if (ret) {
+		fprintf(stderr, "hypr-bench-swap: a new VM: %s\n", strerror(-ret));
+		return ret;
+	}
+	put(root, "new_vm", "a new VM over mmap(MAP_PRIVATE), until its first exit", &first);
 	return 0;
 }
 
@@ -131,8 +181,13 @@ static int measure(unsigned int rounds, int plain, const char *path)
 	printf("%-52s %9s %9s %9s\n", uts.release, "median", "p99", "max");
 	measure_plain(root, rounds);
 	ret = measure_memslot(root);
-	if (!ret && !plain)
+	if (!ret)
+		ret = measure_new_vm(root, (rounds + 9) / 10);
+	if (!ret && !plain) {
 		measure_swaps(root, rounds);
+		measure_dirty_resets(root, (rounds + 3) / 4, true);
+		ret = measure_sizes(root, rounds);
+	}
 	if (!ret && path && json_dump_file(root, path, JSON_INDENT(2))) {
 		fprintf(stderr, "hypr-bench-swap: cannot write %s\n", path);
 		ret = -EIO;

@@ -138,11 +138,12 @@ static void swap_once(struct vm *vm, unsigned int view, struct swap_times *times
 	add(&times->seen, seen - start);
 }
 
-static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views, bool pv)
+static struct vm *vm_with_memory(int nr_vcpus, unsigned int nr_views, bool pv, size_t ram_bytes)
 {
 	struct vm *vm = vm_new_plain();
 	unsigned int i;
 
+	vm->ram_bytes = ram_bytes;
 	OK(try_enable_views(vm));
 	vm_views_add(vm, nr_views);
 	vcpus_start(vm, nr_vcpus);
@@ -156,6 +157,11 @@ static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views, bool pv)
 	}
 	show_start(vm);
 	return vm;
+}
+
+static struct vm *vm_with_views(int nr_vcpus, unsigned int nr_views, bool pv)
+{
+	return vm_with_memory(nr_vcpus, nr_views, pv, RAM_BYTES);
 }
 
 /* A, B and so on, @nr_views in turn; each has been loaded before. */
@@ -175,6 +181,14 @@ void bench_swap_cached(int nr_vcpus, unsigned int rounds,
 		       struct swap_times *times)
 {
 	struct vm *vm = vm_with_views(nr_vcpus, 2, false);
+
+	swap_in_turn(vm, 2, rounds, times);
+	vm_close(vm);
+}
+
+void bench_swap_size(unsigned long ram_bytes, unsigned int rounds, struct swap_times *times)
+{
+	struct vm *vm = vm_with_memory(1, 2, false, ram_bytes);
 
 	swap_in_turn(vm, 2, rounds, times);
 	vm_close(vm);

@@ -28,6 +28,8 @@ void bench_round_trip(unsigned int rounds, struct samples *cycles);
 /* A VM with views; every vCPU has had both roots before. */
 void bench_swap_cached(int nr_vcpus, unsigned int rounds,
 		       struct swap_times *times);
+/* One vCPU, with @ram_bytes (2 to 16 MiB) of memory in each view. */
+void bench_swap_size(unsigned long ram_bytes, unsigned int rounds, struct swap_times *times);
 /* One vCPU, whose guest has kvmclock and steal time on, as Linux has. */
 void bench_swap_pv(unsigned int rounds, struct swap_times *times);
 /* One vCPU and @nr_views in turn: more than KVM keeps roots for. */

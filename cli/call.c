@@ -91,3 +91,21 @@ int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 
 	return printed(args, code, *answer);
 }
+
+int cli_reset_way(const struct cli_args *args, const char *verb, const char *way,
+		  json_t *request)
+{
+	int i;
+
+	if (!way || !strcmp(way, "auto"))
+		return EXIT_OK;
+	for (i = HYPR_RESET_COPY_BACK; i <= HYPR_RESET_DROP; i++) {
+		if (strcmp(way, hypr_reset_name(i)))
+			continue;
+		json_object_set_new(request, "way", json_string(way));
+		return EXIT_OK;
+	}
+	json_decref(request);
+	return cli_fail(args, EXIT_USAGE, verb,
+			"--way is auto, copy-back, compare or drop, not '%s'", way);
+}

@@ -165,6 +165,14 @@ int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_
 int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 		  json_t *request, json_t **answer);
 
+/**
+ * cli_reset_way() - put the option --way of a reset into a request
+ * @way: its value, or NULL
+ * Return: EXIT_OK, or EXIT_USAGE after having said what is wrong: @request is given back.
+ */
+int cli_reset_way(const struct cli_args *args, const char *verb, const char *way,
+		  json_t *request);
+
 /* path.c */
 
 /**

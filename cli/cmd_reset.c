@@ -4,13 +4,22 @@
 
 #include "cli.h"
 
+enum { WAY };
+
+static const struct cli_option options[] = {
+	[WAY] = { "way", 'w', "WAY", "copy-back, compare, drop; auto (default): the cheapest" },
+	{ 0 },
+};
+
 static int run(const struct cli_args *args)
 {
-	json_t *answer;
+	json_t *request, *answer;
 	int code;
 
-	code = cli_call(args, "reset", args->arg[0],
-			json_pack("{s:s, s:s}", "op", "reset", "view", args->arg[1]), &answer);
+	request = json_pack("{s:s, s:s}", "op", "reset", "view", args->arg[1]);
+	code = cli_reset_way(args, "reset", args->option[WAY], request);
+	if (!code)
+		code = cli_call(args, "reset", args->arg[0], request, &answer);
 	if (code)
 		return code;
 	if (!args->json) {
@@ -29,6 +38,7 @@ const struct cli_command cmd_reset = {
 	.name = "reset",
 	.args = "NAME VIEW",
 	.summary = "put a view back to its moment",
+	.options = options,
 	.nr_args = 2,
 	.run = run,
 };

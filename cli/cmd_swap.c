@@ -4,10 +4,11 @@
 
 #include "cli.h"
 
-enum { RESET, FORCE, COOPERATIVE };
+enum { RESET, WAY, FORCE, COOPERATIVE };
 
 static const struct cli_option options[] = {
 	[RESET] = { "reset", 'r', NULL, "put the view back to its moment first" },
+	[WAY] = { "way", 'w', "WAY", "of --reset: copy-back, compare, drop; auto" },
 	[FORCE] = { "force", 'f', NULL, "do not ask the guest to park" },
 	[COOPERATIVE] = { "cooperative", 'c', NULL, "fail rather than force" },
 	{ 0 },
@@ -26,19 +27,21 @@ static void print_answer(const json_t *answer)
 
 static int run(const struct cli_args *args)
 {
-	json_t *answer;
+	json_t *request, *answer;
 	int code;
 
 	if (args->option[FORCE] && args->option[COOPERATIVE])
 		return cli_fail(args, EXIT_USAGE, "swap",
 				"--force and --cooperative rule each other out");
-	code = cli_call(args, "swap", args->arg[0],
-			json_pack("{s:s, s:s, s:b, s:b, s:b}", "op", "swap",
-				  "view", args->arg[1],
-				  "reset", args->option[RESET] != NULL,
-				  "force", args->option[FORCE] != NULL,
-				  "cooperative", args->option[COOPERATIVE] != NULL),
-			&answer);
+	if (args->option[WAY] && !args->option[RESET])
+		return cli_fail(args, EXIT_USAGE, "swap", "--way is of --reset");
+	request = json_pack("{s:s, s:s, s:b, s:b, s:b}", "op", "swap", "view", args->arg[1],
+			    "reset", args->option[RESET] != NULL,
+			    "force", args->option[FORCE] != NULL,
+			    "cooperative", args->option[COOPERATIVE] != NULL);
+	code = cli_reset_way(args, "swap", args->option[WAY], request);
+	if (!code)
+		code = cli_call(args, "swap", args->arg[0], request, &answer);
 	if (code)
 		return code;
 	if (!args->json)

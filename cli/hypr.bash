@@ -94,6 +94,8 @@ _hypr()
 		words="ept-swap stock"
 	elif [[ $verb == load && ($prev == --time || $prev == -t) ]]; then
 		words="freeze continue"
+	elif [[ ($verb == reset || $verb == swap) && ($prev == --way || $prev == -w) ]]; then
+		words="auto copy-back compare drop"
 	elif [[ $verb == load && $prev == --prefault ]]; then
 		words="all none used record"
 	elif [[ ($verb == translate || $verb == mem) && ($prev == --view || $prev == -v) ]]; then

@@ -106,7 +106,7 @@ enum ept_refusal {
  * struct ept_capabilities - what the CPU's EPT can do
  * @maxphyaddr: width of a host-physical address in bits, [32, 52] (CPUID 80000008H)
  * @page_2m: 2 MiB pages; bit 16 of IA32_VMX_EPT_VPID_CAP
- * @page_1g: 1 GiB pages; bit 17
+ * @page_1g: 1 GiB pages; bit 17.  Used with @page_2m only: a part of one changes by a split
  * @execute_only: execute without read; bit 0
  * @accessed_dirty: accessed and dirty bits, which the EPTP then enables; bit 21
  * @user_execute: the VMCS has "mode-based execute control for EPT" set

@@ -82,7 +82,8 @@ static inline u64 *ept_child(u64 entry)
 /* Whether the CPU can map a page by an entry of @level. */
 static inline bool ept_maps(const struct ept_context *ept, u32 level)
 {
-	return level == 1 || (level == 2 && ept->can.page_2m) || (level == 3 && ept->can.page_1g);
+	return level == 1 || (level == 2 && ept->can.page_2m) ||
+	       (level == 3 && ept->can.page_2m && ept->can.page_1g);
 }
 
 /* An entry that refers to @table: the pages below it alone decide on permissions. */

@@ -29,17 +29,27 @@ out/guests/epoch/init: $(GUESTS_EPOCH_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(GUESTS_LDFLAGS) -o $@ $^
 
+# "beat", for bench/linux.c: tells when its vCPUs were away.
+GUESTS_BEAT_INITRD := out/guests/beat/initrd.cpio.gz
+PROGRAMS += $(GUESTS_BEAT_INITRD)
+
+out/obj/guests/beat/%.o: GUESTS_CFLAGS += -I.
+
+out/guests/beat/init: out/obj/guests/beat/beat.o out/obj/guests/epoch/start.o
+	@mkdir -p $(@D)
+	$(CC) $(GUESTS_LDFLAGS) -o $@ $^
+
 # A fixed time and owner: the same program gives the same initrd.
-$(GUESTS_EPOCH_INITRD): out/guests/epoch/init
-	@mkdir -p out/obj/guests/epoch/root
-	cp $< out/obj/guests/epoch/root/init
-	touch -d @1700000000 out/obj/guests/epoch/root/init
-	(cd out/obj/guests/epoch/root && echo init | \
+out/guests/%/initrd.cpio.gz: out/guests/%/init
+	@mkdir -p out/obj/guests/$*/root
+	cp $< out/obj/guests/$*/root/init
+	touch -d @1700000000 out/obj/guests/$*/root/init
+	(cd out/obj/guests/$*/root && echo init | \
 		cpio -o -H newc --reproducible -R 0:0 --quiet) | \
 		gzip -n -9 >$@.tmp
 	mv $@.tmp $@
 
--include $(GUESTS_EPOCH_OBJ:.o=.d)
+-include $(GUESTS_EPOCH_OBJ:.o=.d) out/obj/guests/beat/beat.d
 
 RIG_FILES += $(GUESTS_EPOCH_INITRD):/demo/initrd
 

@@ -25,9 +25,26 @@ void vm_put(struct vm *vm)
 	for (i = 0; i < HYPRV_MAX_VCPUS; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	memory_fini(vm);
-	mutex_destroy(&vm->lock);
 	kvfree(vm);
 	atomic_dec(&hypervisor.vms);
+}
+
+struct vm *vm_new(void)
+{
+	struct vm *vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->users, 1);
+	spin_lock_init(&vm->lock);
+	err = memory_init(vm);
+	if (err) {
+		kvfree(vm);
+		return ERR_PTR(err);
+	}
+	atomic_inc(&hypervisor.vms);
+	return vm;
 }
 
 static int vm_create(unsigned long type)
@@ -37,17 +54,9 @@ static int vm_create(unsigned long type)
 
 	if (type)
 		return -EINVAL;
-	vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	if (!vm)
-		return -ENOMEM;
-	refcount_set(&vm->users, 1);
-	mutex_init(&vm->lock);
-	fd = memory_init(vm);
-	if (fd) {
-		kvfree(vm);
-		return fd;
-	}
-	atomic_inc(&hypervisor.vms);
+	vm = vm_new();
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
 	fd = anon_inode_getfd("hyprv-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		vm_put(vm);
@@ -65,20 +74,20 @@ static int vcpu_add(struct vm *vm, unsigned long index)
 	vcpu = vcpu_create(vm, index);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	if (vm->vcpu[index]) {
-		mutex_unlock(&vm->lock);
+		spin_unlock(&vm->lock);
 		vcpu_destroy(vcpu);
 		return -EEXIST;
 	}
 	vm->vcpu[index] = vcpu;
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	refcount_inc(&vm->users);
 	fd = anon_inode_getfd("hyprv-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
-		mutex_lock(&vm->lock);
+		spin_lock(&vm->lock);
 		vm->vcpu[index] = NULL;
-		mutex_unlock(&vm->lock);
+		spin_unlock(&vm->lock);
 		vcpu_destroy(vcpu);
 		vm_put(vm);
 	}

@@ -7,8 +7,9 @@
  * (swap, madvise, migration, fork) leaves the tables first.  A fault looks the page up
  * without vm->lock, and maps it only if no invalidation came in between.
  *
- * The notifier takes vm->lock, and the host calls it also while it looks for free memory:
- * nobody allocates or touches user memory under vm->lock.
+ * The notifier takes vm->lock, a spin lock: the host calls the notifier also where it must
+ * not sleep, and while it looks for free memory.  Nobody allocates, sleeps or touches user
+ * memory under vm->lock; table pages come from vm->spare.
  */
 #include <linux/mm.h>
 #include <linux/smp.h>
@@ -74,12 +75,12 @@ static int spare_fill(struct vm *vm)
 
 		if (!page)
 			return -ENOMEM;
-		mutex_lock(&vm->lock);
+		spin_lock(&vm->lock);
 		if (vm->spares < HYPRV_SPARE_PAGES) {
 			vm->spare[vm->spares++] = page;
 			page = NULL;
 		}
-		mutex_unlock(&vm->lock);
+		spin_unlock(&vm->lock);
 		plat_page_free(page, 1);
 	}
 	return 0;
@@ -179,10 +180,10 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 
 	if (err)
 		return err;
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	err = region_change(vm, region_by_slot(vm, new.slot), &new);
 	atomic64_inc(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	return err;
 }
 
@@ -244,25 +245,25 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
 	if (err)
 		return err;
 	gpa &= PAGE_MASK;
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	found = region_at(vm, gpa);
 	if (found)
 		region = *found;
 	sequence = atomic64_read(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	if (!found || (write && (region.flags & KVM_MEM_READONLY)))
 		return 0;
 	page = page_get(region.address + (gpa - region.gpa), write,
 			!(region.flags & KVM_MEM_READONLY), &writable);
 	if (!page)
 		return signal_pending(current) ? -EINTR : -EFAULT;
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	/* If the process's memory has changed since, the guest faults once more. */
 	if (!unchanged(vm, sequence) || vm->spares < 3)
 		err = 0;
 	else
 		err = page_map(vm, gpa, page, writable);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	if (writable)
 		set_page_dirty_lock(page);
 	put_page(page);
@@ -285,17 +286,15 @@ static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long en
 	}
 }
 
+/* It never sleeps: the OOM reaper's call must not. */
 static int invalidate_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = container_of(notifier, struct vm, notifier);
 
-	if (mmu_notifier_range_blockable(range))
-		mutex_lock(&vm->lock);
-	else if (!mutex_trylock(&vm->lock))
-		return -EAGAIN;
+	spin_lock(&vm->lock);
 	atomic_inc(&vm->invalidating);
 	unmap_addresses(vm, range->start & PAGE_MASK, PAGE_ALIGN(range->end));
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	return 0;
 }
 
@@ -315,10 +314,10 @@ static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
 	struct vm *vm = container_of(notifier, struct vm, notifier);
 
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	unmap_addresses(vm, 0, ULONG_MAX & PAGE_MASK);
 	atomic64_inc(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -336,11 +335,11 @@ int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes)
 		struct region *region;
 		unsigned long address = 0;
 
-		mutex_lock(&vm->lock);
+		spin_lock(&vm->lock);
 		region = region_at(vm, gpa);
 		if (region)
 			address = region->address + (gpa - region->gpa);
-		mutex_unlock(&vm->lock);
+		spin_unlock(&vm->lock);
 		if (!region || copy_from_user(buffer, (void __user *)address, part))
 			return -EFAULT;
 		buffer += part;

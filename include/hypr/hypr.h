@@ -176,7 +176,7 @@ int hypr_prefault_flags(const char *text);
  * Return: 0, or
  * -EINVAL: a field of @config is out of range, or a name is not a name;
  * -ENOENT, -EACCES: the kernel or initrd (or /dev/kvm) cannot be opened;
- * -ENODEV: there is no /dev/kvm;
+ * -ENODEV: there is no /dev/kvm, or the module hyprv has VT-x;
  * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started; the VMO
  *	is packed;
  * -E2BIG: the command line is longer than the kernel takes;
@@ -450,6 +450,7 @@ int hypr_view_save(struct hypr_vm *vm, const char *view, const struct hypr_save_
 #define HYPR_SWAP_RESET		(1u << 0) /* put the view back to its moment first */
 #define HYPR_SWAP_FORCE		(1u << 1) /* do not ask the guest to park */
 #define HYPR_SWAP_COOPERATIVE	(1u << 2) /* -EAGAIN rather than force */
+					  /* and, with HYPR_SWAP_RESET, HYPR_RESET_ONLY() */
 
 /* How the vCPUs' state went with the memory. */
 #define HYPR_STATE_IOCTLS	0	/* their threads held, saved and set in user space */
@@ -491,7 +492,7 @@ struct hypr_swap_result {
  * it where it is.
  *
  * Return: 0; -ENOENT no such view; -EINVAL unknown flag, or HYPR_SWAP_RESET of
- * the boot view, which has no moment; -EAGAIN the guest did not park in time
+ * the boot view, which has no moment; -EOPNOTSUPP as for hypr_view_reset_by(); -EAGAIN the guest did not park in time
  * (HYPR_SWAP_COOPERATIVE); -EBUSY a vCPU is in SMM or in a nested guest;
  * -EBADMSG the file that the view stands on was truncated;
  * -ESHUTDOWN the guest has ended; -EIO the state could not be moved.
@@ -499,10 +500,14 @@ struct hypr_swap_result {
 int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
 		   struct hypr_swap_result *result);
 
-/* How a reset finds the pages that differ from the moment. */
+/* How a reset finds the pages that differ from the moment.  (Any: the cheapest.) */
+#define HYPR_RESET_ANY		(-1)
 #define HYPR_RESET_COPY_BACK	0	/* the kernel tells which were written */
 #define HYPR_RESET_COMPARE	1	/* it compares all private pages */
 #define HYPR_RESET_DROP		2	/* it drops all pages: they fault in again */
+
+/* The flag with which a reset goes by @way or not at all; at most one of the three. */
+#define HYPR_RESET_ONLY(way)	(1u << (8 + (way)))
 
 /** hypr_reset_name() - "copy-back", "compare" or "drop" */
 const char *hypr_reset_name(int way);
@@ -535,6 +540,18 @@ struct hypr_reset_result {
  */
 int hypr_view_reset(struct hypr_vm *vm, const char *view,
 		    struct hypr_reset_result *result);
+
+/**
+ * hypr_view_reset_by() - the same, by one way or not at all
+ * @flags: HYPR_RESET_ONLY(HYPR_RESET_*), or 0 for hypr_view_reset()
+ *
+ * Return: as hypr_view_reset(); -EINVAL also for other flags; -EOPNOTSUPP this view
+ * cannot be put back by that way now: the kernel does not report which pages were written
+ * (HYPR_RESET_COPY_BACK) or are private (HYPR_RESET_COMPARE), or the view stands on a
+ * file (HYPR_RESET_DROP).  The view is as it was then.
+ */
+int hypr_view_reset_by(struct hypr_vm *vm, const char *view, unsigned int flags,
+		       struct hypr_reset_result *result);
 
 #define HYPR_VERIFY_RANGES	8
 

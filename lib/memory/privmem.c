@@ -68,23 +68,24 @@ int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages)
 }
 
 /**
- * hypr_privmem_restore() - make a private mapping equal its file again
- * @guest: the mapping, which nobody writes concurrently
- * @from: the file, mapped as a whole
- * @pages: out: private pages put back; all pages when the kernel does not tell
- * @dropped: out: they were dropped, not copied: nothing is mapped any more
+ * hypr_privmem_restore() - make the private pages of a mapping equal their file again
+ * @pages: out: private pages put back
+ *
+ * Return: 0; -errno when this kernel does not tell them.
+ */
+int hypr_privmem_restore(struct hypr_privmem *privmem, uint64_t *pages)
+{
+	return hypr_pagemap_scan(privmem->guest, HYPR_PAGES_PRIVATE, hypr_privmem_put_back,
+				 privmem, pages);
+}
+
+/**
+ * hypr_privmem_drop() - the same for all pages: nothing is mapped any more
  *
  * Return: 0; -errno of madvise().
  */
-int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
-			 uint64_t *pages, bool *dropped)
+int hypr_privmem_drop(const struct hypr_guest *guest, uint64_t *pages)
 {
-	struct hypr_privmem p = { guest, from };
-
-	*dropped = hypr_pagemap_scan(guest, HYPR_PAGES_PRIVATE, hypr_privmem_put_back, &p,
-				     pages) != 0;
-	if (!*dropped)
-		return 0;
 	*pages = guest->bytes / HYPR_PAGE_BYTES;
 	return madvise(guest->host, guest->bytes, MADV_DONTNEED) ? -errno : 0;
 }

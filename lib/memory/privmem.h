@@ -17,7 +17,7 @@ struct hypr_privmem {
 int hypr_privmem_count(const struct hypr_guest *guest, uint64_t *pages);
 int hypr_privmem_copy_back(void *privmem, uint64_t gpa, uint64_t pages);
 int hypr_privmem_put_back(void *privmem, uint64_t gpa, uint64_t pages);
-int hypr_privmem_restore(const struct hypr_guest *guest, const struct hypr_guest *from,
-			 uint64_t *pages, bool *dropped);
+int hypr_privmem_restore(struct hypr_privmem *privmem, uint64_t *pages);
+int hypr_privmem_drop(const struct hypr_guest *guest, uint64_t *pages);
 
 #endif /* LIB_MEMORY_PRIVMEM_H */

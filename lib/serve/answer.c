@@ -119,12 +119,12 @@ static json_t *serve_swap(struct hypr_vm *vm, const struct hypr_request *request
 	return answer;
 }
 
-static json_t *serve_reset(struct hypr_vm *vm, const char *view, int *ret)
+static json_t *serve_reset(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
 	struct hypr_reset_result r;
 
-	*ret = hypr_view_reset(vm, view, &r);
-	return *ret ? NULL : named(hypr_json_reset(&r), view, "");
+	*ret = hypr_view_reset_by(vm, request->view, request->flags, &r);
+	return *ret ? NULL : named(hypr_json_reset(&r), request->view, "");
 }
 
 /* With a file, or with the view's moment. */
@@ -221,7 +221,7 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 	case HYPR_OP_SWAP:
 		return serve_swap(vm, request, ret);
 	case HYPR_OP_RESET:
-		return serve_reset(vm, request->view, ret);
+		return serve_reset(vm, request, ret);
 	case HYPR_OP_VERIFY:
 	case HYPR_OP_COMPARE:
 		return serve_verify(vm, request, ret);

@@ -46,7 +46,7 @@ struct hypr_request {
 	char parent[HYPR_PATH_MAX];
 	uint64_t gva;		/* the next two: of translate */
 	struct hypr_paging paging;
-	unsigned int flags;	/* HYPR_SWAP_*, HYPR_SAVE_*, HYPR_LOAD_* */
+	unsigned int flags;	/* HYPR_SWAP_*, HYPR_RESET_ONLY(), HYPR_SAVE_*, HYPR_LOAD_* */
 	bool runs;		/* of mem: with HYPR_RUNS_MAX runs at most */
 	bool progress;		/* wants to be told: HYPR_PROGRESS_LINE before the answer */
 };

@@ -16,6 +16,7 @@
 #define KEY_PREFAULT	8u
 #define KEY_GVA		16u
 #define KEY_PAGING	32u	/* cr3, vcpu */
+#define KEY_WAY		64u
 
 static const struct op {
 	const char *name;
@@ -30,8 +31,8 @@ static const struct op {
 	[HYPR_OP_LOAD] = { "load", KEY_VIEW | KEY_FILE, KEY_PREFAULT },
 	[HYPR_OP_WORKING_SET] = { "working-set", 0, KEY_VIEW | KEY_FILE },
 	[HYPR_OP_VIEWS] = { "views", 0, 0 },
-	[HYPR_OP_SWAP] = { "swap", KEY_VIEW, 0 },
-	[HYPR_OP_RESET] = { "reset", KEY_VIEW, 0 },
+	[HYPR_OP_SWAP] = { "swap", KEY_VIEW, KEY_WAY },
+	[HYPR_OP_RESET] = { "reset", KEY_VIEW, KEY_WAY },
 	[HYPR_OP_VERIFY] = { "verify", KEY_VIEW, 0 },
 	[HYPR_OP_COMPARE] = { "compare", KEY_FILE, KEY_VIEW },
 	[HYPR_OP_REMOVE] = { "remove", KEY_VIEW, 0 },
@@ -136,6 +137,20 @@ static int parse_prefault(const json_t *value, struct hypr_request *request)
 	return 0;
 }
 
+static int parse_way(const json_t *value, struct hypr_request *request)
+{
+	const char *word = json_is_string(value) ? json_string_value(value) : "";
+	int way;
+
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+		if (strcmp(word, hypr_reset_name(way)))
+			continue;
+		request->flags |= HYPR_RESET_ONLY(way);
+		return 0;
+	}
+	return hypr_fail(-EINVAL, "request: \"way\" is copy-back, compare or drop");
+}
+
 static int parse_flag(const char *key, const json_t *value, struct hypr_request *request)
 {
 	size_t i;
@@ -162,6 +177,8 @@ static int parse_key(const char *key, const json_t *value, struct hypr_request *
 		return parse_path(value, key, request->file);
 	if ((keys & KEY_PARENT) && !strcmp(key, "parent"))
 		return parse_path(value, key, request->parent);
+	if ((keys & KEY_WAY) && !strcmp(key, "way"))
+		return parse_way(value, request);
 	if ((keys & KEY_PREFAULT) && !strcmp(key, "prefault"))
 		return parse_prefault(value, request);
 	if ((keys & KEY_GVA) && !strcmp(key, "gva"))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hypr/hypr.h"
+#include "base/error.h"
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/hold.h"
@@ -31,7 +32,8 @@ static int reset_active(struct hypr_vm *vm, struct hypr_view *view,
 	return ret;
 }
 
-int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_result *result)
+int hypr_view_reset_by(struct hypr_vm *vm, const char *name, unsigned int flags,
+		       struct hypr_reset_result *result)
 {
 	struct hypr_reset_result unused;
 	struct hypr_view *view;
@@ -40,7 +42,11 @@ int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_resu
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	ret = hypr_vm_op_begin(vm);
+	if (flags & ~HYPR_RESET_FLAGS)
+		return hypr_fail(-EINVAL, "reset: unknown flags 0x%x", flags);
+	ret = hypr_reset_want(flags, &result->way);
+	if (!ret)
+		ret = hypr_vm_op_begin(vm);
 	if (ret)
 		return ret;
 	view = name ? hypr_view_lookup(vm, name) : vm->active;
@@ -52,4 +58,9 @@ int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_resu
 		ret = hypr_view_restore(vm, view, result);
 	hypr_vm_op_end(vm);
 	return ret;
+}
+
+int hypr_view_reset(struct hypr_vm *vm, const char *name, struct hypr_reset_result *result)
+{
+	return hypr_view_reset_by(vm, name, 0, result);
 }

@@ -309,6 +309,9 @@ static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int
 	if (!(flags & HYPR_SWAP_RESET))
 		return hypr_swap_locked(vm, to, flags, result, NULL);
 
+	ret = hypr_reset_want(flags, &reset.way);
+	if (ret)
+		return ret;
 	if (to == vm->active) {
 		ret = hypr_swap_locked(vm, to, flags, result, &reset);
 	} else {
@@ -332,7 +335,8 @@ int hypr_view_swap(struct hypr_vm *vm, const char *name, unsigned int flags,
 	if (!result)
 		result = &unused;
 	memset(result, 0, sizeof(*result));
-	if ((flags & ~(HYPR_SWAP_RESET | HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE)) ||
+	if ((flags & ~(HYPR_SWAP_RESET | HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE |
+		       (flags & HYPR_SWAP_RESET ? HYPR_RESET_FLAGS : 0))) ||
 	    ((flags & HYPR_SWAP_FORCE) && (flags & HYPR_SWAP_COOPERATIVE)))
 		return hypr_fail(-EINVAL, "swap: unknown or contradictory flags 0x%x", flags);
 

@@ -168,54 +168,99 @@ static int restore_file(struct hypr_vm *vm, const struct hypr_view *view, bool t
 
 /* ---- of any view ----------------------------------------------------------- */
 
-static int put_back(struct hypr_vm *vm, struct hypr_view *view,
-		    struct hypr_reset_result *result, bool *dropped)
+static int refuse(const struct hypr_view *view, int way, const char *why)
+{
+	return hypr_fail(-EOPNOTSUPP, "view '%s' cannot be reset by %s: %s", view->name,
+			 hypr_reset_name(way), why);
+}
+
+static bool may_go(int want, int way)
+{
+	return want == HYPR_RESET_ANY || want == way;
+}
+
+static int put_back_file(struct hypr_vm *vm, struct hypr_view *view, bool told,
+			 struct hypr_reset_result *result)
+{
+	bool torn;
+	int ret = restore_file(vm, view, told, &result->pages_restored, &torn);
+
+	/* The view is half old, half new.  (No swap goes to such a view.) */
+	if (ret && torn && view == vm->active)
+		hypr_vm_end(vm, true, "view %s: its file was truncated during a reset", view->name);
+	return ret;
+}
+
+static int put_back(struct hypr_vm *vm, struct hypr_view *view, int want,
+		    struct hypr_reset_result *result)
 {
 	struct hypr_privmem memory = { &view->mem, &view->moment->mem };
-	bool told = hypr_written_take(vm, view), torn;
+	bool told = hypr_written_take(vm, view);
 	int ret;
 
+	if (want == HYPR_RESET_COPY_BACK && !told)
+		return refuse(view, want, "the kernel does not report yet which pages were written");
+	if (want == HYPR_RESET_DROP && hypr_view_is_on_file(view))
+		return refuse(view, want, "it stands on a file");
+	told = told && may_go(want, HYPR_RESET_COPY_BACK);
 	result->way = told ? HYPR_RESET_COPY_BACK : HYPR_RESET_COMPARE;
-	if (hypr_view_is_on_file(view)) {
-		ret = restore_file(vm, view, told, &result->pages_restored, &torn);
-		/* The view is half old, half new.  (No swap goes to such a view.) */
-		if (ret && torn && view == vm->active)
-			hypr_vm_end(vm, true, "view %s: its file was truncated during a reset",
-				    view->name);
-		return ret;
-	}
+	if (hypr_view_is_on_file(view))
+		return put_back_file(vm, view, told, result);
 	if (told)
 		return hypr_written_each(vm, view, hypr_privmem_copy_back, &memory,
 					 &result->pages_restored);
-	ret = hypr_privmem_restore(&view->mem, &view->moment->mem,
-				   &result->pages_restored, dropped);
-	if (*dropped)
-		result->way = HYPR_RESET_DROP;
+	if (may_go(want, HYPR_RESET_COMPARE)) {
+		ret = hypr_privmem_restore(&memory, &result->pages_restored);
+		if (!ret)
+			return 0;
+		if (want == HYPR_RESET_COMPARE)
+			return refuse(view, want, "the kernel does not report private pages");
+	}
+	result->way = HYPR_RESET_DROP;
+	ret = hypr_privmem_drop(&view->mem, &result->pages_restored);
 	return ret ? hypr_fail_sys(ret, "view '%s': putting its private pages back",
 				   view->name) : 0;
+}
+
+int hypr_reset_want(unsigned int flags, int *want)
+{
+	unsigned int set = 0;
+	int way;
+
+	*want = HYPR_RESET_ANY;
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+		if (!(flags & HYPR_RESET_ONLY(way)))
+			continue;
+		*want = way;
+		set |= HYPR_RESET_ONLY(way);
+	}
+	if (set != (*want == HYPR_RESET_ANY ? 0 : HYPR_RESET_ONLY(*want)))
+		return hypr_fail(-EINVAL, "reset: at most one way, not flags 0x%x", flags);
+	return 0;
 }
 
 /**
  * hypr_view_restore() - put back memory and state of a view that does not run
  * @view: inactive, or active with all vCPUs held
- * @result: out
+ * @result: in: @way: HYPR_RESET_*, the only one that is allowed, or HYPR_RESET_ANY; out
  */
 int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		      struct hypr_reset_result *result)
 {
 	uint64_t start = hypr_tsc(), restored;
-	bool dropped = false;
+	int want = result->way;
+	bool dropped;
 	int ret;
 
-	memset(result, 0, sizeof(*result));
-	result->view = view->number;
+	*result = (struct hypr_reset_result){ .view = view->number };
 	if (!view->moment)
 		return hypr_fail(-EINVAL,
 				 "view '%s' has no moment to go back to; take a snapshot and reset that",
 				 view->name);
-	ret = put_back(vm, view, result, &dropped);
+	ret = put_back(vm, view, want, result);
 	if (ret)
 		return ret;
+	dropped = result->way == HYPR_RESET_DROP;
 	hypr_written_clear(vm, view);
 	view->edited = true;
 	hypr_state_copy(vm, view->state, view->moment->state);

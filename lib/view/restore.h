@@ -7,6 +7,13 @@ struct hypr_reset_result;
 struct hypr_view;
 struct hypr_vm;
 
+#define HYPR_RESET_FLAGS	(HYPR_RESET_ONLY(HYPR_RESET_COPY_BACK) |	\
+				 HYPR_RESET_ONLY(HYPR_RESET_COMPARE) |	\
+				 HYPR_RESET_ONLY(HYPR_RESET_DROP))
+
+/* The way that a call's flags ask for: HYPR_RESET_ANY or HYPR_RESET_*; -EINVAL: several. */
+int hypr_reset_want(unsigned int flags, int *way);
+
 int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		      struct hypr_reset_result *result);
 

@@ -15,8 +15,12 @@
 #define EPT_MODEL_HEAD	2
 #define EPT_MODEL_STEP	10
 
-/* As the second byte: the window spans a whole 1 GiB page; slower. */
-#define EPT_MODEL_LARGE	1
+/*
+ * As the second byte: the window spans a whole 1 GiB page.  The model looks at each of
+ * its 263,168 pages only now and then, and a run ends after so many steps.
+ */
+#define EPT_MODEL_LARGE		1
+#define EPT_MODEL_LARGE_STEPS	40
 
 /* What a run met; a test asserts that it met enough. */
 struct ept_model_tally {

@@ -51,7 +51,7 @@ static void test_random_operations_on_pages_up_to_2m(void **state)
 static void test_random_operations_on_pages_up_to_1g(void **state)
 {
 	(void)state;
-	run(8, 40, EPT_MODEL_LARGE);
+	run(8, EPT_MODEL_LARGE_STEPS, EPT_MODEL_LARGE);
 }
 
 static void test_the_runs_met_everything(void **state)

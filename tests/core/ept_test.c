@@ -20,6 +20,13 @@ static int start_only_small(void **state)
 	return ept_kit_start(state, 4, &only_small);
 }
 
+static int start_only_1g(void **state)
+{
+	static const struct ept_capabilities only_1g = { .maxphyaddr = 52, .page_1g = true };
+
+	return ept_kit_start(state, 4, &only_1g);
+}
+
 static void assert_pages(const struct ept_kit *kit, u64 small, u64 middle, u64 large)
 {
 	assert_int_equal(kit->ept.stats.pages[0], small);
@@ -178,6 +185,17 @@ static void test_map_without_large_pages_takes_small_ones(void **state)
 	assert_int_equal(ept_kit_map(kit, 0, 0, K4, EPT_READ | EPT_WB), EPT_OK);
 	assert_pages(kit, 1024, 0, 0);
 	assert_int_equal(kit->ept.stats.merges, 0);
+}
+
+/* Part of a 1 GiB page changes by way of 2 MiB pages: no CPU is asked for one without them. */
+static void test_a_cpu_without_2m_pages_gets_no_1g_pages(void **state)
+{
+	struct ept_kit *kit = *state;
+
+	assert_int_equal(ept_kit_map(kit, 0, 0, G1, RWX_WB), EPT_OK);
+	assert_pages(kit, G1 / K4, 0, 0);
+	assert_int_equal(ept_unmap(&kit->ept, hypr_gpa(0), K4, &kit->edit), EPT_OK);
+	assert_true(ept_kit_clean(kit));
 }
 
 static void test_map_of_5_levels_reaches_57_bits(void **state)
@@ -367,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_init_refuses),
 		with(test_map_takes_the_largest_page_that_fits, ept_kit_setup),
 		with(test_map_without_large_pages_takes_small_ones, start_only_small),
+		with(test_a_cpu_without_2m_pages_gets_no_1g_pages, start_only_1g),
 		with(test_map_of_5_levels_reaches_57_bits, start_5_levels),
 		with(test_entries_have_the_bits_of_the_sdm, ept_kit_setup),
 		with(test_each_refusal_by_name, start_only_small),

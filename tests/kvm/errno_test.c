@@ -149,6 +149,22 @@ static void test_pin(void)
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_PIN_VIEW, NULL), -EFAULT);
 }
 
+static void test_boards(void)
+{
+	struct kvm_hypr_keep_board keep = { .view = VIEW };
+	struct kvm_hypr_board board = { .view = VIEW };
+	struct kvm_pit_config config = { 0 };
+	struct vm *vm = prepared_vm();
+
+	OK(try_ioctl(vm->fd, KVM_CREATE_PIT2, &config));
+	CHECK_FLAGS(vm->fd, KVM_HYPR_KEEP_BOARD, keep, KVM_HYPR_KEPT_MOMENT);
+	CHECK_RESERVED(vm->fd, KVM_HYPR_KEEP_BOARD, keep, reserved);
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_KEEP_BOARD, NULL), -EFAULT);
+	CHECK_FLAGS(vm->fd, KVM_HYPR_GET_BOARD, board, KVM_HYPR_KEPT_MOMENT);
+	CHECK_RESERVED(vm->fd, KVM_HYPR_GET_BOARD, board, reserved);
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_GET_BOARD, NULL), -EFAULT);
+}
+
 static void test_set_eptp(void)
 {
 	struct kvm_hypr_eptp arg = { 0 };
@@ -212,6 +228,7 @@ static const struct test tests[] = {
 	  test_control_page },
 	{ "KVM_HYPR_SET_CACHE: flags, reserved words, pointer", test_cache },
 	{ "KVM_HYPR_PIN_VIEW: flags, reserved words, pointer", test_pin },
+	{ "KVM_HYPR_KEEP_BOARD, KVM_HYPR_GET_BOARD: the same", test_boards },
 	{ "KVM_SET_EPTP: flags, reserved words, pointer", test_set_eptp },
 	{ "EINVAL: a field whose flag is not set", test_fields_without_flag },
 	{ "EINVAL: a timeout above the maximum", test_timeout },

@@ -113,6 +113,22 @@ expect 0 "B -> A" "leave B" hypr swap vm1 A
 expect 1 "differ; first at 0x" "verify finds that B has run" hypr verify vm1 B
 expect 0 "view B reset by $way: [1-9][0-9]* pages looked at; pause none" "reset B" hypr reset vm1 B
 expect 0 "4095 pages compared .* 0 differ" "verify finds B as it was" hypr verify vm1 B
+for by in compare drop; do
+	expect 0 "A -> B" "let B run" hypr swap vm1 B
+	expect 0 "B -> A" "leave B again" hypr swap vm1 A
+	expect 0 "view B reset by $by: [1-9][0-9]* pages" "reset B by $by, as asked" \
+		hypr reset --way $by vm1 B
+	expect 0 " 0 differ" "verify finds B as it was" hypr verify vm1 B
+done
+if [ "$engine" = stock ]; then
+	expect_line 5 "cannot be reset by copy-back: the kernel does not report" \
+		"no way is taken instead" hypr reset --way copy-back vm1 B
+else
+	expect 0 "view B reset by copy-back: " "reset B by copy-back, as asked" \
+		hypr reset --way copy-back vm1 B
+fi
+expect_line 2 "--way is auto, copy-back, compare or drop" "no such way" hypr reset --way magic vm1 B
+expect_line 2 "--way is of --reset" "a way without a reset" hypr swap --way drop vm1 B
 
 expect 0 "paused, cooperative" "pause" hypr pause vm1
 expect_line 1 "paused already" "pause again" hypr pause vm1

@@ -743,6 +743,84 @@ static void test_first_reset_copies_back(void **ctx)
 	check_reset(f->vm, HYPR_RESET_COPY_BACK, 1, 0);
 }
 
+static int reset_by(struct hypr_vm *vm, int way, int *done)
+{
+	struct hypr_reset_result r;
+	int ret = hypr_view_reset_by(vm, "A", HYPR_RESET_ONLY(way), &r);
+
+	*done = r.way;
+	return ret;
+}
+
+static void check_equals_moment(struct hypr_vm *vm)
+{
+	struct hypr_verify_result v;
+
+	assert_int_equal(hypr_view_verify(vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, 0);
+}
+
+/* By each way, asked for, of a view that is not active and of one that is. */
+static void test_reset_goes_by_the_way_that_is_asked_for(void **ctx)
+{
+	struct hypr_swap_result s;
+	struct fixture *f = *ctx;
+	int way, done;
+
+	fake_kvm.tracks = true;
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+		*word_of_a(20) += 1;
+		fake_kvm.written = 1ull << 20;
+		assert_int_equal(reset_by(f->vm, way, &done), 0);
+		assert_int_equal(done, way);
+		check_equals_moment(f->vm);
+	}
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, NULL), 0);
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+		*word_of_a(20) += 1;
+		fake_kvm.written = 1ull << 20;
+		assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET | HYPR_RESET_ONLY(way),
+						&s), 0);
+		assert_int_equal(s.reset_way, way);
+		check_equals_moment(f->vm);
+	}
+}
+
+/* No other way is taken instead: the view stays as it is. */
+static void test_reset_refuses_a_way_that_cannot_be_had(void **ctx)
+{
+	const int ways[] = { HYPR_RESET_COPY_BACK, HYPR_RESET_COMPARE };
+	const char * const why[] = { "does not report yet which pages were written",
+				     "does not report private pages" };
+	struct hypr_verify_result v;
+	struct fixture *f = *ctx;
+	unsigned int i;
+	int done;
+
+	start(f, 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	*word_of_a(20) += 1;
+	fake_kvm.written_errno = EOPNOTSUPP;
+	fake_kvm.pagemap_errno = ENOTTY;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(reset_by(f->vm, ways[i], &done), -EOPNOTSUPP);
+		assert_non_null(strstr(hypr_error(), why[i]));
+		assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET |
+						HYPR_RESET_ONLY(ways[i]), NULL), -EOPNOTSUPP);
+	}
+	assert_int_equal(hypr_view_verify(f->vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, 1);
+	assert_int_equal(reset_by(f->vm, HYPR_RESET_DROP, &done), 0);
+	check_equals_moment(f->vm);
+
+	assert_int_equal(hypr_view_reset_by(f->vm, "A", HYPR_SWAP_FORCE, NULL), -EINVAL);
+	assert_int_equal(hypr_view_reset_by(f->vm, "A", HYPR_RESET_ONLY(0) | HYPR_RESET_ONLY(2),
+					    NULL), -EINVAL);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_RESET_ONLY(0), NULL), -EINVAL);
+}
+
 static void test_reset_of_the_active_view(void **ctx)
 {
 	struct hypr_reset_result r;
@@ -982,6 +1060,8 @@ int main(void)
 		T(test_view_errors),
 		T(test_reset_looks_at_what_the_kernel_reports),
 		T(test_first_reset_copies_back),
+		T(test_reset_goes_by_the_way_that_is_asked_for),
+		T(test_reset_refuses_a_way_that_cannot_be_had),
 		T(test_reset_of_the_active_view),
 		T(test_reset_that_fails_half_way),
 		T(test_swap_after_a_reset_flushes_once),

@@ -28,7 +28,7 @@ MODULE_PARM_DESC(ept_swap_unprivileged,
 #define HYPR_COMMIT_FLAGS	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_VCPUS)
 #define HYPR_SWAP_ALL_FLAGS						\
 	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |	\
-	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT)
+	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD)
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
@@ -75,9 +75,11 @@ static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 		return false;
 	if (!(arg->flags & KVM_EPT_SWAP_EXPECT) && arg->expected_view)
 		return false;
-	if ((arg->flags & KVM_EPT_SWAP_STATE) && (arg->flags & KVM_EPT_SWAP_RESUME))
+	if ((arg->flags & KVM_EPT_SWAP_STATE) && (arg->flags & KVM_EPT_SWAP_RESUME) &&
+	    !(arg->flags & KVM_EPT_SWAP_BOARD))
 		return false;
-	if ((arg->flags & KVM_EPT_SWAP_MOMENT) && !(arg->flags & KVM_EPT_SWAP_STATE))
+	if ((arg->flags & (KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD)) &&
+	    !(arg->flags & KVM_EPT_SWAP_STATE))
 		return false;
 	return !(arg->flags & KVM_EPT_SWAP_VCPUS) == !arg->vcpu_mask;
 }
@@ -226,6 +228,28 @@ static long hypr_ioctl_get_state(struct kvm *kvm, void __user *argp)
 	return r;
 }
 
+static long hypr_ioctl_keep_board(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_keep_board arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_KEPT_MOMENT) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_board_keep(kvm, &arg);
+}
+
+static long hypr_ioctl_get_board(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_board arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if ((arg.flags & ~KVM_HYPR_KEPT_MOMENT) || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_board_get(kvm, &arg);
+}
+
 static long hypr_ioctl_keep_state(struct kvm_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_hypr_keep arg;
@@ -257,6 +281,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_MARK_EDITED:
 	case KVM_HYPR_GET_WRITTEN:
 	case KVM_HYPR_GET_STATE:
+	case KVM_HYPR_KEEP_BOARD:
+	case KVM_HYPR_GET_BOARD:
 		break;
 	default:
 		return -ENOTTY;
@@ -286,6 +312,10 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_written(kvm, argp);
 	case KVM_HYPR_GET_STATE:
 		return hypr_ioctl_get_state(kvm, argp);
+	case KVM_HYPR_KEEP_BOARD:
+		return hypr_ioctl_keep_board(kvm, argp);
+	case KVM_HYPR_GET_BOARD:
+		return hypr_ioctl_get_board(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

@@ -128,6 +128,11 @@ struct kvm_hypr_prepare {
  * @view may be the active one: a reset.
  */
 #define KVM_EPT_SWAP_MOMENT	0x80
+/*
+ * With KVM_EPT_SWAP_STATE: the VM's interrupt controllers and its PIT go with the view,
+ * too.  No vCPU enters the guest before: see struct kvm_hypr_keep_board.
+ */
+#define KVM_EPT_SWAP_BOARD	0x100
 
 #define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
 #define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
@@ -168,9 +173,12 @@ struct kvm_hypr_prepare {
  * overwritten) and for the new one; both must have the same XCR0, EFER and APIC base;
  * else -EBUSY, and -ENXIO if a state is missing.  The call returns when each vCPU has
  * its new state.  Without KVM_EPT_SWAP_MOMENT @view must not be the active view
- * (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL: before the guest goes on
- * its devices have to be set, which is for user space to do while the vCPUs are
- * parked in the new view.
+ * (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL, unless KVM_EPT_SWAP_BOARD is
+ * set: before the guest goes on its devices have to be set, which is for user space to
+ * do while the vCPUs are parked in the new view.
+ *
+ * KVM_EPT_SWAP_BOARD: a board must be kept for the old view (it is overwritten) and for
+ * the new one, else -ENXIO; with KVM_EPT_SWAP_MOMENT, that of the moment.
  */
 struct kvm_hypr_swap {
 	__u32 view;
@@ -485,6 +493,46 @@ struct kvm_hypr_state {
 	__u64 reserved[4];
 };
 
+/**
+ * struct kvm_hypr_keep_board - KVM_HYPR_KEEP_BOARD (VM)
+ * @view: in: the view
+ * @flags: in: KVM_HYPR_KEPT_*
+ *
+ * Keeps what the VM's PIC pair, I/O APIC and PIT have now, for KVM_EPT_SWAP_BOARD to go
+ * back to.  What was kept before for the same view and kind is replaced.
+ *
+ * -ENXIO: the VM has no PIC, I/O APIC and PIT in the kernel (KVM_CREATE_IRQCHIP,
+ * KVM_CREATE_PIT2); -ENOENT: no such view; -ENOMEM; -EINTR a fatal signal.
+ */
+struct kvm_hypr_keep_board {
+	__u32 view;
+	__u32 flags;
+	__u64 reserved[3];
+};
+
+/**
+ * struct kvm_hypr_board - KVM_HYPR_GET_BOARD (VM)
+ * @view: in: the view
+ * @flags: in: KVM_HYPR_KEPT_*
+ * @pic_master: in: user address of a struct kvm_pic_state to fill, or 0
+ * @pic_slave: in: the same
+ * @ioapic: in: of a struct kvm_ioapic_state, or 0
+ * @pit: in: of a struct kvm_pit_state2, or 0
+ *
+ * Reads a board that is kept.
+ *
+ * -ENXIO: there is none; -ENOENT: no such view; -ENOMEM; -EINTR a fatal signal.
+ */
+struct kvm_hypr_board {
+	__u32 view;
+	__u32 flags;
+	__u64 pic_master;
+	__u64 pic_slave;
+	__u64 ioapic;
+	__u64 pit;
+	__u64 reserved[3];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -500,6 +548,8 @@ struct kvm_hypr_state {
 #define KVM_HYPR_GET_WRITTEN	_IOWR(KVM_HYPR_IO, 0xfb, struct kvm_hypr_written)
 #define KVM_HYPR_KEEP_STATE	_IOW(KVM_HYPR_IO, 0xfc, struct kvm_hypr_keep)
 #define KVM_HYPR_GET_STATE	_IOWR(KVM_HYPR_IO, 0xfd, struct kvm_hypr_state)
+#define KVM_HYPR_KEEP_BOARD	_IOW(KVM_HYPR_IO, 0xfe, struct kvm_hypr_keep_board)
+#define KVM_HYPR_GET_BOARD	_IOW(KVM_HYPR_IO, 0xff, struct kvm_hypr_board)
 
 /*
  * The control page: one page that host and guest share, the same page in every

@@ -146,6 +146,20 @@ HYPR_ABI_AT(kvm_hypr_state, xsave, 88);
 HYPR_ABI_AT(kvm_hypr_state, reserved, 96);
 HYPR_ABI_SIZE(kvm_hypr_state, 128);
 
+HYPR_ABI_AT(kvm_hypr_keep_board, view, 0);
+HYPR_ABI_AT(kvm_hypr_keep_board, flags, 4);
+HYPR_ABI_AT(kvm_hypr_keep_board, reserved, 8);
+HYPR_ABI_SIZE(kvm_hypr_keep_board, 32);
+
+HYPR_ABI_AT(kvm_hypr_board, view, 0);
+HYPR_ABI_AT(kvm_hypr_board, flags, 4);
+HYPR_ABI_AT(kvm_hypr_board, pic_master, 8);
+HYPR_ABI_AT(kvm_hypr_board, pic_slave, 16);
+HYPR_ABI_AT(kvm_hypr_board, ioapic, 24);
+HYPR_ABI_AT(kvm_hypr_board, pit, 32);
+HYPR_ABI_AT(kvm_hypr_board, reserved, 40);
+HYPR_ABI_SIZE(kvm_hypr_board, 64);
+
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);
 HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);

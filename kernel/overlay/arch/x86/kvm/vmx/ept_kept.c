@@ -19,12 +19,6 @@
 
 #include "vmx_ept_swap.h"
 
-/* @flags: KVM_HYPR_KEPT_* */
-static enum hypr_kept_kind hypr_kept_kind(u32 flags)
-{
-	return flags & KVM_HYPR_KEPT_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
-}
-
 static void hypr_kept_destroy(struct hypr_kept *kept)
 {
 	if (!kept)

@@ -52,15 +52,20 @@ static enum hypr_kept_kind hypr_move_kind(const struct kvm_hypr_swap *swap)
 }
 
 /*
- * KVM_EPT_SWAP_STATE: is there a state to go on from, and room for the other?  The view
- * exists.
+ * KVM_EPT_SWAP_STATE: is there a state to go on from, and room for the other, of each
+ * vCPU and of the board?  The view exists.
  */
 static int hypr_check_kept(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_vcpu *vcpu;
 
 	if (!(swap->flags & KVM_EPT_SWAP_MOMENT) && swap->view == kvm->arch.hypr.active)
 		return -EINVAL;
+	if ((swap->flags & KVM_EPT_SWAP_BOARD) &&
+	    (!hypr_board_find(h, swap->view, hypr_move_kind(swap)) ||
+	     !hypr_board_find(h, kvm->arch.hypr.active, HYPR_KEPT_LEFT)))
+		return -ENXIO;
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		u32 view = array_index_nospec(swap->view, KVM_HYPR_MAX_VIEWS);
 
@@ -112,6 +117,9 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	if (h->moving)
 		h->move_tsc = rdtsc();
+	/* No vCPU goes on before the board has moved, too. */
+	if (swap->flags & KVM_EPT_SWAP_BOARD)
+		atomic_inc(&h->unmoved);
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		faults += READ_ONCE(vcpu->stat.pf_taken);
 		if (!hypr_swap_takes(swap, vcpu)) {
@@ -136,6 +144,21 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		WRITE_ONCE(h->control->generation, h->generation);
 }
 
+/* Until each vCPU has its new state; then the board's, which hands on to the vCPUs. */
+static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+
+	hypr_wait_moved(h, swap->timeout_ns);
+	if (!(swap->flags & KVM_EPT_SWAP_BOARD))
+		return;
+	hypr_board_move(kvm, hypr_board_find(h, swap->old_view, HYPR_KEPT_LEFT),
+			hypr_board_find(h, swap->view, hypr_move_kind(swap)));
+	/* Pairs with hypr_wait_others(): the chips' state is visible before. */
+	smp_mb__before_atomic();
+	atomic_dec(&h->unmoved);
+}
+
 static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	bool moving = swap->flags & KVM_EPT_SWAP_STATE;
@@ -158,7 +181,7 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	swap->commit_cycles = rdtsc_ordered() - start;
 	if (!r && moving)
-		hypr_wait_moved(h, swap->timeout_ns);
+		hypr_finish_move(kvm, swap);
 	trace_kvm_hypr_commit(kvm, swap, r);
 	return r;
 }

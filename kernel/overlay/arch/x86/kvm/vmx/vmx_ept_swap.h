@@ -9,7 +9,7 @@
  *	ept_vm			enable views, destroy the VM, meet new vCPUs
  *	ept_prepare		build a view, discard it, rebuild an evicted view
  *	ept_cache, ept_shrink	which views keep their tables
- *	ept_kept		states of vCPUs that are kept for views
+ *	ept_kept, ept_board	states of vCPUs, and of chips, that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
  *	ept_state		what of a vCPU goes with a view
  *	ept_written		which pages were written
@@ -71,6 +71,12 @@ enum hypr_kept_kind {
 	HYPR_KEPT_MOMENT,
 };
 
+/* @flags: KVM_HYPR_KEPT_* */
+static inline enum hypr_kept_kind hypr_kept_kind(u32 flags)
+{
+	return flags & KVM_HYPR_KEPT_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
+}
+
 /* MSRs that a guest may write without a VM-exit: ept_kept.c has the list. */
 #define HYPR_LIVE_MSRS	24
 
@@ -121,6 +127,20 @@ struct hypr_kept {
 };
 
 /**
+ * struct hypr_board - the chips of a VM, while it does not run in the view
+ * @pic: master and slave
+ * @ioapic: as KVM_GET_IRQCHIP has it
+ * @pit: as KVM_GET_PIT2 has it
+ * @pit_runs: channel 0 will raise its interrupt: a one-shot has not run out
+ */
+struct hypr_board {
+	struct kvm_pic_state pic[2];
+	struct kvm_ioapic_state ioapic;
+	struct kvm_pit_state2 pit;
+	bool pit_runs;
+};
+
+/**
  * struct kvm_hypr - the views of one VM
  * @kvm: the VM
  * @shrink: in the list of VMs of a memory cgroup, see ept_shrink.c
@@ -135,7 +155,8 @@ struct hypr_kept {
  * @move_view: the new view; with @moving
  * @move_tsc: the host's TSC at which the clock stops in the old view, and goes on in
  *	the new one; written with the vCPUs held
- * @unmoved: vCPUs that a committed swap moves and that have not moved yet
+ * @unmoved: vCPUs that a committed swap moves and that have not moved yet; and the
+ *	board, if the swap moves it
  * @prepared: views whose tables were built, or that were active before
  * @generation: changes at each swap, published in the control page
  * @control_page: the registered page, pinned; NULL if there is none
@@ -150,6 +171,7 @@ struct hypr_kept {
  *	can run or do anything else is there; under @lock
  * @nr_vcpus: how many
  * @kept: all states that are kept for the vCPUs; under @lock
+ * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -186,6 +208,7 @@ struct kvm_hypr {
 	struct list_head vcpus;
 	unsigned int nr_vcpus;
 	struct list_head kept;
+	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -322,6 +345,13 @@ void hypr_state_move(struct kvm_vcpu *vcpu);
 long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg);
 long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
 void hypr_kept_free(struct kvm_hypr *h);
+
+/* ept_board.c */
+void hypr_board_move(struct kvm *kvm, struct hypr_board *from, struct hypr_board *to);
+struct hypr_board *hypr_board_find(struct kvm_hypr *h, u32 view, enum hypr_kept_kind kind);
+long hypr_board_keep(struct kvm *kvm, const struct kvm_hypr_keep_board *arg);
+long hypr_board_get(struct kvm *kvm, const struct kvm_hypr_board *arg);
+void hypr_boards_free(struct kvm_hypr *h);
 
 /* ept_take.c */
 void hypr_vcpu_take_view(struct kvm_vcpu *vcpu);
