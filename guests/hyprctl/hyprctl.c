@@ -124,7 +124,8 @@ __attribute__((used)) void start_main(int argc, char **argv)
 {
 	int i, took;
 
-	if (sys3(__NR_ioperm, HYPR_REQUEST_PORT, HYPR_REQUEST_PORT_VIRTUAL - HYPR_REQUEST_PORT + 1,
+	/* An access of 32 bits needs four ports. */
+	if (sys3(__NR_ioperm, HYPR_REQUEST_PORT, HYPR_REQUEST_PORT_VIRTUAL - HYPR_REQUEST_PORT + 4,
 		 1)) {
 		say("hyprctl: no access to the I/O port; root is needed\n");
 		leave(1);

@@ -37,7 +37,7 @@ linux()
 	words=$1
 	shift
 	hypr run --engine "$engine" --name ctl --kernel /demo/vmlinuz --vcpus 2 --pin 1,2 \
-		--initrd /fuzz/hyprctl.cpio.gz --cmdline "console=ttyS0 -- $words" "$@"
+		--initrd /fuzz/hyprctl.cpio.gz --cmdline "console=ttyS0 panic=-1 reboot=k -- $words" "$@"
 }
 
 reported_again()
