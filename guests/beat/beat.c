@@ -87,10 +87,9 @@ static void cpu_run(void *arg)
 		now = rdtsc();
 		if (now - last > BEAT_GAP_CYCLES)
 			report(BEAT_TAG | (uint32_t)cpu);
-		if (!cpu && now >= due) {
+		/* The next reading is late then, too: the vCPU may have been away in there. */
+		if (!cpu && now >= due)
 			due = writer_step(&stage, now);
-			now = rdtsc();
-		}
 		last = now;
 	}
 }
