@@ -70,6 +70,13 @@ struct vm {
 const char *harness_device(void);
 int harness_open(void);	/* skips the test when it cannot be opened */
 
+/*
+ * The engine behind the device: hyprv lacks what KVM has for a guest with an operating
+ * system.  A test that needs such a thing names it here, and is skipped on hyprv.
+ */
+bool on_hyprv(void);
+void need_kvm(const char *what);
+
 int try_ioctl(int fd, unsigned long request, void *arg);
 uint64_t now_ns(void);
 void need_cpus(int nr_vcpus);	/* skips the test when too few are online */
@@ -78,7 +85,10 @@ void pin_to_cpu(int cpu);	/* this thread; else it shares CPU 0 */
 /* What the kernel emulates of the interrupt controllers. */
 enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
 
-/* A VM with an irqchip: without views, or with them (skips without HYPR). */
+/*
+ * A VM with an irqchip, on hyprv without: without views, or with them (skips without
+ * HYPR).
+ */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
 struct vm *vm_new_plain_irqchip(enum irqchip irqchip);
