@@ -100,13 +100,19 @@ bool swap_takes(const struct kvm_hypr_swap *swap, const struct vcpu *vcpu)
 
 /*
  * The next ioctl on a vCPU whose lock was free begins at the barrier: mutex_lock() is a
- * full barrier on x86, before the look at the request.
+ * full barrier on x86, before the look at the request.  It is not so while the vCPU waits
+ * for user space's answer: KVM_RUN first completes the instruction, in the old view.
  */
 static bool is_held(struct vcpu *vcpu)
 {
 	/* Pairs with the release in look(). */
-	return smp_load_acquire(&vcpu->came) == vcpu->asked || READ_ONCE(vcpu->waits) ||
-	       !mutex_is_locked(&vcpu->lock);
+	if (smp_load_acquire(&vcpu->came) == vcpu->asked || READ_ONCE(vcpu->waits))
+		return true;
+	if (mutex_is_locked(&vcpu->lock))
+		return false;
+	/* Read what the last ioctl has left. */
+	smp_acquire__after_ctrl_dep();
+	return vcpu->wait == WAIT_NOTHING;
 }
 
 /* Out of the guest, if it is there: the exit leads to the barrier. */

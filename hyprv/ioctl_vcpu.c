@@ -274,6 +274,9 @@ static int swap_wait(struct vcpu *vcpu)
 {
 	int err = 0;
 
+	/* It leaves the old view when the instruction is complete. */
+	if (vcpu->wait != WAIT_NOTHING)
+		return 0;
 	while (!err && !swap_pass(vcpu))
 		err = swap_sleep(vcpu, true);
 	return err;

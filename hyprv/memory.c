@@ -52,16 +52,25 @@ static void flush_context(void *context, u16 pcid)
 
 /* ---- table pages -------------------------------------------------------- */
 
+/* SecPageTables in /proc/meminfo, and the like of the memory cgroup. */
+static void *table_account(void *table, int pages)
+{
+	if (table)
+		mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, pages);
+	return table;
+}
+
 static void *spare_take(void *context)
 {
 	struct vm *vm = context;
 
 	lockdep_assert_held(&vm->lock);
-	return vm->spares ? vm->spare[--vm->spares] : NULL;
+	return vm->spares ? table_account(vm->spare[--vm->spares], 1) : NULL;
 }
 
 static void table_free(void *context, void *page)
 {
+	table_account(page, -1);
 	plat_page_free(page, 1);
 }
 
@@ -414,6 +423,7 @@ static int view_init(struct view *view, struct vm *vm)
 	/* Table pages taken beforehand, and 4 KiB pages: an edit allocates nothing. */
 	view->mmu.map.allocator = (struct ept_allocator) { spare_take, table_free, vm };
 	view->mmu.map.keep_small = true;
+	table_account(view->mmu.map.root, 1);
 	view->vm = vm;
 	view->eptp = ept_context_eptp(&view->mmu.map);
 	return 0;

@@ -327,6 +327,7 @@ void vm_control_page_register(struct vm *vm)
 		.userspace_addr = (uintptr_t)vm->control,
 	};
 
+	need_kvm("control page");
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_CONTROL_PAGE, &control));
 }
 
@@ -400,6 +401,7 @@ size_t stat_values(int stats, const char *name, uint64_t *values,
 		char name[256];
 	} entry;
 
+	need_kvm("KVM_GET_STATS_FD");
 	CHECK(stats >= 0);
 	CHECK(pread(stats, &header, sizeof(header), 0) == sizeof(header));
 	CHECK(header.name_size < sizeof(entry.name));

@@ -107,7 +107,7 @@ void *memory_new(size_t bytes);
 /* Give each page of a view's own memory a page of the host, writable. */
 void ram_touch(struct vm *vm, unsigned int view);
 uint64_t *ram_word(struct vm *vm, unsigned int view, uint64_t gpa);
-void vm_control_page_register(struct vm *vm);
+void vm_control_page_register(struct vm *vm);	/* skips the test on hyprv */
 
 /* What the guests of this KVM are given for nested guests of their own. */
 bool vm_has_vmx(struct vm *vm);
@@ -138,7 +138,8 @@ void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
 void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */
-void vcpu_halt(struct vcpu *vcpu);	/* returns when its thread sleeps */
+/* Returns when its thread sleeps; skips the test on hyprv. */
+void vcpu_halt(struct vcpu *vcpu);
 void vcpu_wake(struct vcpu *vcpu);
 
 /* The view in which the vCPU reads now, as its memory tells. */
@@ -156,7 +157,10 @@ struct kvm_hypr_swap vm_swap_all(struct vm *vm, unsigned int view,
 				 uint32_t flags);
 uint64_t vm_generation(struct vm *vm);
 
-/* A statistic of a vCPU or a VM by its name; ends the test if there is none. */
+/*
+ * A statistic of a vCPU or a VM by its name; ends the test if there is none, skips it on
+ * hyprv.
+ */
 uint64_t vcpu_stat(struct vcpu *vcpu, const char *name);
 uint64_t vm_stat(struct vm *vm, const char *name);
 /* Up to @max values of it (a histogram has many); returns how many it has. */

@@ -336,7 +336,8 @@ static void ordinary_user(void)
 
 	become_nobody();
 	vm = prepared_vm();
-	vm_control_page_register(vm);
+	if (!on_hyprv())
+		vm_control_page_register(vm);
 	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_GET_EPTP, &eptp), -EPERM);
 	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp), -EPERM);
 	vm_commit(vm, A, 0);

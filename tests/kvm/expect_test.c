@@ -81,10 +81,8 @@ static void test_without_flag(void)
 static void test_nothing_is_touched(void)
 {
 	struct kvm_hypr_swap swap = swap_from(B, A);
-	struct vm *vm;
+	struct vm *vm = vm_new_prepared(1);
 
-	need_kvm("control page");
-	vm = vm_new_prepared(1);
 	vm_control_page_register(vm);
 	vcpus_start(vm, 1);
 	vcpu_do(&vm->vcpu[0], GUEST_ONLINE, 0, 0, 0);

@@ -165,7 +165,6 @@ static void test_no_fault_after_swap(void)
 	uint64_t seed = tap_random(), faults;
 	struct vcpu *vcpu;
 
-	need_kvm("KVM_GET_STATS_FD");
 	need_cpus(1);
 	touch_view(vm, KVM_HYPR_VIEW_BOOT);
 	touch_view(vm, VIEW);
@@ -186,7 +185,6 @@ static void test_faults_are_counted(void)
 	struct vcpu *vcpu;
 	uint64_t faults;
 
-	need_kvm("KVM_GET_STATS_FD");
 	need_cpus(1);
 	touch_view(vm, KVM_HYPR_VIEW_BOOT);
 	vcpus_start(vm, 1);
@@ -203,7 +201,6 @@ static void test_going_back_faults_not(void)
 	uint64_t faults;
 	unsigned int i;
 
-	need_kvm("KVM_GET_STATS_FD");
 	need_cpus(1);
 	touch_view(vm, KVM_HYPR_VIEW_BOOT);
 	touch_view(vm, VIEW);
@@ -228,7 +225,6 @@ static void test_slot_removal_elsewhere(void)
 	struct vcpu *vcpu;
 	uint64_t faults;
 
-	need_kvm("KVM_GET_STATS_FD");
 	need_cpus(1);
 	vm_view_add(vm, VIEW + 1);
 	touch_view(vm, VIEW);

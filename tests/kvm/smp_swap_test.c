@@ -114,12 +114,10 @@ static void test_without_pause(void)
 /* One runs, one is halted, one outside KVM_RUN, in all combinations. */
 static void test_mixed(void)
 {
-	struct vm *vm;
+	struct vm *vm = running_vm(3);
 	unsigned int i;
 	int v;
 
-	need_kvm("halted vCPU inside KVM_RUN");
-	vm = running_vm(3);
 	for (i = 0; i < 60; i++) {
 		unsigned int view = views[i % 3];
 		struct vcpu *halted = &vm->vcpu[i % 2];
