@@ -28,9 +28,10 @@ static bool look(struct vcpu *vcpu)
 	/* Pairs with the release in barrier_open(). */
 	u32 asked = smp_load_acquire(&vcpu->asked);
 
-	/* What this vCPU did in the old view is done. */
-	if (vcpu->came != asked)
+	if (vcpu->came != asked) {
+		/* What this vCPU did in the old view is done.  Pairs with is_held(). */
 		smp_store_release(&vcpu->came, asked);
+	}
 	return !(asked & CLOSED);
 }
 
@@ -174,10 +175,14 @@ void barrier_open(struct vm *vm, const struct kvm_hypr_swap *swap)
 {
 	u32 i;
 
-	/* The next view is visible before the vCPU goes on.  Pairs with look(). */
-	for (i = 0; i < vm->vcpus; i++)
-		if (swap_takes(swap, vm->vcpu[i]))
-			smp_store_release(&vm->vcpu[i]->asked, vm->vcpu[i]->asked + CLOSED);
+	for (i = 0; i < vm->vcpus; i++) {
+		struct vcpu *vcpu = vm->vcpu[i];
+
+		if (!swap_takes(swap, vcpu))
+			continue;
+		/* The next view is visible before the vCPU goes on.  Pairs with look(). */
+		smp_store_release(&vcpu->asked, vcpu->asked + CLOSED);
+	}
 	if (wq_has_sleeper(&vm->barrier))
 		wake_up_all(&vm->barrier);
 }

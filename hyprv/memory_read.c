@@ -45,7 +45,8 @@ int decode_fetch(struct view *view, const struct decode_state *state, u8 code[15
 		u32 part = min_t(u32, 15 - done, PAGE_SIZE - (linear & ~PAGE_MASK));
 
 		if (walk_peek(&walk, linear, WALK_FETCH | (state->user ? WALK_USER : 0),
-			      &result) || memory_read(view, walk_gpa(&result).addr, code + done, part))
+			      &result) ||
+		    memory_read(view, walk_gpa(&result).addr, code + done, part))
 			break;
 		done += part;
 	}

@@ -119,6 +119,7 @@ static int check_target(struct vm *vm, u32 number)
 
 	if (!view)
 		return -ENOENT;
+	/* Of the active view nobody has to say that it is prepared. */
 	return view->prepared || number == vm->active ? 0 : -ENODATA;
 }
 
