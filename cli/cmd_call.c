@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "hypr/func.h"
 #include "hypr/hypr.h"
+#include "hypr/vmo.h"
 
 #define REPEAT_MAX	1000000
 
@@ -141,9 +143,9 @@ static int take_input(struct job *job)
 	return job->in ? EXIT_OK : cli_fail(job->args, EXIT_FAILED, "call", "no memory");
 }
 
-static int write_output(const struct job *job)
+/* To standard output, or to a pipe or device of this name. */
+static int write_stream(const struct job *job, const char *file)
 {
-	const char *file = job->args->option[OUT];
 	FILE *to = file ? fopen(file, "we") : stdout;
 	bool bad;
 
@@ -155,6 +157,24 @@ static int write_output(const struct job *job)
 		return cli_fail(job->args, EXIT_FAILED, "call", "%.200s: %s",
 				file ? file : "standard output", strerror(errno));
 	return EXIT_OK;
+}
+
+/* A file has all of the output, or is what it was.  A link leads to the file to replace. */
+static int write_output(const struct job *job)
+{
+	const char *file = job->args->option[OUT];
+	char *target = file ? realpath(file, NULL) : NULL;
+	struct stat st;
+	int ret;
+
+	if (!file || (target && !stat(target, &st) && !S_ISREG(st.st_mode))) {
+		free(target);
+		return write_stream(job, file);
+	}
+	ret = hypr_vmo_report_write(NULL, NULL, target ? target : file, HYPR_VMO_REPLACE,
+				    job->out, job->result.out_bytes);
+	free(target);
+	return ret ? cli_fail(job->args, EXIT_FAILED, "call", "%s", hypr_error()) : EXIT_OK;
 }
 
 /* ---- answers ------------------------------------------------------------- */

@@ -3,9 +3,16 @@
  * int hyprv_enter(u64 regs[REG_COUNT], bool launched): run the guest until its next VM
  * exit.  0; 1 if VMLAUNCH or VMRESUME failed, and then only flags say more.  Interrupts
  * are off before and after.
+ *
+ * The mitigations are those that the kernel has chosen for this CPU: it patches them in.
  */
 #include <linux/linkage.h>
+#include <asm/alternative.h>
 #include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/percpu.h>
 #include <asm/unwind_hints.h>
 
 #define HOST_RSP	0x6c14
@@ -23,7 +30,7 @@ SYM_FUNC_START(hyprv_enter)
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 	mov	%rdi, %rax
-	test	%sil, %sil
+	bt	$0, %esi
 	mov	8(%rax), %rcx
 	mov	16(%rax), %rdx
 	mov	24(%rax), %rbx
@@ -39,8 +46,10 @@ SYM_FUNC_START(hyprv_enter)
 	mov	112(%rax), %r14
 	mov	120(%rax), %r15
 	mov	(%rax), %rax
+	/* Leaves CF.  From here on nothing reads memory. */
+	CLEAR_CPU_BUFFERS
 	UNWIND_HINT_SAVE
-	jnz	1f
+	jc	1f
 0:	vmlaunch
 	jmp	2f
 1:	vmresume
@@ -81,6 +90,27 @@ SYM_INNER_LABEL(hyprv_exit_point, SYM_L_GLOBAL)
 	xor	%r9d, %r9d
 	xor	%r10d, %r10d
 	xor	%r11d, %r11d
+	xor	%ebx, %ebx
+	xor	%ebp, %ebp
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+	mov	%eax, %ebx
+	/* Before the first RET that has no CALL here. */
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+		X86_FEATURE_RSB_VMEXIT_LITE
+	/* IBRS without the enhancement works from its write on. */
+	ALTERNATIVE "jmp .Librs_done", "", X86_FEATURE_KERNEL_IBRS
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	mov	PER_CPU_VAR(x86_spec_ctrl_current + 4), %edx
+	wrmsr
+.Librs_done:
+	CLEAR_BRANCH_HISTORY_VMEXIT
+	mov	%ebx, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
 	pop	%rbx
 	pop	%r12
 	pop	%r13

@@ -5,8 +5,9 @@
  * One struct hypervisor, a struct hypervisor_cpu for each CPU, a struct vm for each
  * open VM and a struct vcpu for each of its vCPUs.
  *
- * Locks, in this order: vcpu->lock or vm->build_lock, vm->swap_lock, vm->lock.  The
- * memory's callers take vm->lock; no one holds vm->lock while it touches user memory.
+ * Locks, in this order: vcpu->lock or vm->build_lock, vm->swap_lock (mutexes), vm->lock (a
+ * spin lock).  The memory's callers take vm->lock; nobody sleeps or touches user memory under
+ * it.
  */
 #ifndef HYPRV_HYPRV_H
 #define HYPRV_HYPRV_H
@@ -21,6 +22,7 @@
 #include <linux/percpu.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
@@ -68,6 +70,7 @@ struct hypervisor_cpu {
  * @pool: VMXON regions, VMCSs and pages of vCPUs
  * @msr_bitmap: one for all vCPUs
  * @xcr0: states that guests may enable
+ * @l1d_flush: each VM entry empties the L1 data cache (L1TF)
  * @vpid: VPIDs in use; 0 is the host's
  * @vpid_lock: guards @vpid
  * @cpu: one for each CPU
@@ -82,6 +85,7 @@ struct hypervisor {
 	struct memory_pool pool;
 	u8 *msr_bitmap;
 	u64 xcr0;
+	bool l1d_flush;
 	unsigned long *vpid;
 	struct mutex vpid_lock;
 	struct hypervisor_cpu __percpu *cpu;
@@ -155,7 +159,7 @@ struct view {
  */
 struct vm {
 	refcount_t users;
-	struct mutex lock;
+	spinlock_t lock;
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
 	atomic_t invalidating;
@@ -310,6 +314,18 @@ struct vcpu {
 int vmx_probe(struct hypervisor *hv);
 int vmx_on_all(struct hypervisor *hv);
 void vmx_off_all(struct hypervisor *hv);
+/* This CPU alone, which cannot change under the caller. */
+int vmx_on_now(void);
+void vmx_off_now(void);
+/* The same for a kernel that crashes: in any context with interrupts off; no way back. */
+void vmx_off_crash(void);
+
+/* ---- power.c: reboot, crash and sleep ----------------------------------- */
+
+int power_init(struct hypervisor *hv);
+void power_fini(struct hypervisor *hv);
+/* Would the machine sleep? */
+bool power_may_sleep(void);
 
 /* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------- */
 
@@ -468,8 +484,13 @@ int device_init(struct hypervisor *hv);
 void device_fini(struct hypervisor *hv);
 int debugfs_init(struct hypervisor *hv);
 void debugfs_fini(struct hypervisor *hv);
-/* A reference of a VM: the last one frees it. */
+/* A VM of the caller's process, with one reference: the last one frees it. */
+struct vm *vm_new(void);
 void vm_put(struct vm *vm);
 extern const struct file_operations vcpu_fops;
+
+/* ---- selftest.c: small guests while the module loads -------------------- */
+
+int selftest_run(struct hypervisor *hv);
 
 #endif /* HYPRV_HYPRV_H */

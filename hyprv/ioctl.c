@@ -27,9 +27,29 @@ void vm_put(struct vm *vm)
 	memory_fini(vm);
 	mutex_destroy(&vm->swap_lock);
 	mutex_destroy(&vm->build_lock);
-	mutex_destroy(&vm->lock);
 	kvfree(vm);
 	atomic_dec(&hypervisor.vms);
+}
+
+struct vm *vm_new(void)
+{
+	struct vm *vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->users, 1);
+	spin_lock_init(&vm->lock);
+	mutex_init(&vm->build_lock);
+	mutex_init(&vm->swap_lock);
+	init_waitqueue_head(&vm->barrier);
+	err = memory_init(vm);
+	if (err) {
+		kvfree(vm);
+		return ERR_PTR(err);
+	}
+	atomic_inc(&hypervisor.vms);
+	return vm;
 }
 
 static int vm_create(unsigned long type)
@@ -39,20 +59,9 @@ static int vm_create(unsigned long type)
 
 	if (type)
 		return -EINVAL;
-	vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	if (!vm)
-		return -ENOMEM;
-	refcount_set(&vm->users, 1);
-	mutex_init(&vm->lock);
-	mutex_init(&vm->build_lock);
-	mutex_init(&vm->swap_lock);
-	init_waitqueue_head(&vm->barrier);
-	fd = memory_init(vm);
-	if (fd) {
-		kvfree(vm);
-		return fd;
-	}
-	atomic_inc(&hypervisor.vms);
+	vm = vm_new();
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
 	fd = anon_inode_getfd("hyprv-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		vm_put(vm);

@@ -53,7 +53,9 @@ static const struct {
 	{ "take memory", memory_start, memory_stop },
 	{ "prepare for vCPUs", vcpus_init, vcpus_fini },
 	{ "switch VT-x on", vmx_on_all, vmx_off_all },
+	{ "watch for reboots", power_init, power_fini },
 	{ "publish statistics", debugfs_init, debugfs_fini },
+	{ "pass the self test", selftest_run, NULL },
 	{ "publish /dev/hyprv", device_init, device_fini },
 };
 

@@ -7,8 +7,9 @@
  * (swap, madvise, migration, fork) leaves the tables first.  A fault looks the page up
  * without vm->lock, and maps it only if no invalidation came in between.
  *
- * The notifier takes vm->lock, and the host calls it also while it looks for free memory:
- * nobody allocates or touches user memory under vm->lock.
+ * The notifier takes vm->lock, a spin lock: the host calls the notifier also where it must
+ * not sleep, and while it looks for free memory.  Nobody allocates, sleeps or touches user
+ * memory under vm->lock; table pages come from vm->spare.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -82,12 +83,12 @@ static int spare_fill(struct vm *vm)
 
 		if (!page)
 			return -ENOMEM;
-		mutex_lock(&vm->lock);
+		spin_lock(&vm->lock);
 		if (vm->spares < HYPRV_SPARE_PAGES) {
 			vm->spare[vm->spares++] = page;
 			page = NULL;
 		}
-		mutex_unlock(&vm->lock);
+		spin_unlock(&vm->lock);
 		plat_page_free(page, 1);
 	}
 	return 0;
@@ -191,11 +192,11 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 	view = view_make(vm, region->slot >> 16);
 	if (IS_ERR(view))
 		return PTR_ERR(view);
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	err = region_change(view, region_by_slot(view, new.slot), &new);
 	vm->had_regions |= !err;
 	atomic64_inc(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	return err;
 }
 
@@ -257,24 +258,24 @@ int memory_bring(struct view *view, u64 gpa, u32 access)
 	if (err)
 		return err;
 	gpa &= PAGE_MASK;
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	found = region_at(view, gpa);
 	if (found)
 		region = *found;
 	sequence = atomic64_read(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	if (!found || (write && (region.flags & KVM_MEM_READONLY)))
 		return 0;
 	page = page_get(region.address + (gpa - region.gpa), write,
 			!(region.flags & KVM_MEM_READONLY), &writable);
 	if (!page)
 		return signal_pending(current) ? -EINTR : -EFAULT;
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	if (!unchanged(vm, sequence) || vm->spares < 3)
 		err = -EAGAIN;
 	else
 		err = page_map(view, gpa, page, writable);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	if (writable)
 		set_page_dirty_lock(page);
 	put_page(page);
@@ -295,9 +296,9 @@ bool memory_is_mapped(struct view *view, u64 gpa)
 	struct memory_mapping run;
 	bool mapped;
 
-	mutex_lock(&view->vm->lock);
+	spin_lock(&view->vm->lock);
 	mapped = !view->mmu.page_table->translate(&view->mmu, hypr_gpa(gpa), PAGE_SIZE, &run);
-	mutex_unlock(&view->vm->lock);
+	spin_unlock(&view->vm->lock);
 	return mapped;
 }
 
@@ -306,11 +307,11 @@ unsigned long memory_address(struct view *view, u64 gpa)
 	unsigned long address = 0;
 	struct region *region;
 
-	mutex_lock(&view->vm->lock);
+	spin_lock(&view->vm->lock);
 	region = region_at(view, gpa);
 	if (region)
 		address = region->address + (gpa - region->gpa);
-	mutex_unlock(&view->vm->lock);
+	spin_unlock(&view->vm->lock);
 	return address;
 }
 
@@ -319,14 +320,14 @@ bool memory_next(struct view *view, u64 *gpa)
 	u64 next = U64_MAX;
 	u32 i;
 
-	mutex_lock(&view->vm->lock);
+	spin_lock(&view->vm->lock);
 	for (i = 0; i < view->regions; i++) {
 		const struct region *region = &view->region[i];
 
 		if (region->gpa + region->bytes > *gpa)
 			next = min(next, max(*gpa, region->gpa));
 	}
-	mutex_unlock(&view->vm->lock);
+	spin_unlock(&view->vm->lock);
 	*gpa = next;
 	return next != U64_MAX;
 }
@@ -359,22 +360,20 @@ static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long en
 
 void memory_forget(struct view *view)
 {
-	mutex_lock(&view->vm->lock);
+	spin_lock(&view->vm->lock);
 	unmap_in_view(view, 0, ULONG_MAX & PAGE_MASK);
-	mutex_unlock(&view->vm->lock);
+	spin_unlock(&view->vm->lock);
 }
 
+/* It never sleeps: the OOM reaper's call must not. */
 static int invalidate_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = container_of(notifier, struct vm, notifier);
 
-	if (mmu_notifier_range_blockable(range))
-		mutex_lock(&vm->lock);
-	else if (!mutex_trylock(&vm->lock))
-		return -EAGAIN;
+	spin_lock(&vm->lock);
 	atomic_inc(&vm->invalidating);
 	unmap_addresses(vm, range->start & PAGE_MASK, PAGE_ALIGN(range->end));
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 	return 0;
 }
 
@@ -394,10 +393,10 @@ static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
 	struct vm *vm = container_of(notifier, struct vm, notifier);
 
-	mutex_lock(&vm->lock);
+	spin_lock(&vm->lock);
 	unmap_addresses(vm, 0, ULONG_MAX & PAGE_MASK);
 	atomic64_inc(&vm->sequence);
-	mutex_unlock(&vm->lock);
+	spin_unlock(&vm->lock);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {

@@ -11,8 +11,10 @@
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
 #include <asm/fpu/xcr.h>
+#include <asm/mce.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
 
@@ -306,17 +308,25 @@ static int entry_failed(struct vcpu *vcpu, u64 reason)
 	return 0;
 }
 
+/* As if it came in user mode: the host survives what this thread can do without. */
+static void machine_check(void)
+{
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	if (IS_ENABLED(CONFIG_X86_MCE))
+		do_machine_check(&regs);
+}
+
 /* The host's handlers see an NMI and a machine check as if there were no guest. */
 static void host_event(struct vcpu *vcpu)
 {
 	const struct vcpu_exit *exit = &vcpu->exit;
+	bool event = exit->basic == 0 && (exit->event & EVENT_VALID);
 
-	if (exit->basic != 0 || !(exit->event & EVENT_VALID))
-		return;
-	if ((exit->event & EVENT_TYPE) == EVENT_NMI)
+	if (event && (exit->event & EVENT_TYPE) == EVENT_NMI)
 		asm volatile("int $2");
-	else if ((exit->event & EVENT_VECTOR) == 18)
-		asm volatile("int $18");
+	else if (exit->basic == 41 || (event && (exit->event & EVENT_VECTOR) == 18))
+		machine_check();
 }
 
 /* 1: the guest ran and exited; 0: user space must look; -errno.  The VMCS is current. */
@@ -345,9 +355,13 @@ static int enter(struct vcpu *vcpu)
 	guest_load(vcpu);
 	this_cpu_inc(hypervisor.cpu->entries);
 	vcpu->entered = true;
+	if (hypervisor.l1d_flush)
+		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	failed = hyprv_enter(vcpu->regs, vcpu->launched);
 	guest_save(vcpu, host_xcr0);
 	host_load(&host);
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 	if (unlikely(failed)) {
 		u64 error = vmcs_read(VMCS_INSTRUCTION_ERROR);
 

@@ -12,6 +12,7 @@
 #include <asm/debugreg.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tlbflush.h>
 #include <asm/tsc.h>
 
@@ -150,8 +151,11 @@ int vmcs_get(struct vcpu *vcpu)
 		err = vmx_clear(plat_virt_to_hpa(vcpu->vmcs).addr);
 		vcpu->launched = false;
 	}
-	if (!err && cpu->current_vcpu != vcpu)
+	if (!err && cpu->current_vcpu != vcpu) {
+		/* The branches of one vCPU are not another's. */
+		indirect_branch_prediction_barrier();
 		err = vmx_load(plat_virt_to_hpa(vcpu->vmcs).addr);
+	}
 	if (err)
 		goto fail;
 	cpu->current_vcpu = vcpu;

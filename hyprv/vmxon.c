@@ -3,12 +3,12 @@
  * VT-x on this machine: what it can do, and VMXON on each CPU, also on those that come
  * later.  KVM and hyprv exclude each other by CR4.VMXE: whoever sets it first has VT-x.
  */
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
-#include <linux/reboot.h>
-#include <linux/suspend.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/processor.h>
 #include <asm/tlbflush.h>
 
 #include "hyprv.h"
@@ -115,6 +115,18 @@ static int invept(void *context, u32 type, hypr_hpa_t root)
 	});
 }
 
+/* entry.S has those that the kernel patches in.  Nobody keeps a guest from a sibling thread. */
+static void mitigations_choose(struct hypervisor *hv)
+{
+	bool l1tf = boot_cpu_has_bug(X86_BUG_L1TF) && l1tf_mitigation != L1TF_MITIGATION_OFF;
+
+	hv->l1d_flush = l1tf && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
+	if (l1tf && !hv->l1d_flush)
+		pr_warn("hyprv: L1TF, and the microcode has no flush of the L1 data cache: run no hostile guests\n");
+	else if ((l1tf || boot_cpu_has_bug(X86_BUG_MDS)) && cpu_smt_possible())
+		pr_warn("hyprv: sibling threads of a core can read each other's data (L1TF, MDS): run no hostile guests\n");
+}
+
 int vmx_probe(struct hypervisor *hv)
 {
 	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
@@ -133,8 +145,7 @@ int vmx_probe(struct hypervisor *hv)
 		pr_err("hyprv: a host with FRED is not supported\n");
 		return -EOPNOTSUPP;
 	}
-	if (boot_cpu_has_bug(X86_BUG_L1TF) || boot_cpu_has_bug(X86_BUG_MDS))
-		pr_warn("hyprv: no mitigation of L1TF and MDS: run no hostile guests\n");
+	mitigations_choose(hv);
 	capabilities_read(&hv->can);
 	missing = capability_missing(&hv->can);
 	if (missing) {
@@ -196,30 +207,30 @@ static int cpu_off(unsigned int number)
 	return 0;
 }
 
-static void cpu_off_here(void *unused)
+void vmx_off_now(void)
 {
 	cpu_off(smp_processor_id());
 }
 
-/* A CPU in VMX operation ignores INIT: the next kernel could not start it. */
-static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
+int vmx_on_now(void)
 {
-	on_each_cpu(cpu_off_here, NULL, 1);
-	return NOTIFY_DONE;
+	return cpu_on(smp_processor_id());
 }
 
-static struct notifier_block reboot_block = { .notifier_call = on_reboot };
-
-/* A sleeping machine forgets VMXON: refused as long as hyprv is there. */
-static int on_power(struct notifier_block *block, unsigned long event, void *data)
+/* Perhaps in an NMI that came in the midst of anything: it reads the list of VMCSs alone. */
+void vmx_off_crash(void)
 {
-	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
-		return NOTIFY_DONE;
-	pr_err("hyprv: unload hyprv before the machine sleeps\n");
-	return NOTIFY_BAD;
-}
+	struct hypervisor_cpu *cpu = this_cpu_ptr(hypervisor.cpu);
+	struct vcpu *vcpu;
 
-static struct notifier_block power_block = { .notifier_call = on_power };
+	if (!cpu->on)
+		return;
+	list_for_each_entry(vcpu, &cpu->loaded, on_cpu)
+		vmx_clear(plat_virt_to_hpa(vcpu->vmcs).addr);
+	vmx_off();
+	cr4_clear_bits(X86_CR4_VMXE);
+	cpu->on = false;
+}
 
 static void regions_free(struct hypervisor *hv)
 {
@@ -260,30 +271,16 @@ int vmx_on_all(struct hypervisor *hv)
 	if (err)
 		return err;
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "hyprv:online", cpu_on, cpu_off);
-	if (err < 0)
-		goto free_regions;
+	if (err < 0) {
+		regions_free(hv);
+		return err;
+	}
 	hv->hotplug = err;
-	err = register_reboot_notifier(&reboot_block);
-	if (err)
-		goto remove_state;
-	err = register_pm_notifier(&power_block);
-	if (err)
-		goto unregister_reboot;
 	return 0;
-
-unregister_reboot:
-	unregister_reboot_notifier(&reboot_block);
-remove_state:
-	cpuhp_remove_state(hv->hotplug);
-free_regions:
-	regions_free(hv);
-	return err;
 }
 
 void vmx_off_all(struct hypervisor *hv)
 {
-	unregister_pm_notifier(&power_block);
-	unregister_reboot_notifier(&reboot_block);
 	cpuhp_remove_state(hv->hotplug);
 	regions_free(hv);
 }

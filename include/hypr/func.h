@@ -72,7 +72,7 @@ struct hypr_func_config {
  * Return: 0, or
  * -EINVAL: a field of @config is out of range;
  * -ENOENT, -EACCES: the file (or /dev/kvm) cannot be opened;
- * -ENODEV: there is no /dev/kvm;
+ * -ENODEV: there is no /dev/kvm, or the module hyprv has VT-x;
  * -ENOEXEC: the file is no function file, or of another ABI;
  * -EFBIG: it is larger than 256 MiB;
  * -EOPNOTSUPP: this host cannot do it with the engine asked for;

@@ -175,7 +175,7 @@ int hypr_prefault_flags(const char *text);
  * Return: 0, or
  * -EINVAL: a field of @config is out of range, or a name is not a name;
  * -ENOENT, -EACCES: the kernel or initrd (or /dev/kvm) cannot be opened;
- * -ENODEV: there is no /dev/kvm;
+ * -ENODEV: there is no /dev/kvm, or the module hyprv has VT-x;
  * -ENOEXEC: the kernel file is no x86-64 Linux kernel that can be started; the VMO
  *	is packed;
  * -E2BIG: the command line is longer than the kernel takes;

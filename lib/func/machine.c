@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/kvm.h"
 #include "base/page.h"
 #include "func/machine.h"
 
@@ -197,7 +198,7 @@ static int make(const struct hypr_func_host *host, struct hypr_func_machine *mac
 		machine->vm_fd = ioctl(host->kvm_fd, KVM_CREATE_VM, 0);
 	while (machine->vm_fd < 0 && errno == EINTR);
 	if (machine->vm_fd < 0)
-		return hypr_fail_sys(-errno, "KVM_CREATE_VM");
+		return hypr_fail_no_vm(-errno, engine->device);
 	if (engine->capability &&
 	    ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, engine->capability) <= 0)
 		return hypr_fail(-EOPNOTSUPP,

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/kvm.h"
 #include "hypr/hypr.h"
 #include "vm/host.h"
 
@@ -174,10 +175,37 @@ static int probe_device(struct probe *probe)
 	return fd;
 }
 
+/* The module hyprv, and who has VT-x: hyprv or KVM, whoever took it first. */
+static void probe_hyprv(struct probe *probe)
+{
+	const char *advice = "only hypr call --engine hyprv needs the module hyprv (hyprv(4))";
+	char detail[96];
+	int fd;
+
+	if (!hypr_hyprv_loaded()) {
+		snprintf(detail, sizeof(detail), "not loaded; %s",
+			 !parameter("kvm_intel", "ept") ? "kvm_intel neither: nobody has VT-x" :
+			 parameter("kvm", "enable_virt_at_load") == 'Y' ?
+			 "KVM has VT-x" : "KVM has VT-x as long as it has VMs");
+		add(probe, "hyprv", UNKNOWN, detail, advice);
+		return;
+	}
+	fd = open("/dev/hyprv", O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION)
+		add(probe, "hyprv", OK, "loaded, /dev/hyprv opens; hyprv has VT-x, and KVM gets no VM", "");
+	else
+		add(probe, "hyprv", UNKNOWN,
+		    "loaded, but /dev/hyprv does not open; hyprv has VT-x, and KVM gets no VM",
+		    "become root, or rmmod hyprv");
+	if (fd >= 0)
+		close(fd);
+}
+
 /* What every engine needs: /dev/kvm may open where no VM can be had. */
 static void probe_vm(struct probe *probe, int kvm_fd)
 {
-	const char *advice = "a Linux of 5.16 or later; look at dmesg: is another hypervisor using the processor's?";
+	const char *advice = hypr_hyprv_loaded() ? "rmmod hyprv: it has VT-x" :
+		"a Linux of 5.16 or later; look at dmesg: is another hypervisor using the processor's?";
 	int vm_fd = kvm_fd < 0 ? -1 : ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	const char *lacks;
 	char detail[96];
@@ -209,6 +237,7 @@ static void probe_capability(struct probe *probe, int kvm_fd)
 	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	if (vm_fd < 0) {
 		add(probe, "ept-swap", UNKNOWN, "no VM can be created",
+		    hypr_hyprv_loaded() ? "rmmod hyprv: it has VT-x" :
 		    "look at dmesg; is another hypervisor using VT-x?");
 		return;
 	}
@@ -254,6 +283,7 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 		if (!is_amd(line)) {
 			probe_feature(&probe, "ept", line);
 			probe_feature(&probe, "vpid", line);
+			probe_hyprv(&probe);
 		}
 	}
 	probe_vm(&probe, kvm_fd);

@@ -13,6 +13,7 @@
 
 #include "hypr/vmo.h"
 #include "base/error.h"
+#include "base/kvm.h"
 #include "base/page.h"
 #include "base/time.h"
 #include "engine/engine.h"
@@ -68,7 +69,7 @@ static int kvm_open(struct hypr_vm *vm)
 				 KVM_API_VERSION);
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->vm_fd < 0)
-		return hypr_fail_sys(-errno, "KVM_CREATE_VM");
+		return hypr_fail_no_vm(-errno, "/dev/kvm");
 	return 0;
 }
 

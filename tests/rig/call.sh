@@ -65,6 +65,25 @@ expect 12 '"call":1' "JSON has the number of the call" \
 expect_line 12 "its init: the function aborted: no table" "an init that aborts" \
 	call /call/abort_init.elf
 
+# --- a disk that is full, while the file that the output would replace is there
+mkdir -p /tmp/call.full
+mount -t tmpfs -o size=12k full /tmp/call.full
+echo "what was there" >/tmp/call.full/out
+expect_line 1 "No space left on device" "a full disk" \
+	call --arg "big 50000" --out /tmp/call.full/out /call/verbs.elf
+check "a full disk leaves the file as it was" what_is_in /tmp/call.full/out "what was there"
+check "and no other file" test "$(ls -A /tmp/call.full)" = out
+umount /tmp/call.full
+echo old >/tmp/call.target
+ln -sf call.target /tmp/call.link
+check "output to a link" call --arg new --out /tmp/call.link /call/upper.elf
+check "replaces the file that the link leads to" what_is_in /tmp/call.target NEW
+check "and not the link" test -L /tmp/call.link
+check "output to a device" call --arg new --out /dev/null /call/upper.elf
+check "leaves the device" test -c /dev/null
+expect_line 1 "Not a directory" "output to no folder" \
+	call --arg new --out /tmp/call.target/out /call/upper.elf
+
 # --- what is no call
 expect_line 2 "usage: hypr call FILE" "no file" hypr call
 expect_line 2 "both the input" "two inputs" call --arg a --in /tmp/call.in /call/upper.elf

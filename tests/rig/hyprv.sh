@@ -4,7 +4,8 @@
 # The module hyprv on the emulated PC, from load to unload.  Prints TAP.  KVM must not have
 # taken VT-x: kvm.enable_virt_at_load=0 on the kernel's command line.
 module=/hyprv.ko
-steps=7
+steps=9
+tests=10
 # The lines on the console are the tests' own.
 dmesg -n 1
 number=0
@@ -32,7 +33,7 @@ left_nothing()
 }
 kvm_test="the guest runs"
 
-echo "1..$((steps + 13))"
+echo "1..$((steps + 23))"
 
 insmod "$module"
 check "the module loads" $?
@@ -43,8 +44,19 @@ check "it does not load twice" $?
 /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1
 grep -q 'KVM_CREATE_VM: Input/output error' /tmp/kvm
 check "KVM fails to have VT-x, and nothing else happens" $?
+hypr doctor >/tmp/doctor
+grep -q '^hyprv *ok .*hyprv has VT-x' /tmp/doctor && grep -q 'no VM can be created' /tmp/doctor &&
+	grep -q -- '-> rmmod hyprv: it has VT-x' /tmp/doctor
+check "hypr doctor says that hyprv has VT-x" $?
+hypr doctor --json | grep -q '"check":"hyprv","state":"ok"'
+check "in JSON, too" $?
+hypr call --engine stock --arg x /call/upper.elf >/tmp/call 2>&1
+[ $? -eq 5 ] && grep -q 'the module hyprv has VT-x; rmmod hyprv' /tmp/call
+check "a VM of KVM that hyprv keeps away is told apart" $?
 rmmod hyprv && left_nothing
 check "unloaded, it leaves VT-x to KVM" $?
+hypr doctor | grep -q '^hyprv *note *not loaded; KVM has VT-x as long as'
+check "hypr doctor says that it is not loaded" $?
 
 step=1
 while [ $step -le $steps ]; do
@@ -57,6 +69,22 @@ cpu=$(($(nproc) - 1))
 check "VMXON that fails on the last CPU is undone on the others" $?
 ! insmod "$module" pool_pages=1 2>/dev/null && left_nothing
 check "a pool without pages leaves nothing" $?
+
+insmod "$module" selftest=1
+check "the module loads after its self test" $?
+passed=$(dmesg | grep -c 'hyprv: self test [0-9]*, .*: ok$')
+[ "$passed" -eq $tests ]
+check "the log has $tests results" $?
+rmmod hyprv && left_nothing
+check "the self test leaves nothing" $?
+! insmod "$module" selftest=1 fail_selftest=$tests 2>/dev/null && left_nothing &&
+	dmesg | grep -q 'hyprv: 1 of [0-9]* self tests failed'
+check "a self test that fails keeps the module out" $?
+
+# In a crash the kernel asks hyprv.  (KVM would warn: it is not used here before rmmod.)
+insmod "$module" emergency=1 && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
+	grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run && rmmod hyprv && left_nothing
+check "with emergency=1 it runs VMs, and gives the kernel's call back" $?
 
 insmod "$module"
 HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1
@@ -83,4 +111,15 @@ echo 1 >$last && HYPR_DEVICE=/dev/hyprv /hyprv-device "three vCPUs" >/tmp/run 2>
 check "a CPU that comes back runs vCPUs" $?
 rmmod hyprv && left_nothing
 check "the module unloads after VMs, and VT-x is KVM's" $?
+# kmemleak looks at the end, where the kernel has it.
+loads=${HYPR_LOADS:-10}
+round=0
+while [ $round -lt "$loads" ] && insmod "$module" &&
+      HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
+      grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run && rmmod hyprv; do
+	round=$((round + 1))
+done
+[ $round -eq "$loads" ] && left_nothing
+check "loaded and unloaded, with VMs in between" $?
+echo "# $round times"
 exit $status

@@ -119,8 +119,8 @@ static void test_vm_engine_is_strict(void **ctx)
 static void test_host_probe_says_what_to_do(void **ctx)
 {
 	/* What a processor needs is another list for each maker. */
-	static const char *const names[][8] = {
-		{ "kvm", "vmx", "ept", "vpid", "vm", "ept-swap", "rights" },
+	static const char *const names[][9] = {
+		{ "kvm", "vmx", "ept", "vpid", "hyprv", "vm", "ept-swap", "rights" },
 		{ "kvm", "svm", "npt", "vm", "ept-swap", "rights" },
 		{ "kvm", "svm", "vm", "ept-swap", "rights" },
 	};
