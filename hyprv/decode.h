@@ -8,7 +8,7 @@
 
 #include "types.h"
 
-struct vm;
+struct view;
 
 /**
  * struct decoded - one access
@@ -54,6 +54,6 @@ struct decode_state {
 };
 
 /** decode_fetch() - up to 15 bytes of code; how many, or -errno.  May sleep. */
-int decode_fetch(struct vm *vm, const struct decode_state *state, u8 code[15]);
+int decode_fetch(struct view *view, const struct decode_state *state, u8 code[15]);
 
 #endif /* HYPRV_DECODE_H */

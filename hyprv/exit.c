@@ -314,7 +314,7 @@ static int mmio(struct vcpu *vcpu)
 	vmcs_put(vcpu);
 	if (!(state.efer & EFER_LMA) || !state.long_mode)
 		return vcpu_report(vcpu, "an access to a device outside of 64-bit mode");
-	bytes = decode_fetch(vcpu->vm, &state, code);
+	bytes = decode_fetch(vcpu->view, &state, code);
 	if (bytes <= 0 || decode(code, bytes, &access))
 		return vcpu_report(vcpu, "an access to a device by an instruction that hyprv does not decode");
 	if (!!(vcpu->exit.qualification & BIT(1)) != access.write)

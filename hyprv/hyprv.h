@@ -5,8 +5,9 @@
  * One struct hypervisor, a struct hypervisor_cpu for each CPU, a struct vm for each
  * open VM and a struct vcpu for each of its vCPUs.
  *
- * Locks, in this order: vcpu->lock (a mutex), vm->lock (a spin lock).  The memory's callers
- * take vm->lock; nobody sleeps or touches user memory under it.
+ * Locks, in this order: vcpu->lock or vm->build_lock, vm->swap_lock (mutexes), vm->lock (a
+ * spin lock).  The memory's callers take vm->lock; nobody sleeps or touches user memory under
+ * it.
  */
 #ifndef HYPRV_HYPRV_H
 #define HYPRV_HYPRV_H
@@ -14,6 +15,7 @@
 #include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/kvm_hypr.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -21,6 +23,7 @@
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
@@ -31,6 +34,7 @@
 #include "vmx_caps.h"
 
 #define HYPRV_MAX_VCPUS		64
+/* Of each view. */
 #define HYPRV_REGIONS		32
 #define HYPRV_CPUID_ENTRIES	100
 /* Basic exit reasons that VT-x has (SDM volume 3D, appendix C). */
@@ -108,18 +112,49 @@ struct region {
 };
 
 /**
+ * struct view - a memory state of a VM: its regions, and the tables that map them
+ * @vm: its VM
+ * @number: as user space has it
+ * @region: guest memory, @regions of them; vm->lock
+ * @mmu: the tables; vm->lock
+ * @eptp: their EPT pointer, which stays
+ * @cpus: CPUs that may hold translations of these tables
+ * @prepared: a vCPU may be swapped here; vm->swap_lock
+ * @edited: how often user space has said that it changed bytes in place; vm->swap_lock
+ */
+struct view {
+	struct vm *vm;
+	u32 number;
+	struct region region[HYPRV_REGIONS];
+	u32 regions;
+	struct mmu_virtualization mmu;
+	u64 eptp;
+	cpumask_t cpus;
+	bool prepared;
+	u64 edited;
+};
+
+/**
  * struct vm - a virtual machine
  * @users: the VM's file and its vCPUs' files
- * @lock: guards what follows but @cpus, and all edits of the tables
+ * @lock: guards what follows up to @spares, and all edits of the tables
  * @mm: the process whose memory it has
  * @notifier: follows that memory
  * @invalidating: invalidations under way
- * @sequence: counts those that ended, and changes of @region
- * @region: guest memory, @regions of them
- * @mmu: the tables
+ * @sequence: counts those that ended, and changes of regions
+ * @had_regions: it has or once had a region
  * @spare: zeroed table pages, @spares of them
- * @cpus: CPUs that may hold translations of this VM
- * @vcpu: by index; @vcpus of them
+ * @view: by number; one that was made stays until the VM ends
+ * @build_lock: serialises builds and discards of views
+ * @swap_lock: serialises swaps; guards what follows up to @faults
+ * @views: user space has enabled views
+ * @active: the view of new vCPUs
+ * @generation: counts swaps
+ * @vcpu: in order of creation; @vcpus of them
+ * @stats: of swaps
+ * @faults: EPT violations of all vCPUs up to the last swap
+ * @lock_timeouts: swaps that did not get @swap_lock in time
+ * @barrier: vCPUs sleep here until a swap has ended
  * @dead: an exit that nobody can handle ended the VM
  */
 struct vm {
@@ -129,14 +164,21 @@ struct vm {
 	struct mmu_notifier notifier;
 	atomic_t invalidating;
 	atomic64_t sequence;
-	struct region region[HYPRV_REGIONS];
-	u32 regions;
-	struct mmu_virtualization mmu;
+	bool had_regions;
 	void *spare[HYPRV_SPARE_PAGES];
 	u32 spares;
-	cpumask_t cpus;
+	struct view *view[KVM_HYPR_MAX_VIEWS];
+	struct mutex build_lock;
+	struct mutex swap_lock;
+	bool views;
+	u32 active;
+	u64 generation;
 	struct vcpu *vcpu[HYPRV_MAX_VCPUS];
 	u32 vcpus;
+	struct kvm_hypr_stats stats;
+	u64 faults;
+	atomic64_t lock_timeouts;
+	wait_queue_head_t barrier;
 	bool dead;
 };
 
@@ -209,7 +251,15 @@ struct msr_page {
  * @cr2, @cr8, @xcr0, @apic_base, @dr, @dr6, @dr7: not in the VMCS
  * @fpu: FPU and XSAVE state
  * @cpuid: @cpuids entries
- * @mmu: the core's
+ * @view: where it is, as of its last step at the barrier
+ * @loaded: whose EPT pointer the VMCS has
+ * @flushed: for each view, @edited as of the last flush
+ * @next: the view's number that it takes at the barrier; changed while it is held
+ * @asked: odd while a swap holds it: the barrier is closed
+ * @came: @asked as it last saw that
+ * @waits: it waits for vm->swap_lock
+ * @faults: EPT violations that found memory
+ * @flushes: of its TLB because it took a view
  */
 struct vcpu {
 	u64 regs[REG_COUNT];
@@ -248,7 +298,15 @@ struct vcpu {
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;
 	u32 cpuids;
-	struct mmu_vcpu mmu;
+	struct view *view;
+	struct view *loaded;
+	u64 flushed[KVM_HYPR_MAX_VIEWS];
+	u32 next;
+	u32 asked;
+	u32 came;
+	bool waits;
+	u64 faults;
+	u64 flushes;
 };
 
 /* ---- vmxon.c: VT-x on this machine -------------------------------------- */
@@ -295,10 +353,81 @@ enum vmcs_field vmcs_explain(struct vcpu *vcpu);
 int memory_init(struct vm *vm);
 void memory_fini(struct vm *vm);
 int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *region);
+/* Make it unless it is there: -EINVAL for a number that is no view's; -ENOMEM, -ERANGE. */
+struct view *view_make(struct vm *vm, u32 number);
 /* 1: mapped, run on; 0: no memory there (or not writable); -errno. */
 int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access);
+/* The same without a vCPU; -EAGAIN: the process's memory has changed concurrently. */
+int memory_bring(struct view *view, u64 gpa, u32 access);
+bool memory_is_mapped(struct view *view, u64 gpa);
+/* The first address from *@gpa on with memory; false if there is none. */
+bool memory_next(struct view *view, u64 *gpa);
+/* The process's address of a GPA, or 0. */
+unsigned long memory_address(struct view *view, u64 gpa);
+/* Unmap everything: no CPU uses the tables any more. */
+void memory_forget(struct view *view);
+
+/* ---- memory_read.c: what the host reads ---------------------------------- */
+
 /* Copy from guest memory; -EFAULT if there is none. */
-int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes);
+int memory_read(struct view *view, u64 gpa, void *buffer, u32 bytes);
+
+/* ---- view.c: the views of a VM ------------------------------------------- */
+
+bool view_is_number(u32 number);
+/* NULL for a number from user space that has no view. */
+struct view *view_at(struct vm *vm, u32 number);
+/* The same with memory in it: else no view. */
+struct view *view_find(struct vm *vm, u32 number);
+int views_enable(struct vm *vm, const struct kvm_enable_cap *cap);
+int view_prepare(struct vm *vm, struct kvm_hypr_prepare *arg);
+int view_discard(struct vm *vm, u32 number);
+
+/* ---- barrier.c: in front of the guest ------------------------------------- */
+
+/*
+ * true: the barrier is open, and vcpu->view is where the vCPU goes on; false: a swap takes
+ * longer, call swap_sleep() with the VMCS put.
+ */
+bool swap_pass(struct vcpu *vcpu);
+/* 0: try again; -EINTR: a signal, with @killable a fatal one. */
+int swap_sleep(struct vcpu *vcpu, bool killable);
+/* The vCPU must not enter the guest, but look at the barrier. */
+static inline bool swap_is_asked(const struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->asked) != vcpu->came;
+}
+
+/* The VMCS is current: one VMWRITE if the vCPU changes its view, a flush if it must. */
+void view_load(struct vcpu *vcpu);
+/* Is @vcpu one of those that the call swaps? */
+bool swap_takes(const struct kvm_hypr_swap *swap, const struct vcpu *vcpu);
+/* With vm->swap_lock.  0, -EAGAIN, -EINTR; barrier_open() follows in any case. */
+int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap);
+void barrier_open(struct vm *vm, const struct kvm_hypr_swap *swap);
+/* Take vm->swap_lock: 0, -EAGAIN, -EINTR. */
+int swap_lock_within(struct vm *vm, u64 timeout_ns);
+
+/* ---- swap.c: all vCPUs to another view, or none --------------------------- */
+
+/* A new vCPU: it starts in the active view.  -EEXIST, -EINTR. */
+int swap_add(struct vm *vm, struct vcpu *vcpu);
+void swap_remove(struct vm *vm, struct vcpu *vcpu);
+int swap_views(struct vm *vm, struct kvm_hypr_swap *swap);
+int swap_mark_edited(struct vm *vm, u32 number);
+/* With vm->swap_lock. */
+void swap_stats(struct vm *vm, struct kvm_hypr_stats *stats);
+
+/* ---- root.c: one vCPU's EPT pointer ---------------------------------------- */
+
+int eptp_get(struct vcpu *vcpu, struct kvm_hypr_eptp *arg);
+int eptp_set(struct vcpu *vcpu, struct kvm_hypr_eptp *arg);
+
+/* ---- ioctl_view.c: the ABI of <linux/kvm_hypr.h> --------------------------- */
+
+/* -ENOTTY: none of HYPR's. */
+long view_vm_ioctl(struct vm *vm, unsigned int request, void __user *user);
+long view_vcpu_ioctl(struct vcpu *vcpu, unsigned int request, void __user *user);
 
 /* ---- vcpu.c: life and run ----------------------------------------------- */
 

@@ -22,9 +22,11 @@ void vm_put(struct vm *vm)
 
 	if (!refcount_dec_and_test(&vm->users))
 		return;
-	for (i = 0; i < HYPRV_MAX_VCPUS; i++)
+	for (i = 0; i < vm->vcpus; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	memory_fini(vm);
+	mutex_destroy(&vm->swap_lock);
+	mutex_destroy(&vm->build_lock);
 	kvfree(vm);
 	atomic_dec(&hypervisor.vms);
 }
@@ -38,6 +40,9 @@ struct vm *vm_new(void)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&vm->users, 1);
 	spin_lock_init(&vm->lock);
+	mutex_init(&vm->build_lock);
+	mutex_init(&vm->swap_lock);
+	init_waitqueue_head(&vm->barrier);
 	err = memory_init(vm);
 	if (err) {
 		kvfree(vm);
@@ -63,7 +68,6 @@ static int vm_create(unsigned long type)
 	return fd;
 }
 
-/* Under vm->lock only the place is taken: creation allocates. */
 static int vcpu_add(struct vm *vm, unsigned long index)
 {
 	struct vcpu *vcpu;
@@ -74,20 +78,15 @@ static int vcpu_add(struct vm *vm, unsigned long index)
 	vcpu = vcpu_create(vm, index);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
-	spin_lock(&vm->lock);
-	if (vm->vcpu[index]) {
-		spin_unlock(&vm->lock);
+	fd = swap_add(vm, vcpu);
+	if (fd) {
 		vcpu_destroy(vcpu);
-		return -EEXIST;
+		return fd;
 	}
-	vm->vcpu[index] = vcpu;
-	spin_unlock(&vm->lock);
 	refcount_inc(&vm->users);
 	fd = anon_inode_getfd("hyprv-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
-		spin_lock(&vm->lock);
-		vm->vcpu[index] = NULL;
-		spin_unlock(&vm->lock);
+		swap_remove(vm, vcpu);
 		vcpu_destroy(vcpu);
 		vm_put(vm);
 	}
@@ -100,6 +99,15 @@ static int set_region(struct vm *vm, void __user *user)
 
 	return copy_from_user(&region, user, sizeof(region)) ? -EFAULT :
 							       memory_set_region(vm, &region);
+}
+
+static int enable_cap(struct vm *vm, void __user *user)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, user, sizeof(cap)))
+		return -EFAULT;
+	return cap.cap == KVM_CAP_HYPR_EPT_SWAP ? views_enable(vm, &cap) : -EINVAL;
 }
 
 static int check_extension(unsigned long extension)
@@ -115,6 +123,7 @@ static int check_extension(unsigned long extension)
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_ENABLE_CAP_VM:
 		return 1;
 	case KVM_CAP_NR_VCPUS:
 		return num_online_cpus();
@@ -123,6 +132,8 @@ static int check_extension(unsigned long extension)
 		return HYPRV_MAX_VCPUS;
 	case KVM_CAP_NR_MEMSLOTS:
 		return HYPRV_REGIONS;
+	case KVM_CAP_HYPR_EPT_SWAP:
+		return KVM_HYPR_MAX_VIEWS - KVM_HYPR_VIEW_FIRST;
 	}
 	return 0;
 }
@@ -138,10 +149,12 @@ static long vm_ioctl(struct file *file, unsigned int request, unsigned long argu
 		return vcpu_add(vm, argument);
 	case KVM_SET_USER_MEMORY_REGION:
 		return set_region(vm, (void __user *)argument);
+	case KVM_ENABLE_CAP:
+		return enable_cap(vm, (void __user *)argument);
 	case KVM_CHECK_EXTENSION:
 		return check_extension(argument);
 	}
-	return -ENOTTY;
+	return view_vm_ioctl(vm, request, (void __user *)argument);
 }
 
 static int vm_release(struct inode *inode, struct file *file)

@@ -266,7 +266,20 @@ static long vcpu_do(struct vcpu *vcpu, unsigned int request, unsigned long argum
 		/* As KVM without a local APIC in the kernel. */
 		return -EINVAL;
 	}
-	return -ENOTTY;
+	return view_vcpu_ioctl(vcpu, request, user);
+}
+
+/* KVM_RUN has the barrier in front of the guest.  Other ioctls may look at guest memory. */
+static int swap_wait(struct vcpu *vcpu)
+{
+	int err = 0;
+
+	/* It leaves the old view when the instruction is complete. */
+	if (vcpu->wait != WAIT_NOTHING)
+		return 0;
+	while (!err && !swap_pass(vcpu))
+		err = swap_sleep(vcpu, true);
+	return err;
 }
 
 static long vcpu_ioctl(struct file *file, unsigned int request, unsigned long argument)
@@ -278,7 +291,9 @@ static long vcpu_ioctl(struct file *file, unsigned int request, unsigned long ar
 		return -EIO;
 	if (mutex_lock_killable(&vcpu->lock))
 		return -EINTR;
-	ret = vcpu_do(vcpu, request, argument);
+	ret = request == KVM_RUN ? 0 : swap_wait(vcpu);
+	if (!ret)
+		ret = vcpu_do(vcpu, request, argument);
 	mutex_unlock(&vcpu->lock);
 	return ret;
 }

@@ -12,10 +12,10 @@
  * memory under vm->lock; table pages come from vm->spare.
  */
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
-#include "decode.h"
 #include "hyprv.h"
 
 /* ---- TLB ---------------------------------------------------------------- */
@@ -34,12 +34,11 @@ static void flush_here(void *data)
 /* The interrupt brings a CPU out of the guest; it returns after all have flushed. */
 static void flush_all(void *context)
 {
-	struct vm *vm = context;
-	u64 eptp = ept_context_eptp(&vm->mmu.map);
+	struct view *view = context;
 
-	/* The edit before the look at who runs.  Pairs with the barrier in vmcs_get(). */
+	/* The edit before the look at who runs.  Pairs with the barrier in view_load(). */
 	smp_mb();
-	on_each_cpu_mask(&vm->cpus, flush_here, &eptp, true);
+	on_each_cpu_mask(&view->cpus, flush_here, &view->eptp, true);
 }
 
 static void flush_address(void *context, u16 pcid, hypr_gva_t gva)
@@ -54,16 +53,25 @@ static void flush_context(void *context, u16 pcid)
 
 /* ---- table pages -------------------------------------------------------- */
 
+/* SecPageTables in /proc/meminfo, and the like of the memory cgroup. */
+static void *table_account(void *table, int pages)
+{
+	if (table)
+		mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, pages);
+	return table;
+}
+
 static void *spare_take(void *context)
 {
 	struct vm *vm = context;
 
 	lockdep_assert_held(&vm->lock);
-	return vm->spares ? vm->spare[--vm->spares] : NULL;
+	return vm->spares ? table_account(vm->spare[--vm->spares], 1) : NULL;
 }
 
 static void table_free(void *context, void *page)
 {
+	table_account(page, -1);
 	plat_page_free(page, 1);
 }
 
@@ -88,32 +96,32 @@ static int spare_fill(struct vm *vm)
 
 /* ---- regions ------------------------------------------------------------ */
 
-static struct region *region_by_slot(struct vm *vm, u32 slot)
+static struct region *region_by_slot(struct view *view, u32 slot)
 {
 	u32 i;
 
-	for (i = 0; i < vm->regions; i++)
-		if (vm->region[i].slot == slot)
-			return &vm->region[i];
+	for (i = 0; i < view->regions; i++)
+		if (view->region[i].slot == slot)
+			return &view->region[i];
 	return NULL;
 }
 
-static struct region *region_at(struct vm *vm, u64 gpa)
+static struct region *region_at(struct view *view, u64 gpa)
 {
 	u32 i;
 
-	for (i = 0; i < vm->regions; i++)
-		if (gpa - vm->region[i].gpa < vm->region[i].bytes)
-			return &vm->region[i];
+	for (i = 0; i < view->regions; i++)
+		if (gpa - view->region[i].gpa < view->region[i].bytes)
+			return &view->region[i];
 	return NULL;
 }
 
-static bool overlaps(struct vm *vm, const struct region *new)
+static bool overlaps(struct view *view, const struct region *new)
 {
 	u32 i;
 
-	for (i = 0; i < vm->regions; i++) {
-		const struct region *old = &vm->region[i];
+	for (i = 0; i < view->regions; i++) {
+		const struct region *old = &view->region[i];
 
 		if (old->slot != new->slot && old->gpa < new->gpa + new->bytes &&
 		    new->gpa < old->gpa + old->bytes)
@@ -127,7 +135,7 @@ static int region_check(const struct kvm_userspace_memory_region *region)
 	u64 limit = BIT_ULL(min_t(u32, hypervisor.can.maxphyaddr, 48));
 	u64 end;
 
-	if (region->slot > U16_MAX || (region->flags & ~KVM_MEM_READONLY))
+	if (region->flags & ~KVM_MEM_READONLY)
 		return -EINVAL;
 	if ((region->guest_phys_addr | region->memory_size | region->userspace_addr) & ~PAGE_MASK)
 		return -EINVAL;
@@ -140,30 +148,30 @@ static int region_check(const struct kvm_userspace_memory_region *region)
 }
 
 /* Small pages alone are mapped: this needs no table page, and cannot fail. */
-static void unmap(struct vm *vm, u64 gpa, u64 bytes)
+static void unmap(struct view *view, u64 gpa, u64 bytes)
 {
-	WARN_ON_ONCE(vm->mmu.page_table->unmap(&vm->mmu, hypr_gpa(gpa), bytes));
+	WARN_ON_ONCE(view->mmu.page_table->unmap(&view->mmu, hypr_gpa(gpa), bytes));
 }
 
-static int region_change(struct vm *vm, struct region *old, const struct region *new)
+static int region_change(struct view *view, struct region *old, const struct region *new)
 {
 	if (old && new->bytes && (old->bytes != new->bytes || old->address != new->address))
 		return -EINVAL;
 	if (!old && !new->bytes)
 		return -EINVAL;
-	if (new->bytes && overlaps(vm, new))
+	if (new->bytes && overlaps(view, new))
 		return -EEXIST;
-	if (!old && vm->regions == HYPRV_REGIONS)
+	if (!old && view->regions == HYPRV_REGIONS)
 		return -ENOSPC;
 	if (!old) {
-		vm->region[vm->regions++] = *new;
+		view->region[view->regions++] = *new;
 		return 0;
 	}
-	unmap(vm, old->gpa, old->bytes);
+	unmap(view, old->gpa, old->bytes);
 	if (new->bytes)
 		*old = *new;
 	else
-		*old = vm->region[--vm->regions];
+		*old = view->region[--view->regions];
 	return 0;
 }
 
@@ -177,11 +185,16 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 		.address = region->userspace_addr,
 	};
 	int err = region_check(region);
+	struct view *view;
 
 	if (err)
 		return err;
+	view = view_make(vm, region->slot >> 16);
+	if (IS_ERR(view))
+		return PTR_ERR(view);
 	spin_lock(&vm->lock);
-	err = region_change(vm, region_by_slot(vm, new.slot), &new);
+	err = region_change(view, region_by_slot(view, new.slot), &new);
+	vm->had_regions |= !err;
 	atomic64_inc(&vm->sequence);
 	spin_unlock(&vm->lock);
 	return err;
@@ -202,7 +215,7 @@ static struct page *page_get(unsigned long address, bool write, bool may_write, 
 											 NULL;
 }
 
-static int page_map(struct vm *vm, u64 gpa, struct page *page, bool writable)
+static int page_map(struct view *view, u64 gpa, struct page *page, bool writable)
 {
 	const struct memory_mapping mapping = {
 		.gpa = hypr_gpa(gpa),
@@ -213,14 +226,14 @@ static int page_map(struct vm *vm, u64 gpa, struct page *page, bool writable)
 	};
 	struct memory_mapping old;
 
-	if (!vm->mmu.page_table->translate(&vm->mmu, mapping.gpa, PAGE_SIZE, &old)) {
+	if (!view->mmu.page_table->translate(&view->mmu, mapping.gpa, PAGE_SIZE, &old)) {
 		/* Another vCPU was here first. */
 		if (old.hpa.addr == mapping.hpa.addr &&
 		    ((old.permissions & EPT_WRITE) || !writable))
 			return 0;
-		unmap(vm, gpa, PAGE_SIZE);
+		unmap(view, gpa, PAGE_SIZE);
 	}
-	return vm->mmu.page_table->map(&vm->mmu, &mapping);
+	return view->mmu.page_table->map(&view->mmu, &mapping);
 }
 
 static bool unchanged(struct vm *vm, u64 sequence)
@@ -232,9 +245,9 @@ static bool unchanged(struct vm *vm, u64 sequence)
 	return atomic64_read(&vm->sequence) == sequence;
 }
 
-int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
+int memory_bring(struct view *view, u64 gpa, u32 access)
 {
-	struct vm *vm = vcpu->vm;
+	struct vm *vm = view->vm;
 	bool write = access & WALK_WRITE, writable;
 	struct region region;
 	struct region *found;
@@ -246,7 +259,7 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
 		return err;
 	gpa &= PAGE_MASK;
 	spin_lock(&vm->lock);
-	found = region_at(vm, gpa);
+	found = region_at(view, gpa);
 	if (found)
 		region = *found;
 	sequence = atomic64_read(&vm->sequence);
@@ -258,11 +271,10 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
 	if (!page)
 		return signal_pending(current) ? -EINTR : -EFAULT;
 	spin_lock(&vm->lock);
-	/* If the process's memory has changed since, the guest faults once more. */
 	if (!unchanged(vm, sequence) || vm->spares < 3)
-		err = 0;
+		err = -EAGAIN;
 	else
-		err = page_map(vm, gpa, page, writable);
+		err = page_map(view, gpa, page, writable);
 	spin_unlock(&vm->lock);
 	if (writable)
 		set_page_dirty_lock(page);
@@ -270,20 +282,87 @@ int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
 	return err ? err : 1;
 }
 
+/* If the process's memory has changed concurrently, the guest faults once more. */
+int memory_fault(struct vcpu *vcpu, u64 gpa, u32 access)
+{
+	int ret = memory_bring(vcpu->view, gpa, access);
+
+	vcpu->faults += ret > 0;
+	return ret == -EAGAIN ? 1 : ret;
+}
+
+bool memory_is_mapped(struct view *view, u64 gpa)
+{
+	struct memory_mapping run;
+	bool mapped;
+
+	spin_lock(&view->vm->lock);
+	mapped = !view->mmu.page_table->translate(&view->mmu, hypr_gpa(gpa), PAGE_SIZE, &run);
+	spin_unlock(&view->vm->lock);
+	return mapped;
+}
+
+unsigned long memory_address(struct view *view, u64 gpa)
+{
+	unsigned long address = 0;
+	struct region *region;
+
+	spin_lock(&view->vm->lock);
+	region = region_at(view, gpa);
+	if (region)
+		address = region->address + (gpa - region->gpa);
+	spin_unlock(&view->vm->lock);
+	return address;
+}
+
+bool memory_next(struct view *view, u64 *gpa)
+{
+	u64 next = U64_MAX;
+	u32 i;
+
+	spin_lock(&view->vm->lock);
+	for (i = 0; i < view->regions; i++) {
+		const struct region *region = &view->region[i];
+
+		if (region->gpa + region->bytes > *gpa)
+			next = min(next, max(*gpa, region->gpa));
+	}
+	spin_unlock(&view->vm->lock);
+	*gpa = next;
+	return next != U64_MAX;
+}
+
 /* ---- the process's memory changes --------------------------------------- */
 
-static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long end)
+static void unmap_in_view(struct view *view, unsigned long start, unsigned long end)
 {
 	u32 i;
 
-	for (i = 0; i < vm->regions; i++) {
-		const struct region *region = &vm->region[i];
+	for (i = 0; i < view->regions; i++) {
+		const struct region *region = &view->region[i];
 		unsigned long from = max(start, region->address);
 		unsigned long to = min(end, region->address + region->bytes);
 
 		if (from < to)
-			unmap(vm, region->gpa + (from - region->address), to - from);
+			unmap(view, region->gpa + (from - region->address), to - from);
 	}
+}
+
+/* From the tables of all views. */
+static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long end)
+{
+	u32 i;
+
+	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
+		if (vm->view[i])
+			unmap_in_view(vm->view[i], start, end);
+}
+
+void memory_forget(struct view *view)
+{
+	spin_lock(&view->vm->lock);
+	unmap_in_view(view, 0, ULONG_MAX & PAGE_MASK);
+	spin_unlock(&view->vm->lock);
 }
 
 /* It never sleeps: the OOM reaper's call must not. */
@@ -326,92 +405,88 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = release,
 };
 
-/* ---- reads by the host -------------------------------------------------- */
-
-int memory_read(struct vm *vm, u64 gpa, void *buffer, u32 bytes)
-{
-	while (bytes) {
-		u32 part = min_t(u32, bytes, PAGE_SIZE - (gpa & ~PAGE_MASK));
-		struct region *region;
-		unsigned long address = 0;
-
-		spin_lock(&vm->lock);
-		region = region_at(vm, gpa);
-		if (region)
-			address = region->address + (gpa - region->gpa);
-		spin_unlock(&vm->lock);
-		if (!region || copy_from_user(buffer, (void __user *)address, part))
-			return -EFAULT;
-		buffer += part;
-		gpa += part;
-		bytes -= part;
-	}
-	return 0;
-}
-
-static bool entry_read(const struct walk_memory *memory, u64 address, u32 bytes, u64 *entry)
-{
-	*entry = 0;
-	return !memory_read(memory->data, address, entry, bytes);
-}
-
-/* What follows the first page may be missing, and may not be needed. */
-int decode_fetch(struct vm *vm, const struct decode_state *state, u8 code[15])
-{
-	const struct walk_memory memory = { .read = entry_read, .data = vm };
-	struct walk walk = {
-		.mode.maxphyaddr = hypervisor.can.maxphyaddr,
-		.memory = &memory,
-		.root = state->cr3,
-	};
-	struct walk_result result;
-	int done = 0;
-
-	walk_set_registers(&walk, X86_CR0_PG | X86_CR0_PE, state->cr4, state->efer, 0,
-			   WALK_PAGE_1G);
-	while (done < 15) {
-		u64 linear = state->linear + done;
-		u32 part = min_t(u32, 15 - done, PAGE_SIZE - (linear & ~PAGE_MASK));
-
-		if (walk_peek(&walk, linear, WALK_FETCH | (state->user ? WALK_USER : 0),
-			      &result) || memory_read(vm, walk_gpa(&result).addr, code + done, part))
-			break;
-		done += part;
-	}
-	return done;
-}
-
 /* ---- life --------------------------------------------------------------- */
 
-int memory_init(struct vm *vm)
+static int view_init(struct view *view, struct vm *vm)
 {
 	const struct mmu_params params = {
 		.ept = true,
 		.can = hypervisor.ept,
-		.tlb = { flush_address, flush_context, flush_all, vm },
+		.tlb = { flush_address, flush_context, flush_all, view },
 		.maxphyaddr = hypervisor.can.maxphyaddr,
 	};
-	int err = init_mmu_virtualization(&vm->mmu, &params);
+	int err = init_mmu_virtualization(&view->mmu, &params);
 
 	if (err)
 		return err;
 	/* Table pages taken beforehand, and 4 KiB pages: an edit allocates nothing. */
-	vm->mmu.map.allocator = (struct ept_allocator) { spare_take, table_free, vm };
-	vm->mmu.map.keep_small = true;
+	view->mmu.map.allocator = (struct ept_allocator) { spare_take, table_free, vm };
+	view->mmu.map.keep_small = true;
+	table_account(view->mmu.map.root, 1);
+	view->vm = vm;
+	view->eptp = ept_context_eptp(&view->mmu.map);
+	return 0;
+}
+
+struct view *view_make(struct vm *vm, u32 number)
+{
+	struct view *view = view_at(vm, number), *new;
+	int err;
+
+	if (view)
+		return view;
+	if (number && !(vm->views && view_is_number(number)))
+		return ERR_PTR(-EINVAL);
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	new->number = number;
+	err = view_init(new, vm);
+	if (err) {
+		kfree(new);
+		return ERR_PTR(err);
+	}
+	/* It stays until the VM ends: whoever has seen the pointer may use it. */
+	view = cmpxchg(&vm->view[number], NULL, new);
+	if (!view)
+		return new;
+	fini_mmu_virtualization(&new->mmu);
+	kfree(new);
+	return view;
+}
+
+static void view_free(struct view *view)
+{
+	if (!view)
+		return;
+	flush_all(view);
+	fini_mmu_virtualization(&view->mmu);
+	kfree(view);
+}
+
+int memory_init(struct vm *vm)
+{
+	struct view *boot = view_make(vm, KVM_HYPR_VIEW_BOOT);
+	int err;
+
+	if (IS_ERR(boot))
+		return PTR_ERR(boot);
 	vm->mm = current->mm;
 	vm->notifier.ops = &notifier_ops;
 	err = mmu_notifier_register(&vm->notifier, vm->mm);
 	if (err)
-		fini_mmu_virtualization(&vm->mmu);
+		view_free(boot);
 	return err;
 }
 
 /* No vCPU is left. */
 void memory_fini(struct vm *vm)
 {
+	u32 i;
+
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
-	flush_all(vm);
-	fini_mmu_virtualization(&vm->mmu);
+	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
+		view_free(vm->view[i]);
 	while (vm->spares)
 		plat_page_free(vm->spare[--vm->spares], 1);
 }

@@ -44,6 +44,7 @@ static int guest_setup(void)
 	struct kvm_userspace_memory_region region = { .memory_size = GUEST_BYTES };
 	struct vcpu *vcpu;
 	unsigned long address;
+	int err;
 
 	memset(&guest, 0, sizeof(guest));
 	address = vm_mmap(NULL, 0, GUEST_BYTES, PROT_READ | PROT_WRITE,
@@ -58,7 +59,12 @@ static int guest_setup(void)
 	vcpu = vcpu_create(guest.vm, 0);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
-	guest.vcpu = guest.vm->vcpu[0] = vcpu;
+	err = swap_add(guest.vm, vcpu);
+	if (err) {
+		vcpu_destroy(vcpu);
+		return err;
+	}
+	guest.vcpu = vcpu;
 	return memory_set_region(guest.vm, &region);
 }
 

@@ -282,7 +282,7 @@ int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	/* With PAE paging the CPU enters with PDPTEs from the VMCS. */
 	if ((sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
 	    !(sregs->efer & EFER_LMA)) {
-		err = memory_read(vcpu->vm, sregs->cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
+		err = memory_read(vcpu->view, sregs->cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
 		if (err)
 			return err;
 	}

@@ -111,7 +111,7 @@ struct vcpu *vcpu_create(struct vm *vm, u32 index)
 	vcpu->dr7 = DR7_FIXED_1;
 	vcpu->xcr0 = hypervisor.xcr0 ? XFEATURE_MASK_FP : 0;
 	vcpu->apic_base = 0xfee00800 | (index ? 0 : 0x100);
-	mmu_vcpu_init(&vcpu->mmu, &vm->mmu);
+	vcpu->view = vm->view[KVM_HYPR_VIEW_BOOT];
 	vcpu->vmcs = page_get();
 	vcpu->msrs = page_get();
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -139,7 +139,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vmcs_clear(vcpu);
 	vpid_put(vcpu->vpid);
 	fpu_free_guest_fpstate(&vcpu->fpu);
-	mmu_vcpu_fini(&vcpu->mmu);
 	kvfree(vcpu->cpuid);
 	free_page((unsigned long)vcpu->data);
 	free_page((unsigned long)vcpu->run);
@@ -341,7 +340,7 @@ static int enter(struct vcpu *vcpu)
 	local_irq_disable();
 	if (signal_pending(current) || task_work_pending(current) || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
-	    !this_cpu_read(hypervisor.cpu->on)) {
+	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
 			vmcs_write(VMCS_ENTRY_EVENT, 0);
@@ -404,12 +403,23 @@ static int turn(struct vcpu *vcpu)
 
 	if (ret)
 		return ret;
-	do {
+	for (;;) {
+		if (!swap_pass(vcpu)) {
+			vmcs_put(vcpu);
+			ret = swap_sleep(vcpu, false);
+			return ret ? ret : -EAGAIN;
+		}
+		view_load(vcpu);
 		ret = enter(vcpu);
+		/* A swap came in between. */
+		if (ret == -EAGAIN && swap_is_asked(vcpu))
+			continue;
 		if (ret <= 0)
 			break;
 		ret = exit_handle(vcpu, &loaded);
-	} while (ret > 0 && loaded);
+		if (ret <= 0 || !loaded)
+			break;
+	}
 	if (loaded)
 		vmcs_put(vcpu);
 	return ret;

@@ -66,7 +66,7 @@ void vmcs_clear(struct vcpu *vcpu)
 /* The linear translations of this vCPU, on this CPU. */
 static void flush(struct vcpu *vcpu, bool moved)
 {
-	u64 eptp = vcpu->vm->mmu.cache->root(&vcpu->mmu);
+	u64 eptp = vcpu->view->eptp;
 	const struct tlb_facts facts = {
 		.edit = moved ? TLB_EDIT_NONE : TLB_EDIT_CONTEXT,
 		.moved = moved,
@@ -165,9 +165,8 @@ int vmcs_get(struct vcpu *vcpu)
 	}
 	local_irq_enable();
 	if (moved) {
-		/* Before the guest runs here: whoever edits the tables flushes this CPU too. */
-		cpumask_set_cpu(number, &vcpu->vm->cpus);
-		smp_mb__after_atomic();
+		/* view_load() runs once more: whoever edits the tables flushes this CPU too. */
+		vcpu->loaded = NULL;
 		host_of_cpu_write(vcpu, number);
 		flush(vcpu, true);
 	}
@@ -230,7 +229,6 @@ static void pointers_write(struct vcpu *vcpu)
 
 	vmcs_write(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmcs_write(VMCS_MSR_BITMAP, plat_virt_to_hpa(hypervisor.msr_bitmap).addr);
-	vmcs_write(VMCS_EPT_POINTER, vcpu->vm->mmu.cache->root(&vcpu->mmu));
 	vmcs_write(VMCS_EXIT_MSR_STORE_ADDR, plat_virt_to_hpa(msrs->guest).addr);
 	vmcs_write(VMCS_ENTRY_MSR_LOAD_ADDR, plat_virt_to_hpa(msrs->guest).addr);
 	vmcs_write(VMCS_EXIT_MSR_LOAD_ADDR, plat_virt_to_hpa(msrs->host).addr);

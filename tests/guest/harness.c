@@ -149,6 +149,20 @@ const char *harness_device(void)
 	return path && path[0] ? path : "/dev/kvm";
 }
 
+bool on_hyprv(void)
+{
+	const char *device = harness_device();
+	size_t length = strlen(device);
+
+	return length > 6 && !strcmp(device + length - 6, "/hyprv");
+}
+
+void need_kvm(const char *what)
+{
+	if (on_hyprv())
+		skip("engine hyprv has no %s", what);
+}
+
 int harness_open(void)
 {
 	int fd = open(harness_device(), O_RDWR | O_CLOEXEC);
@@ -191,7 +205,7 @@ struct vm *vm_new_plain_irqchip(enum irqchip irqchip)
 
 struct vm *vm_new_plain(void)
 {
-	return vm_new_plain_irqchip(IRQCHIP_FULL);
+	return vm_new_plain_irqchip(on_hyprv() ? IRQCHIP_NONE : IRQCHIP_FULL);
 }
 
 int try_enable_views(struct vm *vm)
@@ -217,7 +231,7 @@ struct vm *vm_new_irqchip(enum irqchip irqchip)
 
 struct vm *vm_new(void)
 {
-	return vm_new_irqchip(IRQCHIP_FULL);
+	return vm_new_irqchip(on_hyprv() ? IRQCHIP_NONE : IRQCHIP_FULL);
 }
 
 /* For tests that make VMs in a loop; others leave it to the process's end. */
@@ -313,6 +327,7 @@ void vm_control_page_register(struct vm *vm)
 		.userspace_addr = (uintptr_t)vm->control,
 	};
 
+	need_kvm("control page");
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_CONTROL_PAGE, &control));
 }
 
@@ -386,6 +401,7 @@ size_t stat_values(int stats, const char *name, uint64_t *values,
 		char name[256];
 	} entry;
 
+	need_kvm("KVM_GET_STATS_FD");
 	CHECK(stats >= 0);
 	CHECK(pread(stats, &header, sizeof(header), 0) == sizeof(header));
 	CHECK(header.name_size < sizeof(entry.name));

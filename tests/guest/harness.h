@@ -70,6 +70,13 @@ struct vm {
 const char *harness_device(void);
 int harness_open(void);	/* skips the test when it cannot be opened */
 
+/*
+ * The engine behind the device: hyprv lacks what KVM has for a guest with an operating
+ * system.  A test that needs such a thing names it here, and is skipped on hyprv.
+ */
+bool on_hyprv(void);
+void need_kvm(const char *what);
+
 int try_ioctl(int fd, unsigned long request, void *arg);
 uint64_t now_ns(void);
 void need_cpus(int nr_vcpus);	/* skips the test when too few are online */
@@ -78,7 +85,10 @@ void pin_to_cpu(int cpu);	/* this thread; else it shares CPU 0 */
 /* What the kernel emulates of the interrupt controllers. */
 enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
 
-/* A VM with an irqchip: without views, or with them (skips without HYPR). */
+/*
+ * A VM with an irqchip, on hyprv without: without views, or with them (skips without
+ * HYPR).
+ */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
 struct vm *vm_new_plain_irqchip(enum irqchip irqchip);
@@ -97,7 +107,7 @@ void *memory_new(size_t bytes);
 /* Give each page of a view's own memory a page of the host, writable. */
 void ram_touch(struct vm *vm, unsigned int view);
 uint64_t *ram_word(struct vm *vm, unsigned int view, uint64_t gpa);
-void vm_control_page_register(struct vm *vm);
+void vm_control_page_register(struct vm *vm);	/* skips the test on hyprv */
 
 /* What the guests of this KVM are given for nested guests of their own. */
 bool vm_has_vmx(struct vm *vm);
@@ -128,7 +138,8 @@ void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
 void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */
-void vcpu_halt(struct vcpu *vcpu);	/* returns when its thread sleeps */
+/* Returns when its thread sleeps; skips the test on hyprv. */
+void vcpu_halt(struct vcpu *vcpu);
 void vcpu_wake(struct vcpu *vcpu);
 
 /* The view in which the vCPU reads now, as its memory tells. */
@@ -146,7 +157,10 @@ struct kvm_hypr_swap vm_swap_all(struct vm *vm, unsigned int view,
 				 uint32_t flags);
 uint64_t vm_generation(struct vm *vm);
 
-/* A statistic of a vCPU or a VM by its name; ends the test if there is none. */
+/*
+ * A statistic of a vCPU or a VM by its name; ends the test if there is none, skips it on
+ * hyprv.
+ */
 uint64_t vcpu_stat(struct vcpu *vcpu, const char *name);
 uint64_t vm_stat(struct vm *vm, const char *name);
 /* Up to @max values of it (a histogram has many); returns how many it has. */

@@ -116,6 +116,7 @@ static void test_unfinished_mmio(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	const uint64_t word = DEVICE_WORD;
 
+	need_kvm("MOVS from a device");
 	vcpu->catch = true;
 	vcpu_ask(vcpu, GUEST_MOVS, DEVICE_GPA, TARGET_GPA, 0);
 	vcpu_wait_outside(vcpu);
@@ -131,6 +132,7 @@ static void test_unfinished_ins(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	const uint32_t word = (uint32_t)DEVICE_WORD;
 
+	need_kvm("INS");
 	vcpu_ask(vcpu, GUEST_INS, 0x10, TARGET_GPA, 0);
 	vcpu_wait_outside(vcpu);
 	CHECK_EQ(vcpu->run->io.direction, KVM_EXIT_IO_IN);
@@ -167,6 +169,7 @@ static void test_asleep_at_the_barrier(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct long_swap call = { .vm = vm };
 
+	need_kvm("MOVS from a device");
 	vcpu->catch = true;
 	vcpu_ask(vcpu, GUEST_MOVS, DEVICE_GPA, TARGET_GPA, 0);
 	vcpu_wait_outside(vcpu);
@@ -245,6 +248,7 @@ static void test_uninitialized(void)
 	struct vm *vm = vm_with_view();
 	struct vcpu *vcpu;
 
+	need_kvm("MP state but runnable");
 	vcpu = vm_vcpu_add(vm);
 	vm_vcpu_add(vm);
 	OK(try_ioctl(vm->vcpu[1].fd, KVM_SET_MP_STATE, &state));

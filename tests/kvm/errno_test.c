@@ -99,9 +99,9 @@ static void test_swap_all(void)
 	struct vm *vm = prepared_vm();
 
 	CHECK_FLAGS(vm->fd, KVM_EPT_SWAP_ALL, arg,
-		    KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |
-		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH |
-		    KVM_EPT_SWAP_EXPECT | KVM_EPT_SWAP_STATE);
+		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_EXPECT |
+		    (on_hyprv() ? 0 : KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |
+				      KVM_EPT_SWAP_STATE));
 	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, NULL), -EFAULT);
 }
@@ -119,8 +119,10 @@ static void test_discard(void)
 static void test_control_page(void)
 {
 	struct kvm_hypr_control arg = { .gpa = HYPR_CONTROL_GPA };
-	struct vm *vm = prepared_vm();
+	struct vm *vm;
 
+	need_kvm("control page");
+	vm = prepared_vm();
 	arg.userspace_addr = (uintptr_t)vm->control;
 	CHECK_FLAGS(vm->fd, KVM_HYPR_SET_CONTROL_PAGE, arg, 0);
 	check_words_refused(vm->fd, KVM_HYPR_SET_CONTROL_PAGE, &arg, sizeof(arg),
@@ -132,8 +134,10 @@ static void test_control_page(void)
 static void test_cache(void)
 {
 	struct kvm_hypr_cache arg = { .max_tables = 100 };
-	struct vm *vm = prepared_vm();
+	struct vm *vm;
 
+	need_kvm("budget of tables");
+	vm = prepared_vm();
 	CHECK_FLAGS(vm->fd, KVM_HYPR_SET_CACHE, arg, KVM_HYPR_CACHE_GET);
 	CHECK_RESERVED(vm->fd, KVM_HYPR_SET_CACHE, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_CACHE, NULL), -EFAULT);
@@ -142,8 +146,10 @@ static void test_cache(void)
 static void test_pin(void)
 {
 	struct kvm_hypr_pin arg = { .view = VIEW };
-	struct vm *vm = prepared_vm();
+	struct vm *vm;
 
+	need_kvm("budget of tables");
+	vm = prepared_vm();
 	CHECK_FLAGS(vm->fd, KVM_HYPR_PIN_VIEW, arg, KVM_HYPR_PIN_UNPIN);
 	CHECK_RESERVED(vm->fd, KVM_HYPR_PIN_VIEW, arg, reserved);
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_PIN_VIEW, NULL), -EFAULT);

@@ -405,6 +405,7 @@ static void test_dirty_log(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	unsigned int view;
 
+	need_kvm("dirty log");
 	for (view = A; view <= B; view++)
 		OK(try_set_slot(vm, view, SLOT_RAM, KVM_MEM_LOG_DIRTY_PAGES, 0,
 				RAM_BYTES, vm->ram[view]));

@@ -35,7 +35,8 @@ static void one_vm(bool run)
 
 	vm_views_add(vm, 2);
 	vm_vcpu_add(vm);
-	vm_control_page_register(vm);
+	if (!on_hyprv())
+		vm_control_page_register(vm);
 	if (run)
 		vcpu_start(&vm->vcpu[0]);
 	OK(try_prepare(vm, A));

@@ -159,6 +159,7 @@ static void test_failures(void)
 			  -ESTALE);
 	for (i = 0; i < 4; i++)
 		CHECK_RET(try_commit(vm, A, 0), -EBUSY);
+	/* hyprv does not know the flag: that is of the argument's form. */
 	for (i = 0; i < 5; i++)
 		CHECK_RET(try_swap_all(vm, A, KVM_EPT_SWAP_PAUSE), -EINVAL);
 	/* Of the argument's form: not a swap at all. */
@@ -168,7 +169,7 @@ static void test_failures(void)
 	CHECK_EQ(stats.fail_unprepared, 2);
 	CHECK_EQ(stats.fail_stale, 3);
 	CHECK_EQ(stats.fail_busy, 4);
-	CHECK_EQ(stats.fail_other, 5);
+	CHECK_EQ(stats.fail_other, on_hyprv() ? 0 : 5);
 	CHECK_EQ(stats.fail_pause | stats.fail_hold | stats.fail_signal, 0);
 	CHECK_EQ(stats.swaps | stats.commit.count | stats.forced, 0);
 }

@@ -117,6 +117,7 @@ static void test_killed_asker(void)
 	char byte;
 	pid_t pid;
 
+	need_kvm("control page");
 	need_cpus(1);
 	vm_close(vm_new());
 	CHECK(!pipe(told));

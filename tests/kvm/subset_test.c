@@ -203,9 +203,12 @@ static void test_only_masked_must_be_quiet(void)
 static void test_smm_elsewhere(void)
 {
 	struct kvm_vcpu_events events;
-	struct vm *vm = running_vm(1);
-	struct vcpu *smm = vm_vcpu_add(vm);
+	struct vcpu *smm;
+	struct vm *vm;
 
+	need_kvm("SMM");
+	vm = running_vm(1);
+	smm = vm_vcpu_add(vm);
 	if (try_ioctl(vm->fd, KVM_CHECK_EXTENSION,
 		      (void *)KVM_CAP_X86_SMM) <= 0)
 		skip("this KVM has no SMM");
