@@ -472,7 +472,8 @@ struct hypr_swap_result {
 	uint64_t pause_cycles;		/* request until every vCPU had stopped */
 	uint64_t commit_cycles;		/* the kernel's: request until every vCPU had
 					 * left the old view */
-	uint64_t ioctl_cycles;		/* around the commit's system call */
+	uint64_t ioctl_cycles;		/* around the commit's system call, which may
+					 * have all three parts in it */
 	uint64_t state_cycles;		/* saving and setting vCPU and device state */
 	uint64_t total_cycles;		/* request until the vCPUs were let go */
 	uint64_t reset_cycles;		/* HYPR_SWAP_RESET: what the reset took */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hypr_state;
 struct hypr_vcpu;
 struct hypr_vcpu_state;
 struct hypr_view;
@@ -21,9 +22,18 @@ enum hypr_kept {
 	HYPR_KEPT_MOMENT,		/* of the view's moment */
 };
 
-/** struct hypr_engine_swap - @kept: in: the vCPUs go on from that state; the rest: out */
+/**
+ * struct hypr_engine_swap - one swap
+ * @kept: in: the vCPUs and the chips go on from that state
+ * @pause_ns: in: the engine has the guest park, and gives it so long; 0: it does not ask.
+ *	After success the vCPUs are parked, after an error they run on
+ * @pause_cycles: out: what that took
+ * The rest: out.
+ */
 struct hypr_engine_swap {
 	enum hypr_kept kept;
+	uint64_t pause_ns;
+	uint64_t pause_cycles;
 	uint32_t old_view;
 	uint64_t generation;
 	uint64_t commit_cycles;
@@ -50,10 +60,13 @@ struct hypr_engine_swap {
  * @keep: keep what a held vCPU has as a state of a view; on the vCPU's own thread, and
  *	without hypr_error().  Its clock stops at @host_tsc.  NULL: it keeps none
  * @kept: fill @state with what is kept for a view as it was left, and @host_tsc
+ * @keep_board: keep what the VM's chips have as the state of a view; without hypr_error()
+ * @kept_board: fill the chips of @state with what is kept for a view as it was left
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
- *	view changed while it was not active.  With @swap->kept also: the vCPUs' state
- *	is exchanged for the one that is kept; -EBUSY, -ENXIO it cannot be
+ *	view changed while it was not active.  With @swap->kept also: the state of vCPUs
+ *	and chips is exchanged for the one that is kept; -EBUSY, -ENXIO it cannot be.
+ *	With @swap->pause_ns also: -EAGAIN the guest did not park
  */
 struct hypr_engine {
 	const char *name;
@@ -72,6 +85,9 @@ struct hypr_engine {
 		    uint64_t host_tsc, struct hypr_vcpu_state *state);
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,
 		    struct hypr_vcpu_state *state, uint64_t *host_tsc);
+	int (*keep_board)(struct hypr_vm *vm, const struct hypr_view *view, enum hypr_kept kept);
+	int (*kept_board)(struct hypr_vm *vm, const struct hypr_view *view,
+			  struct hypr_state *state);
 	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 		    struct hypr_engine_swap *swap);
 };

@@ -152,10 +152,39 @@ static int ept_swap_kept(struct hypr_vm *vm, const struct hypr_view *view, unsig
 	return 0;
 }
 
-static uint32_t swap_flags(bool flush, enum hypr_kept kept)
+static int ept_swap_keep_board(struct hypr_vm *vm, const struct hypr_view *view,
+			       enum hypr_kept kept)
 {
-	return (flush ? KVM_EPT_SWAP_FLUSH : 0) | (kept ? KVM_EPT_SWAP_STATE : 0) |
-	       (kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
+	struct kvm_hypr_keep_board keep = {
+		.view = view->number,
+		.flags = kept == HYPR_KEPT_MOMENT ? KVM_HYPR_KEPT_MOMENT : 0,
+	};
+
+	return ioctl(vm->vm_fd, KVM_HYPR_KEEP_BOARD, &keep) < 0 ? -errno : 0;
+}
+
+static int ept_swap_kept_board(struct hypr_vm *vm, const struct hypr_view *view,
+			       struct hypr_state *state)
+{
+	struct kvm_hypr_board board = {
+		.view = view->number,
+		.pic_master = (uintptr_t)&state->chip[0].chip.pic,
+		.pic_slave = (uintptr_t)&state->chip[1].chip.pic,
+		.ioapic = (uintptr_t)&state->chip[2].chip.ioapic,
+		.pit = (uintptr_t)&state->pit,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_HYPR_GET_BOARD, &board) < 0)
+		return hypr_fail_sys(-errno, "view '%s': KVM_HYPR_GET_BOARD", view->name);
+	return 0;
+}
+
+static uint32_t swap_flags(bool flush, const struct hypr_engine_swap *swap)
+{
+	return (flush ? KVM_EPT_SWAP_FLUSH : 0) |
+	       (swap->pause_ns ? KVM_EPT_SWAP_PAUSE : 0) |
+	       (swap->kept ? KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_BOARD : 0) |
+	       (swap->kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
 }
 
 static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
@@ -163,8 +192,8 @@ static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 {
 	struct kvm_hypr_swap arg = {
 		.view = view->number,
-		.flags = swap_flags(flush, swap->kept),
-		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+		.flags = swap_flags(flush, swap),
+		.timeout_ns = swap->pause_ns ? swap->pause_ns : KVM_EPT_SWAP_TIMEOUT_MAX_NS,
 	};
 	int ret;
 
@@ -172,6 +201,7 @@ static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 	do
 		ret = ioctl(vm->vm_fd, KVM_EPT_SWAP_ALL, &arg);
 	while (ret < 0 && errno == EINTR);
+	swap->pause_cycles = arg.pause_cycles;
 	if (ret < 0)
 		return hypr_fail_sys(-errno, "view %u: KVM_EPT_SWAP_ALL", view->number);
 	swap->old_view = arg.old_view;
@@ -193,5 +223,7 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.written = ept_swap_written,
 	.keep = ept_swap_keep,
 	.kept = ept_swap_kept,
+	.keep_board = ept_swap_keep_board,
+	.kept_board = ept_swap_kept_board,
 	.swap = ept_swap_swap,
 };

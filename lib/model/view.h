@@ -75,7 +75,7 @@ struct hypr_view {
 	bool keeps_left;		/* the engine has room for the state as it is left, */
 	bool keeps_moment;		/* and keeps that of the moment: see view/kept.c */
 	int kept;			/* enum hypr_kept: which of the two is @state now */
-	bool state_is_old;		/* the vCPUs of @state: the engine's are newer */
+	bool state_is_old;		/* vCPUs and chips of @state: the engine's are newer */
 	uint64_t *written;		/* see view/written.c, or NULL */
 	struct hypr_record record;
 	uint64_t swaps;

@@ -89,6 +89,8 @@ struct hypr_vm {
 	int paused_how;					/* op_lock, HYPR_PAUSE_* */
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */
+	uint64_t jump[2];				/* op_lock: the next hypr_control_page.jump */
+	bool has_jump;					/* op_lock: it was drawn */
 	struct hypr_vmo *vmo;		/* it begins in; until there is a moment of it */
 	pthread_t halt_thread;
 	bool has_halt_thread;

@@ -329,9 +329,9 @@ void hypr_console_set(struct hypr_console *con, const struct hypr_console_state 
 	con->s.thre_pending = tx_has_room(con) &&
 			      (con->s.thre_pending || (con->s.ier & IER_THRI));
 	con->room_came = false;
-	con->irq_level = 0;
-	if (con->set_irq)
+	if (con->set_irq && (con->irq_level || !con->keeps_line))
 		con->set_irq(con->arg, 0);
+	con->irq_level = 0;
 	memset(&con->panic, 0, sizeof(con->panic));
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);

@@ -55,6 +55,7 @@ struct hypr_panic_watch {
  * struct hypr_console - one serial line
  * @lock: guards everything below it but the fds, the thread and what is its own
  * @frozen: the state is being saved or set: nothing arrives and no line moves
+ * @keeps_line: @irq_level is always that of the line
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
  * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet
@@ -70,6 +71,7 @@ struct hypr_console {
 	bool stop;
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 	bool frozen;
+	bool keeps_line;
 	bool room_came;
 
 	void (*set_irq)(void *arg, int level);

@@ -2,7 +2,8 @@
 /*
  * The board: interrupt controllers, PIT, serial line, clock chip, and the control
  * page.  It is saved before the vCPUs and set after them (state.c says why), while no
- * vCPU can reach it: held, or parked in the guest.
+ * vCPU can reach it: held, or parked in the guest.  In a swap in which the engine moves
+ * the chips, the rest is exchanged after it, with the vCPUs parked in the new view.
  */
 #include <errno.h>
 #include <string.h>
@@ -36,42 +37,16 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-static bool chips_are_known(const struct hypr_state *state, const struct hypr_state *known)
-{
-	return known && !memcmp(state->chip, known->chip, sizeof(state->chip));
-}
-
-#define PIT_RATE	2	/* modes of channel 0 that go on for ever */
-#define PIT_SQUARE	3
-
-/*
- * KVM starts the counts when it sets them, so when they were loaded does not matter to a
- * timer that goes on.  A one-shot of the other view may have run out.
- */
-static bool pit_is_known(const struct hypr_state *state, const struct hypr_state *known)
-{
-	struct kvm_pit_state2 pit = state->pit;
-	unsigned int i;
-
-	if (!known || (pit.channels[0].mode != PIT_RATE && pit.channels[0].mode != PIT_SQUARE))
-		return false;
-	for (i = 0; i < 3; i++)
-		pit.channels[i].count_load_time = known->pit.channels[i].count_load_time;
-	return !memcmp(&pit, &known->pit, sizeof(pit));
-}
-
 /* The vCPUs' LAPICs are set: what a chip hands on stays there. */
-static int devices_set(struct hypr_vm *vm, const struct hypr_state *state,
-		       const struct hypr_state *known)
+static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	bool chips = !chips_are_known(state, known);
 	unsigned int i;
 
-	for (i = 0; chips && i < NR_CHIPS; i++) {
+	for (i = 0; i < NR_CHIPS; i++) {
 		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
 			return -errno;
 	}
-	if (!pit_is_known(state, known) && ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
+	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
 	hypr_devices_set(vm, state);
 	return 0;
@@ -104,6 +79,15 @@ void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
 				 __ATOMIC_RELEASE);
 }
 
+/** hypr_board_draw() - the random words of the next jump, ahead of it */
+int hypr_board_draw(struct hypr_vm *vm)
+{
+	if (!vm->has_jump && getrandom(vm->jump, sizeof(vm->jump), 0) != sizeof(vm->jump))
+		return hypr_fail_sys(-EIO, "random numbers for the guest");
+	vm->has_jump = true;
+	return 0;
+}
+
 /*
  * The vCPUs go on where they, or others with the same memory, may have been before:
  * tell the guest by a word that never was (@jump), so that no two random pools go on
@@ -112,13 +96,14 @@ void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
  */
 static int control_jump(struct hypr_vm *vm)
 {
-	uint64_t id[2];
+	int ret = hypr_board_draw(vm);
 
-	if (getrandom(id, sizeof(id), 0) != sizeof(id))
-		return hypr_fail_sys(-EIO, "random numbers for the guest");
-	vm->control->jump[0] = id[0];
-	vm->control->jump[1] = id[1];
-	__atomic_store_n(&vm->control->generation, id[0] | 1ull << 63, __ATOMIC_RELEASE);
+	if (ret)
+		return ret;
+	vm->has_jump = false;
+	vm->control->jump[0] = vm->jump[0];
+	vm->control->jump[1] = vm->jump[1];
+	__atomic_store_n(&vm->control->generation, vm->jump[0] | 1ull << 63, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -141,19 +126,38 @@ int hypr_board_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
-/**
- * hypr_board_set() - the board of @state, whose vCPUs are set
- * @known: what the board has, as hypr_board_save() found it in this pause, which is
- *	then not set again; NULL: not known
- */
-int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state,
-		   const struct hypr_state *known)
+/** hypr_board_set() - the board of @state, whose vCPUs are set */
+int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	int ret = devices_set(vm, state, known);
+	int ret = devices_set(vm, state);
 
 	if (ret)
 		return hypr_fail_sys(ret, "setting the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
+	return control_jump(vm);
+}
+
+/**
+ * hypr_board_freeze() - before the engine has the guest park: nothing arrives any more
+ *
+ * hypr_vcpus_release() ends it.
+ */
+void hypr_board_freeze(struct hypr_vm *vm)
+{
+	hypr_console_freeze(&vm->console);
+}
+
+/**
+ * hypr_board_exchange() - the board, but for the chips, which the engine has moved
+ * @from: out: of the view that was left
+ * @to: of the view in which the vCPUs are parked
+ */
+int hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const struct hypr_state *to)
+{
+	from->stopped_ns = hypr_unix_ns();
+	control_save(vm, from);
+	hypr_devices_save(vm, from);
+	hypr_devices_set(vm, to);
 	return control_jump(vm);
 }

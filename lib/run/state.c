@@ -396,7 +396,7 @@ int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 	ret = hypr_vcpus_do(vm, vcpu_set_state, &setting);
 	if (ret)
 		return hypr_fail_sys(ret, "setting the vCPUs' state");
-	return hypr_board_set(vm, state, NULL);
+	return hypr_board_set(vm, state);
 }
 
 /* Only the clock: the guest goes on as if no time had passed since it was saved. */

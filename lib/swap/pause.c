@@ -71,6 +71,12 @@ static bool all_parked(struct hypr_vm *vm)
 	return true;
 }
 
+/** hypr_vm_did_not_park() - -EAGAIN, with hypr_error() set */
+int hypr_vm_did_not_park(struct hypr_vm *vm)
+{
+	return hypr_fail(-EAGAIN, "the guest did not park within %u ms", vm->pause_timeout_ms);
+}
+
 /* Return: 0, -EAGAIN, -ESHUTDOWN; withdraws its requests unless it succeeds. */
 static int park_and_wait(struct hypr_vm *vm)
 {
@@ -91,8 +97,7 @@ static int park_and_wait(struct hypr_vm *vm)
 		}
 		if (hypr_now_ns() > deadline) {
 			hypr_vm_unpark(vm);
-			return hypr_fail(-EAGAIN, "the guest did not park within %u ms",
-					 vm->pause_timeout_ms);
+			return hypr_vm_did_not_park(vm);
 		}
 		sched_yield();
 	}
@@ -117,6 +122,17 @@ void hypr_vm_unpark(struct hypr_vm *vm)
 }
 
 /**
+ * hypr_vm_may_park() - is there a use in asking the guest to park?
+ * @flags: HYPR_SWAP_FORCE does not ask
+ */
+bool hypr_vm_may_park(struct hypr_vm *vm, unsigned int flags)
+{
+	/* The boot processor answers before all others, or nobody does. */
+	return !(flags & HYPR_SWAP_FORCE) && !(vm->flags & HYPR_VM_FORCED) &&
+	       control_get(vm, 0) == HYPR_VCPU_RUNNING;
+}
+
+/**
  * hypr_vm_park() - ask the guest to park
  * @flags: HYPR_SWAP_FORCE does not ask, HYPR_SWAP_COOPERATIVE insists
  * @result: out
@@ -127,7 +143,6 @@ void hypr_vm_unpark(struct hypr_vm *vm)
  */
 int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result)
 {
-	bool ask = !(flags & HYPR_SWAP_FORCE) && !(vm->flags & HYPR_VM_FORCED);
 	uint64_t start = hypr_tsc();
 	int ret;
 
@@ -135,8 +150,7 @@ int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_resul
 	ret = hypr_vm_check_alive(vm);
 	if (ret)
 		return ret;
-	/* The boot processor answers before all others, or nobody does. */
-	if (!ask || control_get(vm, 0) != HYPR_VCPU_RUNNING)
+	if (!hypr_vm_may_park(vm, flags))
 		ret = hypr_fail(-EAGAIN, "the guest does not offer to park");
 	else
 		ret = park_and_wait(vm);

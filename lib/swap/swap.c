@@ -9,9 +9,9 @@
  *	set	those of the view that was entered		state.c
  *	go	the threads enter the guest			hold.c
  *
- * An engine that keeps the vCPUs' state with a view (view/kept.c) does hold, save and
- * set in its commit, while no vCPU's thread leaves KVM_RUN: the vCPUs come out of it
- * parked in the new view, and wait there until the devices are set.
+ * An engine that keeps the state of vCPUs and chips with a view (view/kept.c) does all but
+ * the last in one call, while no vCPU's thread leaves KVM_RUN: the vCPUs come out of it
+ * parked in the new view, and wait there until the other devices are set.
  *
  * Both need a guest that parked in both views, in the same boot: only
  * then may its vCPUs spin on while the memory under them is exchanged.  In all
@@ -38,6 +38,9 @@
 #include "view/restore.h"
 #include "view/view.h"
 #include "vmo/vmo.h"
+
+/* The engine waits for the guest so long at a time: a guest may end. */
+#define PAUSE_STEP_NS	100000000ull
 
 /* Was this state saved in the park loop of the guest that is running now? */
 static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
@@ -171,42 +174,76 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
  * being parked decides how a swap is done, and must not decide whether the memory that is
  * put back stays so.
  */
-static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, int pause, bool reset)
+static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, unsigned int flags,
+			 bool reset)
 {
 	const struct hypr_view *from = vm->active;
 
-	return !vm->paused && !reset && pause == HYPR_PAUSE_COOPERATIVE && from->keeps_left &&
-	       to != from && to->kept && parked_in_this_boot(vm, to->state);
+	return !vm->paused && !reset && from->keeps_left && to != from && to->kept &&
+	       hypr_vm_may_park(vm, flags) && parked_in_this_boot(vm, to->state);
+}
+
+/* The engine's whole swap, with the guest asked again until the pause's deadline. */
+static int park_and_commit(struct hypr_vm *vm, struct hypr_view *to,
+			   struct hypr_engine_swap *swap, struct hypr_swap_result *result)
+{
+	uint64_t left = vm->pause_timeout_ms * 1000000ull;
+	int ret;
+
+	result->pause_cycles = 0;
+	do {
+		swap->pause_ns = left < PAUSE_STEP_NS ? left : PAUSE_STEP_NS;
+		left -= swap->pause_ns;
+		ret = timed_commit(vm, to, swap, result);
+		result->pause_cycles += swap->pause_cycles;
+	} while (ret == -EAGAIN && left && !hypr_vm_has_ended(vm));
+	return ret;
 }
 
 /*
- * A swap with the vCPUs parked in the guest all the time: the devices are exchanged
- * beside them.
+ * A swap with the vCPUs parked in the guest all the time: the engine asks them to, and
+ * exchanges their state and that of the chips; the other devices follow.
  *
- * Return: 0, or after an error the vCPUs are parked where they were; -EBUSY, -ENXIO
- * the engine cannot move the state of some vCPU.
+ * Return: 0 with the vCPUs parked in @to; after an error they run on in the old view:
+ * -EBUSY, -ENXIO the engine cannot move the state of some vCPU; -EAGAIN the guest did not
+ * park.
  */
 static int swap_parked(struct hypr_vm *vm, struct hypr_view *to,
 		       struct hypr_swap_result *result)
 {
 	struct hypr_engine_swap swap = { .kept = to->kept };
 	struct hypr_view *from = vm->active;
-	uint64_t start = hypr_tsc(), spent;
+	uint64_t start;
 	int ret;
 
-	ret = hypr_board_save(vm, from->state);
-	spent = hypr_tsc() - start;
-	if (!ret)
-		ret = timed_commit(vm, to, &swap, result);
+	hypr_board_freeze(vm);
+	ret = park_and_commit(vm, to, &swap, result);
 	if (ret)
 		return ret;
 	start = hypr_tsc();
 	hypr_kept_moved(from);
-	ret = hypr_board_set(vm, to->state, from->state);
+	ret = hypr_board_exchange(vm, from->state, to->state);
 	if (ret)
 		hypr_vm_end(vm, true, "view %s: lost, its devices cannot be set", to->name);
-	result->state_cycles = spent + hypr_tsc() - start;
+	result->pause = HYPR_PAUSE_COOPERATIVE;
+	result->state_cycles = result->ioctl_cycles - swap.pause_cycles - swap.commit_cycles +
+			       hypr_tsc() - start;
 	result->state_way = HYPR_STATE_KERNEL;
+	return ret;
+}
+
+/* swap_parked() returned @ret: 0 to go on without it, and with the flags for that. */
+static int after_swap_parked(struct hypr_vm *vm, int ret, unsigned int *flags)
+{
+	if (ret == -EBUSY || ret == -ENXIO)
+		return 0;
+	if (ret != -EAGAIN)
+		return ret;
+	ret = hypr_vm_check_alive(vm);
+	if (!ret && (*flags & HYPR_SWAP_COOPERATIVE))
+		ret = hypr_vm_did_not_park(vm);
+	/* It is not asked twice. */
+	*flags |= HYPR_SWAP_FORCE;
 	return ret;
 }
 
@@ -254,20 +291,21 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		if (ret)
 			return ret;
 	}
-	if (!vm->paused) {
-		ret = hypr_vm_park(vm, flags, &pause);
-		if (ret)
-			return ret;
-	}
-	result->pause = pause.pause;
-	result->pause_cycles = pause.pause_cycles;
-	if (engine_moves(vm, to, pause.pause, reset)) {
+	if (engine_moves(vm, to, flags, reset)) {
 		ret = swap_parked(vm, to, result);
 		if (!ret)
 			goto swapped;
-		if (ret != -EBUSY && ret != -ENXIO)
+		ret = after_swap_parked(vm, ret, &flags);
+		if (ret)
 			goto go_on;
 	}
+	if (!vm->paused) {
+		ret = hypr_vm_park(vm, flags, &pause);
+		if (ret)
+			goto go_on;
+	}
+	result->pause = pause.pause;
+	result->pause_cycles = pause.pause_cycles;
 	ret = hypr_kept_fetch(vm, to);
 	if (ret)
 		goto go_on;
@@ -289,6 +327,8 @@ swapped:
 		result->resume_tsc = hypr_tsc();
 	}
 	result->total_cycles = hypr_tsc() - result->request_tsc;
+	/* Of the next swap, which will not have to wait for it; or it fails there. */
+	hypr_board_draw(vm);
 	return 0;
 
 go_on:

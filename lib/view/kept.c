@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Some engines keep the vCPUs' state with a view, and exchange it in a swap without
- * bringing a vCPU's thread to user space.  The engine fills such a state from the vCPU
- * alone.  So the first swap from a view, and the first to one, goes by ioctls with the
- * threads held, and asks the engine to keep what the vCPUs then have.
+ * Some engines keep the state of vCPUs and chips with a view, and exchange it in a swap
+ * without bringing a vCPU's thread to user space.  The engine fills such a state from what
+ * KVM has.  So the first swap from a view, and the first to one, goes by ioctls with the
+ * threads held, and asks the engine to keep what KVM then has.
  *
  * view->state has the state of an inactive view, unless view->state_is_old: then
  * hypr_kept_fetch() reads it from the engine first.
@@ -42,7 +42,8 @@ static bool keep_all(struct hypr_vm *vm, const struct hypr_view *view, enum hypr
 {
 	struct keeping keeping = { view, kept };
 
-	return vm->engine->keep && !hypr_vcpus_do(vm, keep, &keeping);
+	return vm->engine->keep && !hypr_vcpus_do(vm, keep, &keeping) &&
+	       !vm->engine->keep_board(vm, view, kept);
 }
 
 /** hypr_kept_left() - the vCPUs, held, leave @view, whose state was saved by ioctls */
@@ -62,7 +63,7 @@ void hypr_kept_entered(struct hypr_vm *vm, struct hypr_view *view)
 		view->keeps_left = keep_all(vm, view, HYPR_KEPT_LEFT);
 }
 
-/** hypr_kept_moved() - the engine has taken the vCPUs' state from @from */
+/** hypr_kept_moved() - the engine has taken the state of vCPUs and chips from @from */
 void hypr_kept_moved(struct hypr_view *from)
 {
 	from->kept = HYPR_KEPT_LEFT;
@@ -79,7 +80,7 @@ void hypr_kept_at_moment(struct hypr_view *view)
 }
 
 /**
- * hypr_kept_fetch() - the vCPUs of view->state, if the engine has newer ones
+ * hypr_kept_fetch() - vCPUs and chips of view->state, if the engine has newer ones
  * @view: inactive
  */
 int hypr_kept_fetch(struct hypr_vm *vm, struct hypr_view *view)
@@ -90,6 +91,8 @@ int hypr_kept_fetch(struct hypr_vm *vm, struct hypr_view *view)
 	for (i = 0; !ret && view->state_is_old && i < vm->nr_vcpus; i++)
 		ret = vm->engine->kept(vm, view, i, &view->state->vcpu[i],
 				       &view->state->host_tsc);
+	if (!ret && view->state_is_old)
+		ret = vm->engine->kept_board(vm, view, view->state);
 	if (!ret)
 		view->state_is_old = false;
 	return ret;

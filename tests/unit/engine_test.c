@@ -11,6 +11,7 @@
 #include "fake_kernel.h"
 #include "fake_kvm.h"
 #include "hypr/hypr.h"
+#include "model/vm.h"
 
 static char kernel_path[] = "/tmp/hypr-engine-XXXXXX";
 
@@ -291,6 +292,102 @@ static void test_kernel_moves_the_state(void **ctx)
 		assert_int_equal(played(1)->cr2, 0xa000);
 	}
 	assert_int_equal(fake_kvm.moves, 6);
+}
+
+/* One call has the guest park, and moves vCPUs and chips. */
+static void test_kernel_moves_the_chips(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_swap_result r;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	fake_kvm.irr = 0x20;
+	fake_kvm.chip_ioctls = 0;
+	fake_kvm.pauses = 0;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(fake_kvm.irr, 0);
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_COOPERATIVE, &r), 0);
+	assert_int_equal(r.pause, HYPR_PAUSE_COOPERATIVE);
+	assert_int_equal(r.state_way, HYPR_STATE_KERNEL);
+	assert_int_equal(fake_kvm.irr, 0x20);
+	assert_int_equal(fake_kvm.pauses, 2);
+	assert_int_equal(fake_kvm.chip_ioctls, 0);
+	/* By ioctls they come back from the kernel. */
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
+	assert_int_equal(fake_kvm.irr, 0x20);
+}
+
+static struct hypr_vm *moved_vm;
+static uint64_t moved_jump[2];
+
+static void while_moved(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < FAKE_VCPUS; i++)
+		assert_int_equal(moved_vm->control->vcpu[i].state, HYPR_VCPU_PAUSED);
+	/* No thread of the guest's reaches the line's other end, either. */
+	assert_int_equal(hypr_console_receive(&moved_vm->console, (const uint8_t *)"x", 1), 0);
+	memcpy(moved_jump, moved_vm->control->jump, sizeof(moved_jump));
+}
+
+/* What the VM's process itself has of a view is exchanged while the vCPUs are parked. */
+static void test_devices_follow_before_the_release(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int i;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	hypr_console_write(&f->vm->console, 7, 0xaa);
+	hypr_rtc_write(&f->vm->rtc, 0, 0x40);
+	hypr_rtc_write(&f->vm->rtc, 1, 0x55);
+	moved_vm = f->vm;
+	fake_kvm.on_moved = while_moved;
+	for (i = 0; i < 2; i++) {
+		swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+		assert_int_equal(hypr_console_read(&f->vm->console, 7), 0);
+		assert_int_equal(f->vm->rtc.s.cmos[0x40], 0);
+		assert_memory_not_equal(moved_jump, f->vm->control->jump, sizeof(moved_jump));
+		swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+		assert_int_equal(hypr_console_read(&f->vm->console, 7), 0xaa);
+		assert_int_equal(f->vm->rtc.s.cmos[0x40], 0x55);
+		assert_memory_not_equal(moved_jump, f->vm->control->jump, sizeof(moved_jump));
+	}
+	assert_int_equal(hypr_console_receive(&f->vm->console, (const uint8_t *)"x", 1), 1);
+}
+
+/* Its vCPUs have parked before, and now they do not. */
+static void test_guest_does_not_park_for_the_kernel(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_swap_result r;
+	unsigned int moves;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xa000;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	moves = fake_kvm.moves;
+	f->vm->pause_timeout_ms = 20;
+	fake_kvm.flags |= FAKE_DEAF;
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_COOPERATIVE, &r), -EAGAIN);
+	assert_non_null(strstr(hypr_error(), "did not park within 20 ms"));
+	assert_active(f->vm, "boot");
+	assert_true(runs());
+	assert_int_equal(hypr_console_receive(&f->vm->console, (const uint8_t *)"x", 1), 1);
+	/* By force, the way without the kernel's state. */
+	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
+	assert_int_equal(r.pause, HYPR_PAUSE_FORCED);
+	assert_int_equal(r.state_way, HYPR_STATE_IOCTLS);
+	assert_int_equal(fake_kvm.moves, moves);
+	assert_int_equal(played(1)->cr2, 0xa000);
+	assert_true(runs());
 }
 
 /* What the kernel keeps comes by ioctl where the kernel cannot move it. */
@@ -1039,6 +1136,9 @@ int main(void)
 		T(test_swap_of_a_deaf_guest_is_forced_after_the_deadline),
 		T(test_hold_lets_go_of_the_owner_of_a_lock),
 		T(test_a_fault_on_its_way_keeps_its_address),
+		T(test_kernel_moves_the_chips),
+		T(test_devices_follow_before_the_release),
+		T(test_guest_does_not_park_for_the_kernel),
 		T(test_kernel_moves_the_state),
 		T(test_kernel_gives_a_state_back),
 		T(test_reset_trusts_no_guest),

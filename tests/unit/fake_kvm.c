@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -525,30 +526,154 @@ static void move_state(struct fake_vcpu *vcpu, struct fake_kept *from, struct fa
 	memcpy(vcpu->msr, next.msr, sizeof(vcpu->msr));
 }
 
-static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
+/* Of the chips, the pins of the I/O APIC. */
+static struct fake_board {
+	bool valid;
+	uint32_t irr;
+} boards[KVM_HYPR_MAX_VIEWS][2];
+
+static int keep_board(const struct kvm_hypr_keep_board *arg)
+{
+	if (!has_flag(FAKE_KEEPS)) {
+		errno = EINVAL;
+		return -1;
+	}
+	boards[arg->view % KVM_HYPR_MAX_VIEWS][arg->flags & KVM_HYPR_KEPT_MOMENT] =
+		(struct fake_board){ true, fake_kvm.irr };
+	return 0;
+}
+
+static int get_board(const struct kvm_hypr_board *arg)
+{
+	const struct fake_board *board = &boards[arg->view % KVM_HYPR_MAX_VIEWS]
+						[arg->flags & KVM_HYPR_KEPT_MOMENT];
+
+	if (!board->valid) {
+		errno = ENXIO;
+		return -1;
+	}
+	((struct kvm_ioapic_state *)(uintptr_t)arg->ioapic)->irr = board->irr;
+	return 0;
+}
+
+static bool is_kept(unsigned int vm, const struct kvm_hypr_swap *swap)
 {
 	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
-	uint64_t now = __builtin_ia32_rdtsc();
 	unsigned int i, first = vm * FAKE_VCPUS;
 
 	for (i = first; i < first + FAKE_VCPUS; i++) {
-		errno = !kept_state(i, swap->view, moment)->valid ||
-			!kept_state(i, fake_kvm.active, false)->valid ? ENXIO :
-			__atomic_load_n(&control->vcpu[i - first].state, __ATOMIC_SEQ_CST) !=
-			HYPR_VCPU_PAUSED ? EBUSY : 0;
-		if (errno)
+		if (!kept_state(i, swap->view, moment)->valid ||
+		    !kept_state(i, fake_kvm.active, false)->valid)
+			return false;
+	}
+	return !(swap->flags & KVM_EPT_SWAP_BOARD) ||
+	       (boards[swap->view % KVM_HYPR_MAX_VIEWS][moment].valid &&
+		boards[fake_kvm.active % KVM_HYPR_MAX_VIEWS][0].valid);
+}
+
+static bool all_parked(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < FAKE_VCPUS; i++) {
+		if (__atomic_load_n(&control->vcpu[i].state, __ATOMIC_SEQ_CST) !=
+		    HYPR_VCPU_PAUSED)
+			return false;
+	}
+	return true;
+}
+
+static void change_all(uint32_t from, uint32_t to)
+{
+	unsigned int i;
+
+	for (i = 0; i < FAKE_VCPUS; i++) {
+		uint32_t expected = from;
+
+		__atomic_compare_exchange_n(&control->vcpu[i].state, &expected, to, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void unpark_all(void)
+{
+	change_all(HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_RUNNING);
+	change_all(HYPR_VCPU_PAUSED, HYPR_VCPU_RUNNING);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int park_all(uint64_t timeout_ns)
+{
+	uint64_t end = now_ns() + timeout_ns;
+
+	change_all(HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSE_REQUESTED);
+	while (!all_parked()) {
+		if (now_ns() > end) {
+			unpark_all();
+			errno = EAGAIN;
 			return -1;
+		}
+		sched_yield();
+	}
+	fake_kvm.pauses++;
+	return 0;
+}
+
+static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
+{
+	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
+	struct fake_board *from = &boards[fake_kvm.active % KVM_HYPR_MAX_VIEWS][0];
+	uint64_t now = __builtin_ia32_rdtsc();
+	unsigned int i, first = vm * FAKE_VCPUS;
+
+	if (fake_kvm.swap_errno == EBUSY || !all_parked()) {
+		fake_kvm.swap_errno = 0;
+		errno = EBUSY;
+		return -1;
 	}
 	for (i = first; i < first + FAKE_VCPUS; i++)
 		move_state(&fake_kvm.vcpu[i], kept_state(i, fake_kvm.active, false),
 			   kept_state(i, swap->view, moment), now);
+	if (swap->flags & KVM_EPT_SWAP_BOARD) {
+		*from = (struct fake_board){ true, fake_kvm.irr };
+		fake_kvm.irr = boards[swap->view % KVM_HYPR_MAX_VIEWS][moment].irr;
+	}
 	fake_kvm.moves++;
+	if (fake_kvm.on_moved)
+		fake_kvm.on_moved();
 	return 0;
+}
+
+/* In the kernel's order: what is missing, pause, state. */
+static int pause_and_move(unsigned int vm, const struct kvm_hypr_swap *swap)
+{
+	bool pauses = swap->flags & KVM_EPT_SWAP_PAUSE;
+
+	if ((swap->flags & KVM_EPT_SWAP_STATE) && !is_kept(vm, swap)) {
+		errno = ENXIO;
+		return -1;
+	}
+	if (pauses && park_all(swap->timeout_ns))
+		return -1;
+	if (!(swap->flags & KVM_EPT_SWAP_STATE) || !move_all(vm, swap))
+		return 0;
+	if (pauses)
+		unpark_all();
+	return -1;
 }
 
 static int swap_all(unsigned int vm, struct kvm_hypr_swap *swap)
 {
-	if (fake_kvm.swap_errno) {
+	/* EBUSY comes after the pause. */
+	if (fake_kvm.swap_errno &&
+	    (fake_kvm.swap_errno != EBUSY || !(swap->flags & KVM_EPT_SWAP_STATE))) {
 		errno = fake_kvm.swap_errno;
 		fake_kvm.swap_errno = 0;
 		return -1;
@@ -557,7 +682,11 @@ static int swap_all(unsigned int vm, struct kvm_hypr_swap *swap)
 		errno = ENODATA;
 		return -1;
 	}
-	if ((swap->flags & KVM_EPT_SWAP_STATE) && move_all(vm, swap))
+	if (swap->timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (pause_and_move(vm, swap))
 		return -1;
 	swap->old_view = fake_kvm.active;
 	fake_kvm.active = swap->view;
@@ -698,8 +827,10 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_log(vm, arg);
 	case KVM_GET_IRQCHIP:
+		fake_kvm.chip_ioctls++;
 		return get_chip(arg);
 	case KVM_SET_IRQCHIP:
+		fake_kvm.chip_ioctls++;
 		return set_chip(vm, arg);
 	case KVM_IRQ_LINE:
 		return irq_line(vm, arg);
@@ -714,6 +845,10 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return swap_all(vm, arg);
 	case KVM_HYPR_GET_STATE:
 		return get_state(vm, arg);
+	case KVM_HYPR_KEEP_BOARD:
+		return keep_board(arg);
+	case KVM_HYPR_GET_BOARD:
+		return get_board(arg);
 	default:
 		return 0;
 	}

@@ -63,6 +63,10 @@ struct fake_kvm {
 	unsigned int swaps;
 	unsigned int flushes;	/* swaps with KVM_EPT_SWAP_FLUSH */
 	unsigned int moves;	/* swaps with KVM_EPT_SWAP_STATE */
+	unsigned int pauses;	/* swaps with KVM_EPT_SWAP_PAUSE whose guest has parked */
+	unsigned int chip_ioctls;	/* KVM_GET_IRQCHIP, KVM_SET_IRQCHIP */
+	/* Called with the vCPUs moved, before KVM_EPT_SWAP_ALL returns. */
+	void (*on_moved)(void);
 	unsigned int flags;	/* FAKE_* */
 	unsigned int cr3_flushes;
 	bool tracks;		/* KVM_HYPR_GET_WRITTEN: @written of view memory's first 64 pages */
