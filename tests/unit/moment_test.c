@@ -107,8 +107,8 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	struct hypr_moment *moment;
 	struct hypr_guest guest;
 	uint64_t pages;
+	struct hypr_privmem privmem;
 	uint8_t *view;
-	bool dropped;
 	size_t i;
 
 	memset(f->boot, 0x11, 8 * PAGE);
@@ -116,6 +116,7 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	assert_non_null(moment);
 	view = map_view(moment);
 	guest = (struct hypr_guest){ view, FAKE_MEM_BYTES };
+	privmem = (struct hypr_privmem){ &guest, &moment->mem };
 	/* Reading makes nothing private. */
 	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
 	assert_int_equal(hypr_privmem_count(&guest, &pages), 0);
@@ -125,8 +126,7 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 		view[at[i] * PAGE + i] = 0xee;
 	assert_int_equal(hypr_privmem_count(&guest, &pages), 0);
 	assert_int_equal(pages, ARRAY_SIZE(at));
-	assert_int_equal(hypr_privmem_restore(&guest, &moment->mem, &pages, &dropped), 0);
-	assert_false(dropped);
+	assert_int_equal(hypr_privmem_restore(&privmem, &pages), 0);
 	assert_int_equal(pages, ARRAY_SIZE(at));
 	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
 	/* They stay the view's own. */
@@ -142,17 +142,18 @@ static void test_private_pages_more_than_one_scan(void **ctx)
 	struct hypr_moment *moment;
 	struct hypr_guest guest;
 	uint64_t pages;
+	struct hypr_privmem privmem;
 	uint8_t *view;
-	bool dropped;
 	size_t i;
 
 	moment = freeze(f->vm);
 	assert_non_null(moment);
 	view = map_view(moment);
 	guest = (struct hypr_guest){ view, FAKE_MEM_BYTES };
+	privmem = (struct hypr_privmem){ &guest, &moment->mem };
 	for (i = 0; i < FAKE_MEM_BYTES; i += 2 * PAGE)
 		view[i] = 1;
-	assert_int_equal(hypr_privmem_restore(&guest, &moment->mem, &pages, &dropped), 0);
+	assert_int_equal(hypr_privmem_restore(&privmem, &pages), 0);
 	assert_int_equal(pages, FAKE_MEM_BYTES / PAGE / 2);
 	assert_int_equal(memcmp(view, moment->mem.host, FAKE_MEM_BYTES), 0);
 	munmap(view, FAKE_MEM_BYTES);
