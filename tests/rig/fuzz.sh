@@ -34,10 +34,10 @@ expect 2 "usage" "wrong usage" /fuzz/hypr-fuzz --seed
 # --- a program of a Linux guest
 linux()
 {
-	words=$1
+	requests=$1
 	shift
 	hypr run --engine "$engine" --name ctl --kernel /demo/vmlinuz --vcpus 2 --pin 1,2 \
-		--initrd /fuzz/hyprctl.cpio.gz --cmdline "console=ttyS0 panic=-1 reboot=k -- $words" "$@"
+		--initrd /fuzz/hyprctl.cpio.gz --cmdline "console=ttyS0 panic=-1 reboot=k -- $requests" "$@"
 }
 
 reported_again()
