@@ -3,7 +3,7 @@
  * What guests ask for: docs/spec/guest-requests.md.  All that a guest says is hostile:
  * its block is read once, checked, and each address goes through poke.c.
  *
- * The guest stands behind its request, so a moment that it asks for has the answer
+ * The vCPU waits behind its request, so a moment that it asks for has the answer
  * already, and a request goes on at most once.  A request that is still unanswered when
  * other registers are set is forgotten (hypr_vcpus_forget()), and the guest asks again.
  */
