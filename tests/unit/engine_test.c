@@ -328,7 +328,8 @@ static void while_moved(void)
 	unsigned int i;
 
 	for (i = 0; i < FAKE_VCPUS; i++)
-		assert_int_equal(moved_vm->control->vcpu[i].state, HYPR_VCPU_PAUSED);
+		assert_int_equal(__atomic_load_n(&moved_vm->control->vcpu[i].state,
+						 __ATOMIC_ACQUIRE), HYPR_VCPU_PAUSED);
 	/* No thread of the guest's reaches the line's other end, either. */
 	assert_int_equal(hypr_console_receive(&moved_vm->console, (const uint8_t *)"x", 1), 0);
 	memcpy(moved_jump, moved_vm->control->jump, sizeof(moved_jump));
