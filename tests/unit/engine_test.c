@@ -376,7 +376,7 @@ static void test_guest_does_not_park_for_the_kernel(void **ctx)
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	moves = fake_kvm.moves;
 	f->vm->pause_timeout_ms = 20;
-	fake_kvm.flags |= FAKE_DEAF;
+	__atomic_or_fetch(&fake_kvm.flags, FAKE_DEAF, __ATOMIC_SEQ_CST);
 	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_COOPERATIVE, &r), -EAGAIN);
 	assert_non_null(strstr(hypr_error(), "did not park within 20 ms"));
 	assert_active(f->vm, "boot");
