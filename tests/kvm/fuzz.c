@@ -38,47 +38,20 @@
 #define DEVICE_PORT	0x10
 #define PV_GPA		GUEST_FREE_GPA
 
-static uint32_t any_view(uint64_t *r)
-{
-	return rarely(r, 12) ? next_random(r) >> next_random(r) % 64 :
-			       PICK(r, 0, 0, A, A, B, B, 4, 1, 15, 16);
-}
-
 static uint32_t any_flags(uint64_t *r, uint32_t known)
 {
 	return rarely(r, 10) ? next_random(r) : next_random(r) & known;
-}
-
-/* Mostly where @arg is, else somewhere that is no good. */
-static void *any_pointer(struct fuzz *fuzz, uint64_t *r, void *arg)
-{
-	switch (next_random(r) % 40) {
-	case 0: return NULL;
-	/* Of the kernel, or not canonical: never of this program. */
-	case 1: return (void *)(next_random(r) | 1ull << 63);
-	case 2: return fuzz->pool + POOL_BYTES - 8;
-	case 3: return fuzz->vm->control;
-	default: return arg;
-	}
-}
-
-static void spoil(uint64_t *r, void *arg, size_t bytes)
-{
-	uint8_t *byte = arg;
-
-	if (rarely(r, 10))
-		byte[next_random(r) % bytes] ^= 1 << next_random(r) % 8;
 }
 
 /* ---- ioctls of the VM --------------------------------------------------- */
 
 static void do_prepare(struct fuzz *fuzz, uint64_t *r)
 {
-	struct kvm_hypr_prepare arg = { .view = any_view(r) };
+	struct kvm_hypr_prepare arg = { .view = fuzz_any_view(r) };
 
-	spoil(r, &arg, sizeof(arg));
+	fuzz_spoil(r, &arg, sizeof(arg));
 	check_errno("prepare", try_ioctl(fuzz->vm->fd, KVM_PREPARE_EPT_SWAP,
-					 any_pointer(fuzz, r, &arg)));
+					 fuzz_any_pointer(fuzz, r, &arg)));
 }
 
 /* One that can happen, if only the views and the vCPUs are as it needs them. */
@@ -91,6 +64,10 @@ static void swap_pick_valid(struct kvm_hypr_swap *arg, unsigned long request,
 	if (request == KVM_EPT_SWAP_ALL) {
 		arg->flags |= PICK(r, 0, KVM_EPT_SWAP_PAUSE, KVM_EPT_SWAP_RESUME,
 				   KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME);
+		if (rarely(r, 2))
+			arg->flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_STATE |
+				     PICK(r, 0, KVM_EPT_SWAP_MOMENT, KVM_EPT_SWAP_BOARD,
+					  KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD);
 	} else if (rarely(r, 4)) {
 		arg->flags |= KVM_EPT_SWAP_VCPUS;
 		arg->vcpu_mask = PICK(r, 1, 2, 3, 4);
@@ -104,8 +81,8 @@ static void swap_pick_valid(struct kvm_hypr_swap *arg, unsigned long request,
 static void do_swap(struct fuzz *fuzz, uint64_t *r)
 {
 	struct kvm_hypr_swap arg = {
-		.view = any_view(r),
-		.flags = any_flags(r, 0x3f),
+		.view = fuzz_any_view(r),
+		.flags = any_flags(r, 0x1ff),
 		.timeout_ns = PICK(r, 0, 1, 1000, 100000, 1000000, 3000000),
 	};
 	unsigned long request = rarely(r, 2) ? KVM_COMMIT_EPT_SWAP :
@@ -114,22 +91,23 @@ static void do_swap(struct fuzz *fuzz, uint64_t *r)
 
 	if (!rarely(r, 3))
 		swap_pick_valid(&arg, request, r);
-	spoil(r, &arg, sizeof(arg));
+	fuzz_spoil(r, &arg, sizeof(arg));
 	/* Not for ten seconds. */
 	if (arg.timeout_ns > 10000000)
 		arg.timeout_ns = ~0ull;
-	ret = try_ioctl(fuzz->vm->fd, request, any_pointer(fuzz, r, &arg));
+	ret = try_ioctl(fuzz->vm->fd, request, fuzz_any_pointer(fuzz, r, &arg));
 	check_errno("swap", ret);
 	atomic_fetch_add(&fuzz->met->swaps, !ret);
+	atomic_fetch_add(&fuzz->met->moved, !ret && (arg.flags & KVM_EPT_SWAP_STATE));
 }
 
 static void do_discard(struct fuzz *fuzz, uint64_t *r)
 {
-	struct kvm_hypr_discard arg = { .view = any_view(r) };
+	struct kvm_hypr_discard arg = { .view = fuzz_any_view(r) };
 
-	spoil(r, &arg, sizeof(arg));
+	fuzz_spoil(r, &arg, sizeof(arg));
 	check_errno("discard", try_ioctl(fuzz->vm->fd, KVM_HYPR_DISCARD_VIEW,
-					 any_pointer(fuzz, r, &arg)));
+					 fuzz_any_pointer(fuzz, r, &arg)));
 }
 
 static void do_control(struct fuzz *fuzz, uint64_t *r)
@@ -141,10 +119,10 @@ static void do_control(struct fuzz *fuzz, uint64_t *r)
 			(uint8_t *)fuzz->vm->control),
 	};
 
-	spoil(r, &arg, sizeof(arg));
+	fuzz_spoil(r, &arg, sizeof(arg));
 	check_errno("set control page",
 		    try_ioctl(fuzz->vm->fd, KVM_HYPR_SET_CONTROL_PAGE,
-			      any_pointer(fuzz, r, &arg)));
+			      fuzz_any_pointer(fuzz, r, &arg)));
 }
 
 /* The cache of views: how much it may have, what it must keep, what was edited. */
@@ -156,35 +134,35 @@ static void do_cache(struct fuzz *fuzz, uint64_t *r)
 		.max_pages = PICK(r, 0, 0, 0, 1, 600),
 	};
 	struct kvm_hypr_pin pin = {
-		.view = any_view(r),
+		.view = fuzz_any_view(r),
 		.flags = next_random(r) & KVM_HYPR_PIN_UNPIN,
 	};
-	struct kvm_hypr_mark_edited edited = { .view = any_view(r) };
+	struct kvm_hypr_mark_edited edited = { .view = fuzz_any_view(r) };
 
-	spoil(r, &cache, sizeof(cache));
-	spoil(r, &pin, sizeof(pin));
-	spoil(r, &edited, sizeof(edited));
+	fuzz_spoil(r, &cache, sizeof(cache));
+	fuzz_spoil(r, &pin, sizeof(pin));
+	fuzz_spoil(r, &edited, sizeof(edited));
 	switch (next_random(r) % 3) {
 	case 0:
 		check_errno("set cache",
 			    try_ioctl(fuzz->vm->fd, KVM_HYPR_SET_CACHE,
-				      any_pointer(fuzz, r, &cache)));
+				      fuzz_any_pointer(fuzz, r, &cache)));
 		break;
 	case 1:
 		check_errno("pin", try_ioctl(fuzz->vm->fd, KVM_HYPR_PIN_VIEW,
-					     any_pointer(fuzz, r, &pin)));
+					     fuzz_any_pointer(fuzz, r, &pin)));
 		break;
 	default:
 		check_errno("mark edited",
 			    try_ioctl(fuzz->vm->fd, KVM_HYPR_MARK_EDITED,
-				      any_pointer(fuzz, r, &edited)));
+				      fuzz_any_pointer(fuzz, r, &edited)));
 	}
 }
 
 /* Address space 1 stays as it is: see smm_setup(). */
 static void do_slot(struct fuzz *fuzz, uint64_t *r)
 {
-	uint32_t view = any_view(r) & 15;
+	uint32_t view = fuzz_any_view(r) & 15;
 
 	if (view == KVM_HYPR_VIEW_SMM)
 		return;
@@ -223,7 +201,7 @@ static void do_dirty_log(struct fuzz *fuzz, uint64_t *r)
 {
 	uint64_t bitmap[RAM_BYTES / 4096 / 64 + 1];
 	struct kvm_dirty_log arg = {
-		.slot = (any_view(r) & 15) << 16 | PICK(r, SLOT_RAM, SLOT_FREE),
+		.slot = (fuzz_any_view(r) & 15) << 16 | PICK(r, SLOT_RAM, SLOT_FREE),
 		.dirty_bitmap = bitmap,
 	};
 
@@ -243,7 +221,7 @@ static void do_vm_misc(struct fuzz *fuzz, uint64_t *r)
 
 	switch (next_random(r) % 6) {
 	case 0:
-		spoil(r, &cap, sizeof(cap));
+		fuzz_spoil(r, &cap, sizeof(cap));
 		ret = try_ioctl(fuzz->vm->fd, KVM_ENABLE_CAP, &cap);
 		/* Other capabilities have errnos of their own. */
 		if (cap.cap == KVM_CAP_HYPR_EPT_SWAP)
@@ -422,7 +400,7 @@ static void do_nested(struct fuzz *fuzz, struct fuzz_vcpu *vcpu, uint64_t *r)
 		break;
 	default:
 		memcpy(state, fuzz->nested_state, sizeof(state));
-		spoil(r, now, sizeof(*now));
+		fuzz_spoil(r, now, sizeof(*now));
 		if (!try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, now))
 			atomic_fetch_add(&fuzz->met->nested, 1);
 	}
@@ -451,7 +429,7 @@ static void do_eptp(struct fuzz_vcpu *vcpu, uint64_t *r)
 	check_errno("get EPTP", try_ioctl(vcpu->fd, KVM_GET_EPTP, &eptp));
 	if (rarely(r, 4))
 		eptp.eptp ^= 1ull << next_random(r) % 64;
-	spoil(r, &eptp, sizeof(eptp));
+	fuzz_spoil(r, &eptp, sizeof(eptp));
 	check_errno("set EPTP", try_ioctl(vcpu->fd, KVM_SET_EPTP, &eptp));
 }
 
@@ -544,7 +522,7 @@ static void *fuzz_thread(void *arg)
 	pthread_mutex_lock(&fuzz->start);
 	pthread_mutex_unlock(&fuzz->start);
 	for (;;) {
-		switch (next_random(r) % 24) {
+		switch (next_random(r) % 27) {
 		case 0 ... 1: do_prepare(fuzz, r); break;
 		case 2 ... 5: do_swap(fuzz, r); break;
 		case 6: do_discard(fuzz, r); break;
@@ -558,6 +536,7 @@ static void *fuzz_thread(void *arg)
 		case 14: late_withhold(fuzz, r); break;
 		case 15: do_cache(fuzz, r); break;
 		case 16: do_signal(fuzz, r); break;
+		case 17 ... 19: fuzz_state(fuzz, r); break;
 		default: do_vcpu(fuzz, r);
 		}
 		atomic_fetch_add(&fuzz->steps, 1);
@@ -758,9 +737,9 @@ static void test_fuzz(void)
 
 		run_life(lives++, only ? only : seed, met);
 	}
-	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views",
+	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views, %u states kept, %u swaps with states",
 	     lives, ms, met->swaps, met->nested, met->late, met->half_done,
-	     met->masked, met->raced);
+	     met->masked, met->raced, met->kept, met->moved);
 }
 
 /* ---- killed in the middle ----------------------------------------------- */

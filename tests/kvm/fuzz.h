@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the ioctl fuzzer (fuzz.c) shares with the part that makes its VMs and
- * withholds their memory (fuzz_vm.c).
+ * withholds their memory (fuzz_vm.c), and with the one that keeps states (fuzz_state.c).
  */
 #ifndef TESTS_KVM_FUZZ_H
 #define TESTS_KVM_FUZZ_H
@@ -48,6 +48,8 @@ struct fuzz_met {
 	atomic_uint half_done;	/* instructions left to be completed */
 	atomic_uint masked;	/* KVM_RUN ended by a signal that is blocked outside */
 	atomic_uint raced;	/* races that views have won */
+	atomic_uint kept;	/* states of a vCPU */
+	atomic_uint moved;	/* swaps that moved them */
 };
 
 struct fuzz_vcpu {
@@ -88,6 +90,12 @@ bool rarely(uint64_t *r, unsigned int n);
 	of_[next_random(r) % (sizeof(of_) / sizeof(of_[0]))];		\
 })
 
+uint32_t fuzz_any_view(uint64_t *r);
+/* Mostly where @arg is, else somewhere that is no good. */
+void *fuzz_any_pointer(struct fuzz *fuzz, uint64_t *r, void *arg);
+/* Mostly as it is, else with another bit. */
+void fuzz_spoil(uint64_t *r, void *arg, size_t bytes);
+
 struct fuzz_kind fuzz_kind_pick(uint64_t *r);
 void fuzz_kind_note(const struct fuzz_kind *kind, unsigned int life,
 		    uint64_t seed);
@@ -100,6 +108,9 @@ void check_errno(const char *what, int ret);
 
 /* What does not go with views, asked for: no view may follow, and none be there. */
 void try_other_kind(struct fuzz *fuzz, uint64_t *r);
+
+/* Keep a state or a board for a view, or read one. */
+void fuzz_state(struct fuzz *fuzz, uint64_t *r);
 
 /* A thread that brings each page that somebody waits for, a little later. */
 void late_start(struct fuzz *fuzz, uint64_t seed);

@@ -50,7 +50,7 @@ void check_errno(const char *what, int ret)
 {
 	static const int known[] = {
 		EINVAL, EFAULT, ENOENT, ENODATA, EAGAIN, EBUSY, EINTR, ENOMEM,
-		EEXIST, EPERM, EOPNOTSUPP, ESTALE, EBADF, EIO,
+		EEXIST, EPERM, EOPNOTSUPP, ESTALE, EBADF, EIO, ENXIO, E2BIG,
 	};
 	size_t i;
 
@@ -59,6 +59,34 @@ void check_errno(const char *what, int ret)
 			return;
 	if (ret < 0)
 		FAIL("%s gives %d", what, ret);
+}
+
+/* ---- arguments ------------------------------------------------------------ */
+
+uint32_t fuzz_any_view(uint64_t *r)
+{
+	return rarely(r, 12) ? next_random(r) >> next_random(r) % 64 :
+			       PICK(r, 0, 0, A, A, B, B, 4, 1, 15, 16);
+}
+
+void *fuzz_any_pointer(struct fuzz *fuzz, uint64_t *r, void *arg)
+{
+	switch (next_random(r) % 40) {
+	case 0: return NULL;
+	/* Of the kernel, or not canonical: never of this program. */
+	case 1: return (void *)(next_random(r) | 1ull << 63);
+	case 2: return fuzz->pool + POOL_BYTES - 8;
+	case 3: return fuzz->vm->control;
+	default: return arg;
+	}
+}
+
+void fuzz_spoil(uint64_t *r, void *arg, size_t bytes)
+{
+	uint8_t *byte = arg;
+
+	if (rarely(r, 10))
+		byte[next_random(r) % bytes] ^= 1 << next_random(r) % 8;
 }
 
 /* ---- kinds of VMs -------------------------------------------------------- */
