@@ -48,10 +48,19 @@ static bool has_interrupts(struct fuzz_vcpu *vcpu)
 	return !try_ioctl(vcpu->fd, KVM_GET_REGS, &regs) && (regs.rflags & RFLAGS_IF);
 }
 
-static void note_kept(struct fuzz *fuzz, int ret)
+/* What it has now, if it is not running. */
+static void keep(struct fuzz *fuzz, struct fuzz_vcpu *vcpu, void *arg)
 {
-	check_errno("keep state", ret);
-	atomic_fetch_add(&fuzz->met->kept, !ret);
+	int ret;
+
+	if (pthread_mutex_trylock(&vcpu->running))
+		return;
+	if (has_interrupts(vcpu)) {
+		ret = try_ioctl(vcpu->fd, KVM_HYPR_KEEP_STATE, arg);
+		check_errno("keep state", ret);
+		atomic_fetch_add(&fuzz->met->kept, !ret);
+	}
+	pthread_mutex_unlock(&vcpu->running);
 }
 
 static void keep_state(struct fuzz *fuzz, uint64_t *r)
@@ -65,11 +74,8 @@ static void keep_state(struct fuzz *fuzz, uint64_t *r)
 		.msrs = (uintptr_t)fuzz_any_pointer(fuzz, r, &list),
 	};
 
-	if (!has_interrupts(vcpu))
-		return;
 	fuzz_spoil(r, &arg, sizeof(arg));
-	note_kept(fuzz, try_ioctl(vcpu->fd, KVM_HYPR_KEEP_STATE,
-				  fuzz_any_pointer(fuzz, r, &arg)));
+	keep(fuzz, vcpu, fuzz_any_pointer(fuzz, r, &arg));
 }
 
 /* An address to fill, or none. */
@@ -153,13 +159,13 @@ static void keep_all(struct fuzz *fuzz)
 
 	for (i = 0; i < 2 * FUZZ_VIEWS; i++) {
 		uint32_t kind = i % 2 ? KVM_HYPR_KEPT_MOMENT : 0;
-		struct kvm_hypr_keep keep = {
+		struct kvm_hypr_keep arg = {
 			.view = views[i / 2], .flags = kind, .msrs = (uintptr_t)&list,
 		};
 		struct kvm_hypr_keep_board board = { .view = views[i / 2], .flags = kind };
 
-		for (v = 0; v < 2 && has_interrupts(&fuzz->vcpu[v]); v++)
-			note_kept(fuzz, try_ioctl(fuzz->vcpu[v].fd, KVM_HYPR_KEEP_STATE, &keep));
+		for (v = 0; v < 2; v++)
+			keep(fuzz, &fuzz->vcpu[v], &arg);
 		check_errno("keep board", try_ioctl(fuzz->vm->fd, KVM_HYPR_KEEP_BOARD, &board));
 	}
 }
