@@ -187,7 +187,8 @@ static void test_engine_is_strict(void)
 	ret = hypr_func_open(&config, &func);
 	if (!access("/dev/hyprv", F_OK)) {
 		/* hyprv has VT-x, and KVM makes no VM. */
-		CHECK_RET(ret, -EIO);
+		CHECK_RET(ret, -ENODEV);
+		CHECK(strstr(hypr_error(), "the module hyprv has VT-x"));
 		return;
 	}
 	check_refused("upper", HYPR_ENGINE_HYPRV, -ENODEV);

@@ -160,8 +160,10 @@ static void test_boards(void)
 	struct kvm_hypr_keep_board keep = { .view = VIEW };
 	struct kvm_hypr_board board = { .view = VIEW };
 	struct kvm_pit_config config = { 0 };
-	struct vm *vm = prepared_vm();
+	struct vm *vm;
 
+	need_kvm("PIT");
+	vm = prepared_vm();
 	OK(try_ioctl(vm->fd, KVM_CREATE_PIT2, &config));
 	CHECK_FLAGS(vm->fd, KVM_HYPR_KEEP_BOARD, keep, KVM_HYPR_KEPT_MOMENT);
 	CHECK_RESERVED(vm->fd, KVM_HYPR_KEEP_BOARD, keep, reserved);
