@@ -35,6 +35,7 @@ static struct {
 	struct vcpu *vcpu;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	int err;
 } guest;
 
 /* ---- a guest ------------------------------------------------------------ */
@@ -77,7 +78,7 @@ static void guest_teardown(void)
 }
 
 /* The code at 0, until it needs user space. */
-static int guest_run(const u8 *code, size_t bytes)
+static int guest_start(const u8 *code, size_t bytes)
 {
 	int err;
 
@@ -94,6 +95,12 @@ static int guest_run(const u8 *code, size_t bytes)
 	if (!err)
 		err = vcpu_run(guest.vcpu);
 	return err ? err : state_get_regs(guest.vcpu, &guest.regs);
+}
+
+static int guest_run(const u8 *code, size_t bytes)
+{
+	guest.err = guest_start(code, bytes);
+	return guest.err;
 }
 
 /* ---- the tests ---------------------------------------------------------- */
@@ -251,8 +258,8 @@ static bool pass(size_t i)
 		pr_err("hyprv: self test %zu, %s: its setup failed: error %d\n", i + 1,
 		       tests[i].name, err);
 	else if (line)
-		pr_err("hyprv: self test %zu, %s: failed at selftest.c:%d\n", i + 1,
-		       tests[i].name, line);
+		pr_err("hyprv: self test %zu, %s: failed at selftest.c:%d (guest: %d)\n",
+		       i + 1, tests[i].name, line, guest.err);
 	else
 		pr_info("hyprv: self test %zu, %s: ok\n", i + 1, tests[i].name);
 	return !err && !line;

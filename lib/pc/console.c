@@ -126,16 +126,21 @@ void hypr_console_freeze(struct hypr_console *con)
 
 void hypr_console_thaw(struct hypr_console *con)
 {
+	bool wake;
+
 	pthread_mutex_lock(&con->lock);
 	con->frozen = false;
+	wake = con->look_again;
+	con->look_again = false;
 	if (con->room_came) {
 		con->room_came = false;
 		con->s.thre_pending = 1;
 		update_irq(con);
 	}
 	pthread_mutex_unlock(&con->lock);
-	/* There may be input that waits. */
-	hypr_console_wake(con);
+	/* A system call, which few swaps need. */
+	if (wake)
+		hypr_console_wake(con);
 }
 
 /* Linux's words; the first letter is in them once, so that a miss begins anew. */
@@ -313,7 +318,11 @@ void hypr_console_save(struct hypr_console *con, struct hypr_console_state *stat
 
 void hypr_console_set(struct hypr_console *con, const struct hypr_console_state *state)
 {
+	bool frozen;
+
 	pthread_mutex_lock(&con->lock);
+	frozen = con->frozen;
+	con->look_again |= hypr_console_rx_used(con) == HYPR_CONSOLE_RX_BYTES;
 	con->s = *state;
 	con->s.ier &= HYPR_CONSOLE_IER_BITS;
 	con->s.fcr &= HYPR_CONSOLE_FCR_BITS;
@@ -335,8 +344,9 @@ void hypr_console_set(struct hypr_console *con, const struct hypr_console_state 
 	memset(&con->panic, 0, sizeof(con->panic));
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);
-	/* How much room there is may have changed. */
-	hypr_console_wake(con);
+	/* How much room there is may have changed.  If it is frozen, the end of that wakes. */
+	if (!frozen)
+		hypr_console_wake(con);
 }
 
 /* Bytes have left the ring: a guest that found it full may go on. */

@@ -55,6 +55,8 @@ struct hypr_panic_watch {
  * struct hypr_console - one serial line
  * @lock: guards everything below it but the fds, the thread and what is its own
  * @frozen: the state is being saved or set: nothing arrives and no line moves
+ * @look_again: the thread has found it frozen, or full when it was exchanged: it may wait
+ *	for what is there when @frozen ends
  * @keeps_line: @irq_level is always that of the line
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
@@ -71,6 +73,7 @@ struct hypr_console {
 	bool stop;
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 	bool frozen;
+	bool look_again;
 	bool keeps_line;
 	bool room_came;
 

@@ -113,6 +113,7 @@ static void *console_thread(void *arg)
 		sending = hypr_console_tx_used(con) > 0;
 		room = hypr_console_rx_used(con) < HYPR_CONSOLE_RX_BYTES && !con->frozen &&
 		       con->in_at == con->in_len;
+		con->look_again |= con->frozen;
 		pthread_mutex_unlock(&con->lock);
 
 		if (sending && !out_open) {

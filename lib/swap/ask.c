@@ -3,7 +3,7 @@
  * What guests ask for: docs/spec/guest-requests.md.  All that a guest says is hostile:
  * its block is read once, checked, and each address goes through poke.c.
  *
- * The guest stands behind its request, so a moment that it asks for has the answer
+ * The vCPU waits behind its request, so a moment that it asks for has the answer
  * already, and a request goes on at most once.  A request that is still unanswered when
  * other registers are set is forgotten (hypr_vcpus_forget()), and the guest asks again.
  */
@@ -24,6 +24,7 @@
 #include "swap/snapshot.h"
 #include "swap/swap.h"
 #include "view/poke.h"
+#include "view/restore.h"
 #include "view/view.h"
 
 /**
@@ -218,7 +219,8 @@ static int back(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_NO_MOMENT);
 		return 0;
 	}
-	if (hypr_swap_locked(vm, vm->active, 0, &swap, &reset)) {
+	if (hypr_reset_want(0, &reset.way) ||
+	    hypr_swap_locked(vm, vm->active, 0, &swap, &reset)) {
 		if (hypr_vm_check_alive(vm))
 			return -ESHUTDOWN;
 		answer(asking, HYPR_REQUEST_FAILED);

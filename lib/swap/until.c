@@ -4,7 +4,7 @@
  *
  * A vCPU that makes a request, or meets what would end the VM, notes it and holds all vCPUs
  * (run/hold.c).  The caller's thread finds the note, brings the VM to a pause, serves what
- * is to be served, and lets the VM go on or leaves it paused.  It does not hold op_lock
+ * the guest wants, and lets the VM go on or leaves it paused.  It does not hold op_lock
  * while it waits: another operation may come between, and a note whose registers are
  * gone is forgotten.
  */

@@ -330,6 +330,32 @@ static void test_classes(void)
 	}
 }
 
+/*
+ * KVM learns of what the guest writes, with a VM-exit and without one.  No ioctl on the
+ * vCPU comes in between: with one, KVM reads all MSRs.
+ */
+static void test_written_by_the_guest(void)
+{
+	struct vm *vm = vm_with_states();
+	struct vcpu *vcpu = &vm->vcpu[0];
+
+	OK(try_swap_all(vm, A, FORCED_STATE));
+	vcpu_do(vcpu, GUEST_WRMSR, MSR_LSTAR, 0xe000, 0);
+	vcpu_do(vcpu, GUEST_WRMSR, MSR_SYSENTER_ESP, 0xf000, 0);
+	vcpu_do(vcpu, GUEST_WRMSR, MSR_KERNEL_GS_BASE, 0x11000, 0);
+	OK(try_swap_all(vm, 0, FORCED_STATE));
+	CHECK_EQ(vcpu_view(vcpu), 0);
+	OK(try_swap_all(vm, A, FORCED_STATE));
+	CHECK_EQ(vcpu_view(vcpu), A);
+	vcpu_stop(vcpu);
+	CHECK_EQ(msr_get(vcpu, MSR_LSTAR), 0xe000);
+	CHECK_EQ(msr_get(vcpu, MSR_SYSENTER_ESP), 0xf000);
+	CHECK_EQ(msr_get(vcpu, MSR_KERNEL_GS_BASE), 0x11000);
+	vcpu_start(vcpu);
+	OK(try_swap_all(vm, 0, FORCED_STATE));
+	check_stopped(vcpu, 1);
+}
+
 /* Twice, with what the vCPU had there thrown away. */
 static void test_moment(void)
 {
@@ -614,6 +640,7 @@ static void test_get_errors(void)
 
 static const struct test tests[] = {
 	{ "each class of registers goes with its view", test_classes },
+	{ "what the guest writes into MSRs goes with its view", test_written_by_the_guest },
 	{ "back to the moment, again and again", test_moment },
 	{ "an interrupt that waits stays with its view", test_interrupt },
 	{ "the clock stands still for a view that is left", test_clock },

@@ -212,6 +212,78 @@ static void test_console_stalled_output_goes_on(void **ctx)
 	assert_int_equal(f->level, 0);
 }
 
+static uint8_t in_when_there(struct fixture *f)
+{
+	int i;
+
+	for (i = 0; i < 2000 && !(in(f, LSR) & 1); i++)
+		usleep(1000);
+	return in(f, DATA);
+}
+
+/* Input that comes before a swap, in it, or just after: the thread sleeps on none of it. */
+static void test_console_input_around_a_freeze(void **ctx)
+{
+	struct hypr_console_state state;
+	struct fixture *f = *ctx;
+	uint8_t letter;
+	int fds[2];
+	int i;
+
+	assert_int_equal(pipe(fds), 0);
+	hypr_console_save(&f->con, &state);
+	assert_int_equal(hypr_console_start(&f->con, fds[0], -1), 0);
+	for (i = 0; i < 300; i++) {
+		letter = (uint8_t)i;
+		hypr_console_freeze(&f->con);
+		if (i % 3 == 0)
+			assert_int_equal(write(fds[1], &letter, 1), 1);
+		if (i % 2)
+			usleep(1000);
+		hypr_console_set(&f->con, &state);
+		if (i % 3 == 1)
+			assert_int_equal(write(fds[1], &letter, 1), 1);
+		hypr_console_thaw(&f->con);
+		if (i % 3 == 2)
+			assert_int_equal(write(fds[1], &letter, 1), 1);
+		assert_int_equal(in_when_there(f), letter);
+	}
+	hypr_console_stop(&f->con);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* The line was full in the view that is left, and is empty in the other. */
+static void test_console_exchange_makes_room(void **ctx)
+{
+	struct hypr_console_state state;
+	uint8_t letters[HYPR_CONSOLE_RX_BYTES + 1];
+	struct fixture *f = *ctx;
+	int fds[2], i;
+
+	memset(letters, 'a', sizeof(letters));
+	letters[HYPR_CONSOLE_RX_BYTES] = 'z';
+	assert_int_equal(pipe(fds), 0);
+	hypr_console_save(&f->con, &state);
+	assert_int_equal(hypr_console_start(&f->con, fds[0], -1), 0);
+	assert_int_equal(write(fds[1], letters, sizeof(letters)), sizeof(letters));
+	for (i = 0; i < 2000; i++) {
+		struct hypr_console_state now;
+
+		hypr_console_save(&f->con, &now);
+		if (now.rx_tail - now.rx_head == HYPR_CONSOLE_RX_BYTES)
+			break;
+		usleep(1000);
+	}
+	hypr_console_freeze(&f->con);
+	hypr_console_set(&f->con, &state);
+	hypr_console_thaw(&f->con);
+	assert_int_equal(in_when_there(f), 'z');
+	hypr_console_stop(&f->con);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A state that is taken up where the ring is full: not before there is room. */
 static void test_console_room_comes_after_a_load(void **ctx)
 {
@@ -442,6 +514,8 @@ int main(void)
 		T(test_console_stops_without_a_reader),
 		T(test_console_stops_with_a_reader_that_does_not_read),
 		T(test_console_stops_with_a_stopped_terminal),
+		T(test_console_input_around_a_freeze),
+		T(test_console_exchange_makes_room),
 		T(test_console_receives_while_output_is_stalled),
 		T(test_console_outlives_a_full_disk),
 		T(test_console_without_fds_discards),

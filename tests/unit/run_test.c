@@ -18,7 +18,8 @@
 #define BLOCK	0xa00000u		/* of the guest's request */
 #define ROOM	0xa01000u	/* for its input */
 #define TABLES	0x900000u
-#define LIMIT	100000		/* microseconds; what must not take so long has none */
+#define SECOND	0xa02000u	/* of the report that ends a run */
+#define LIMIT	300000		/* microseconds */
 
 static const struct hypr_run_params limited = { .size = sizeof(limited), .timeout_us = LIMIT };
 
@@ -82,6 +83,28 @@ static struct hypr_run_result run(struct played *p, const struct hypr_run_params
 	assert_string_equal(hypr_run_name(result.what), hypr_run_name(what));
 	hypr_vm_info(p->vm, &info);
 	assert_int_equal(info.state, HYPR_VM_PAUSED);
+	return result;
+}
+
+/* vCPU 0, which goes on when its request was served, or refused. */
+static void report_next(void)
+{
+	fake_kvm.on_step = NULL;
+	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT, SECOND);
+}
+
+/* Run over what is planned, to the report of the next step. */
+static struct hypr_run_result run_over(struct played *p, const struct hypr_run_params *params)
+{
+	const struct hypr_request block = {
+		.op = HYPR_REQUEST_REPORT, .status = HYPR_REQUEST_UNANSWERED, .value = 0xd0e,
+	};
+	struct hypr_run_result result;
+
+	put(p, SECOND, &block, sizeof(block));
+	fake_kvm.on_step = report_next;
+	result = run(p, params, HYPR_RUN_REPORT);
+	assert_int_equal(result.value, 0xd0e);
 	return result;
 }
 
@@ -381,7 +404,7 @@ static void test_run_while_others_use_the_vm(void **ctx)
 static void test_input(void **ctx)
 {
 	struct hypr_run_params params = {
-		.size = sizeof(params), .input = "hello", .input_bytes = 5, .timeout_us = LIMIT,
+		.size = sizeof(params), .input = "hello", .input_bytes = 5,
 	};
 	struct hypr_run_result result;
 	struct played *p = *ctx;
@@ -389,26 +412,26 @@ static void test_input(void **ctx)
 
 	pause_it(p);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, ROOM, 4);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_TOO_LONG);
 	assert_int_equal(answer(p).bytes, 5);
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
 	assert_string_equal(got, "");
 	plan_request(p, HYPR_REQUEST_INPUT, 0, HYPR_MEM_MIN_BYTES - 4, 64);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAULT);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, HYPR_CONTROL_GPA, 64);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAULT);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, UINT64_MAX, 64);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAULT);
 	/* Without an input the request waits, over runs. */
 	plan_request(p, HYPR_REQUEST_INPUT, 0, ROOM, 64);
-	run(p, &limited, HYPR_RUN_INPUT);
-	run(p, &limited, HYPR_RUN_INPUT);
+	run(p, NULL, HYPR_RUN_INPUT);
+	run(p, NULL, HYPR_RUN_INPUT);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_UNANSWERED);
-	result = run(p, &params, HYPR_RUN_TIMEOUT);
+	result = run_over(p, &params);
 	assert_int_equal(result.inputs, 1);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_DONE);
 	assert_int_equal(answer(p).bytes, 5);
@@ -433,7 +456,7 @@ static void write_tables(struct played *p, uint64_t flags)
 static void test_virtual_addresses(void **ctx)
 {
 	struct hypr_run_params params = {
-		.size = sizeof(params), .input = "hello", .input_bytes = 5, .timeout_us = LIMIT,
+		.size = sizeof(params), .input = "hello", .input_bytes = 5,
 	};
 	struct hypr_registers registers = { .size = sizeof(registers) };
 	struct played *p = *ctx;
@@ -451,7 +474,7 @@ static void test_virtual_addresses(void **ctx)
 		write_tables(p, i ? 5 : 3);
 		plan_request(p, HYPR_REQUEST_INPUT, 0, 0x40000ffd, 64);
 		plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001000);
-		run(p, &params, HYPR_RUN_TIMEOUT);
+		run_over(p, &params);
 		assert_int_equal(answer(p).status, HYPR_REQUEST_UNANSWERED);
 	}
 	hypr_vm_info(p->vm, &info);
@@ -460,7 +483,7 @@ static void test_virtual_addresses(void **ctx)
 	/* The input ends in a page that is not there: nothing is written. */
 	plan_request(p, HYPR_REQUEST_INPUT, 0, 0x40001ffd, 64);
 	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001000);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAULT);
 	assert_int_equal(hypr_view_read(p->vm, NULL, BLOCK + 0xffd, got, 3), 0);
 	assert_string_equal(got, "");
@@ -468,7 +491,7 @@ static void test_virtual_addresses(void **ctx)
 	plan_request(p, HYPR_REQUEST_INPUT, 0, 0x40000ffd, 64);
 	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001020);
 	put(p, BLOCK + 32, p->vm->active->mem.host + BLOCK, 32);
-	run(p, &params, HYPR_RUN_TIMEOUT);
+	run_over(p, &params);
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM + 0xffd, got, 3), 0);
 	assert_int_equal(hypr_view_read(p->vm, NULL, BLOCK, got + 3, 2), 0);
 	assert_string_equal(got, "hello");
@@ -476,38 +499,41 @@ static void test_virtual_addresses(void **ctx)
 
 static void test_moments_and_back(void **ctx)
 {
+	struct hypr_verify_result verify;
 	struct hypr_view_info views[4];
 	struct hypr_run_result result;
 	struct played *p = *ctx;
 
 	pause_it(p);
 	plan_request(p, HYPR_REQUEST_BACK, 0, 0, 0);
-	result = run(p, &limited, HYPR_RUN_TIMEOUT);
+	result = run_over(p, NULL);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_NO_MOMENT);
 	assert_int_equal(result.resets, 0);
 	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
-	result = run(p, &limited, HYPR_RUN_TIMEOUT);
+	result = run_over(p, NULL);
 	assert_int_equal(result.moments, 1);
 	assert_string_equal(p->vm->active->name, "guest.1");
 	assert_int_equal(answer(p).status, HYPR_REQUEST_DONE);
 	put(p, ROOM, "dirty", 5);
 	plan_request(p, HYPR_REQUEST_BACK, 0, 0, 0);
-	result = run(p, &limited, HYPR_RUN_TIMEOUT);
+	result = run_over(p, NULL);
 	assert_int_equal(result.resets, 1);
-	/* The answer is the moment's, and so is all else. */
+	/* The answer is the moment's, and so is all but the report since. */
 	assert_int_equal(answer(p).op, HYPR_REQUEST_MOMENT);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_DONE);
-	assert_at_moment(p);
+	assert_int_equal(hypr_view_verify(p->vm, "guest.1", &verify), 0);
+	assert_int_equal(verify.pages_mismatched, 1);
+	assert_int_equal(verify.range[0].start, SECOND);
 	/* A later moment takes the place of the first. */
 	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
-	run(p, &limited, HYPR_RUN_TIMEOUT);
+	run_over(p, NULL);
 	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
 	assert_string_equal(views[1].name, "guest.2");
 	assert_true(views[1].active);
 	/* A name that is taken: the request fails, and the guest runs on. */
 	assert_int_equal(hypr_view_snapshot(p->vm, "guest.3", NULL), 0);
 	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
-	run(p, &limited, HYPR_RUN_TIMEOUT);
+	run_over(p, NULL);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAILED);
 	assert_string_equal(p->vm->active->name, "guest.2");
 }
@@ -516,16 +542,16 @@ static void test_moments_and_back(void **ctx)
 static void test_reset_forgets_a_request(void **ctx)
 {
 	struct hypr_run_params params = {
-		.size = sizeof(params), .input = "hello", .input_bytes = 5, .timeout_us = LIMIT,
+		.size = sizeof(params), .input = "hello", .input_bytes = 5,
 	};
 	struct hypr_run_result result;
 	struct played *p = *ctx;
 
 	pause_it(p);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, ROOM, 64);
-	run(p, &limited, HYPR_RUN_INPUT);
+	run(p, NULL, HYPR_RUN_INPUT);
 	snapshot_and_swap(p, "A");
-	result = run(p, &params, HYPR_RUN_TIMEOUT);
+	result = run_over(p, &params);
 	assert_int_equal(result.inputs, 0);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_UNANSWERED);
 }
@@ -545,17 +571,17 @@ static void test_hostile_requests(void **ctx)
 	pause_it(p);
 	for (i = 0; i < ARRAY_SIZE(blocks); i++) {
 		plan(KVM_EXIT_IO, HYPR_REQUEST_PORT, blocks[i]);
-		run(p, &limited, HYPR_RUN_TIMEOUT);
+		run_over(p, NULL);
 	}
 	hypr_vm_info(p->vm, &info);
-	assert_int_equal(info.requests, 0);
+	assert_int_equal(info.requests, ARRAY_SIZE(blocks));
 	assert_int_equal(info.requests_refused, ARRAY_SIZE(blocks));
 	put(p, BLOCK, &bad, sizeof(bad));
 	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT, BLOCK);
-	run(p, &limited, HYPR_RUN_TIMEOUT);
+	run_over(p, NULL);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_INVALID);
 	plan_request(p, 6, 0, 0, 0);
-	run(p, &limited, HYPR_RUN_TIMEOUT);
+	run_over(p, NULL);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_INVALID);
 }
 

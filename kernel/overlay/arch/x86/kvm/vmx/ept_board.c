@@ -24,9 +24,6 @@ static_assert(sizeof(struct kvm_pic_state) == offsetof(struct kvm_kpic_state, is
 static_assert(sizeof_field(struct kvm_pit_state2, channels) ==
 	      sizeof_field(struct kvm_kpit_state, channels));
 
-#define HYPR_PIT_RATE	2	/* the modes of channel 0 that go on for ever */
-#define HYPR_PIT_SQUARE	3
-
 /* What is there stays until the VM goes. */
 static bool hypr_has_board(struct kvm *kvm)
 {
@@ -71,16 +68,14 @@ static void hypr_pic_write(struct kvm_pic *pic, const struct hypr_board *to)
 }
 
 /*
- * Setting a channel starts its count, so when the count was loaded does not matter to a
- * timer that goes on for ever or has run out.
+ * Setting a channel starts its count: KVM keeps no phase of it.  So when the count was
+ * loaded does not matter, only whether channel 0 still runs.
  */
 static bool hypr_pits_match(const struct hypr_board *from, const struct hypr_board *to)
 {
-	u8 mode = to->pit.channels[0].mode;
 	int i;
 
-	if (from->pit_runs != to->pit_runs || from->pit.flags != to->pit.flags ||
-	    (to->pit_runs && mode != HYPR_PIT_RATE && mode != HYPR_PIT_SQUARE))
+	if (from->pit_runs != to->pit_runs || from->pit.flags != to->pit.flags)
 		return false;
 	for (i = 0; i < ARRAY_SIZE(to->pit.channels); i++) {
 		if (memcmp(&from->pit.channels[i], &to->pit.channels[i],

@@ -51,18 +51,23 @@ static struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs
 
 /*
  * MSRs that a guest writes without a VM-exit (vmx_possible_passthrough_msrs, and
- * direct_access_msrs of SVM), and PAT, which the end of a nested guest loads.
+ * direct_access_msrs of SVM); DEBUGCTL, of which a debug exception clears bits; and PAT,
+ * which the end of a nested guest loads.
  */
 static const u32 hypr_live_msrs[] = {
-	MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_TSC_AUX, MSR_IA32_SPEC_CTRL, MSR_IA32_XFD,
-	MSR_IA32_XFD_ERR, MSR_IA32_DEBUGCTLMSR, MSR_IA32_LASTBRANCHFROMIP,
-	MSR_IA32_LASTBRANCHTOIP, MSR_IA32_LASTINTFROMIP, MSR_IA32_LASTINTTOIP,
-	MSR_IA32_CR_PAT,
+	MSR_KERNEL_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SPEC_CTRL, MSR_IA32_XFD,
+	MSR_IA32_XFD_ERR, MSR_IA32_DEBUGCTLMSR, MSR_IA32_CR_PAT,
 };
 
-static_assert(ARRAY_SIZE(hypr_live_msrs) <= HYPR_LIVE_MSRS);
+/* The same, with SVM alone. */
+static const u32 hypr_svm_live_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_TSC_AUX,
+	MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTBRANCHTOIP, MSR_IA32_LASTINTFROMIP,
+	MSR_IA32_LASTINTTOIP,
+};
+
+static_assert(ARRAY_SIZE(hypr_live_msrs) + ARRAY_SIZE(hypr_svm_live_msrs) <= HYPR_LIVE_MSRS);
 
 /* No state of one vCPU, or in guest memory, or apart. */
 static bool hypr_msr_is_refused(u32 index)
@@ -72,15 +77,22 @@ static bool hypr_msr_is_refused(u32 index)
 	       (index & ~0xffu) == MSR_KVM_WALL_CLOCK_NEW;
 }
 
-static bool hypr_msr_is_live(u32 index)
+static bool hypr_msr_is_in(u32 index, const u32 *list, unsigned int nr)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(hypr_live_msrs); i++) {
-		if (hypr_live_msrs[i] == index)
+	for (i = 0; i < nr; i++) {
+		if (list[i] == index)
 			return true;
 	}
 	return false;
+}
+
+static bool hypr_msr_is_live(u32 index)
+{
+	return hypr_msr_is_in(index, hypr_live_msrs, ARRAY_SIZE(hypr_live_msrs)) ||
+	       (boot_cpu_has(X86_FEATURE_SVM) &&
+		hypr_msr_is_in(index, hypr_svm_live_msrs, ARRAY_SIZE(hypr_svm_live_msrs)));
 }
 
 static bool hypr_kept_has_msr(const struct hypr_kept *kept, unsigned int nr, u32 index)
