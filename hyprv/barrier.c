@@ -104,7 +104,7 @@ bool swap_takes(const struct kvm_hypr_swap *swap, const struct vcpu *vcpu)
  * full barrier on x86, before the look at the request.  It is not so while the vCPU waits
  * for user space's answer: KVM_RUN first completes the instruction, in the old view.
  */
-static bool is_held(struct vcpu *vcpu)
+static bool is_held(struct vcpu *vcpu, bool may_wait)
 {
 	/* Pairs with the release in look(). */
 	if (smp_load_acquire(&vcpu->came) == vcpu->asked || READ_ONCE(vcpu->waits))
@@ -113,7 +113,7 @@ static bool is_held(struct vcpu *vcpu)
 		return false;
 	/* Read what the last ioctl has left. */
 	smp_acquire__after_ctrl_dep();
-	return vcpu->wait == WAIT_NOTHING;
+	return may_wait || vcpu->wait == WAIT_NOTHING;
 }
 
 /* Out of the guest, if it is there: the exit leads to the barrier. */
@@ -143,7 +143,7 @@ static int wait_step(u32 *spins, u64 timeout_ns, ktime_t *deadline)
 	return 0;
 }
 
-int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap)
+int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap, bool may_wait)
 {
 	ktime_t deadline = 0;
 	u32 i, spins = 0;
@@ -162,7 +162,7 @@ int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap)
 		if (swap_takes(swap, vm->vcpu[i]))
 			kick(vm->vcpu[i]);
 	for (i = 0; i < vm->vcpus; i++) {
-		while (swap_takes(swap, vm->vcpu[i]) && !is_held(vm->vcpu[i])) {
+		while (swap_takes(swap, vm->vcpu[i]) && !is_held(vm->vcpu[i], may_wait)) {
 			err = wait_step(&spins, swap->timeout_ns, &deadline);
 			if (err)
 				return err;

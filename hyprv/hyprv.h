@@ -409,8 +409,11 @@ static inline bool swap_is_asked(const struct vcpu *vcpu)
 void view_load(struct vcpu *vcpu);
 /* Is @vcpu one of those that the call swaps? */
 bool swap_takes(const struct kvm_hypr_swap *swap, const struct vcpu *vcpu);
-/* With vm->swap_lock.  0, -EAGAIN, -EINTR; barrier_open() follows in any case. */
-int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap);
+/*
+ * With vm->swap_lock.  @may_wait: a vCPU that waits for user space's answer counts as held.
+ * 0, -EAGAIN, -EINTR; barrier_open() follows in any case.
+ */
+int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap, bool may_wait);
 void barrier_open(struct vm *vm, const struct kvm_hypr_swap *swap);
 /* Take vm->swap_lock: 0, -EAGAIN, -EINTR. */
 int swap_lock_within(struct vm *vm, u64 timeout_ns);

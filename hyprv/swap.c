@@ -159,7 +159,7 @@ static void activate(struct vm *vm, const struct kvm_hypr_swap *swap)
 static int commit(struct vm *vm, struct kvm_hypr_swap *swap)
 {
 	u64 start = rdtsc_ordered();
-	int err = barrier_close(vm, swap);
+	int err = barrier_close(vm, swap, false);
 
 	if (!err)
 		activate(vm, swap);
@@ -222,12 +222,15 @@ int swap_views(struct vm *vm, struct kvm_hypr_swap *swap)
 	return err;
 }
 
-/* The vCPUs in the view pass the barrier once, and find what to flush behind it. */
+/*
+ * The vCPUs in the view pass the barrier once, and find what to flush behind it.  One that
+ * takes longer in the handler of an exit is out of the guest, and flushes on its way back.
+ */
 int swap_mark_edited(struct vm *vm, u32 number)
 {
 	struct kvm_hypr_swap in_view = {
 		.flags = KVM_EPT_SWAP_VCPUS,
-		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+		.timeout_ns = KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS,
 	};
 	struct view *view = view_find(vm, number);
 	int err;
@@ -241,10 +244,10 @@ int swap_mark_edited(struct vm *vm, u32 number)
 	for (i = 0; i < vm->vcpus; i++)
 		if (vm->vcpu[i]->next == number)
 			in_view.vcpu_mask |= BIT_ULL(vm->vcpu[i]->index);
-	err = barrier_close(vm, &in_view);
+	err = barrier_close(vm, &in_view, true);
 	barrier_open(vm, &in_view);
 	mutex_unlock(&vm->swap_lock);
-	return err;
+	return err == -EAGAIN ? 0 : err;
 }
 
 /* ---- vCPUs come and go -------------------------------------------------- */

@@ -54,7 +54,7 @@ static void note_result(const char *what, int ret)
 	/* EBADF: another thread has closed the file. */
 	static const int known[] = {
 		0, EINVAL, EFAULT, ENOMEM, EEXIST, EIO, EINTR, EAGAIN, ENOTTY, E2BIG, ENOSPC, EBADF,
-		ENODEV,
+		ENODEV, ENOENT, ENODATA, ESTALE, EBUSY,
 	};
 	size_t i;
 
@@ -101,6 +101,8 @@ static void make_vm(struct fuzzer *fuzzer)
 {
 	int fd = call(all.device, KVM_CREATE_VM, (void *)(draw(fuzzer, 16) ? 0 : draw(fuzzer, 9)));
 
+	if (fd > 0 && draw(fuzzer, 4))
+		call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap) { .cap = KVM_CAP_HYPR_EPT_SWAP });
 	if (fd > 0)
 		file_put(&all.vm[draw(fuzzer, FILES)], fd);
 }
@@ -117,7 +119,7 @@ static void make_vcpu(struct fuzzer *fuzzer)
 static void set_region(struct fuzzer *fuzzer)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = draw(fuzzer, 3),
+		.slot = draw(fuzzer, 3) | draw(fuzzer, 5) << 16,
 		.flags = draw(fuzzer, 4) ? 0 : KVM_MEM_READONLY,
 		.guest_phys_addr = draw(fuzzer, 3) * 0x10000,
 		.memory_size = draw(fuzzer, 4) ? MEMORY_BYTES : 0,
@@ -128,6 +130,63 @@ static void set_region(struct fuzzer *fuzzer)
 	if (!draw(fuzzer, 4))
 		bytes[draw(fuzzer, sizeof(region))] ^= 1 << draw(fuzzer, 8);
 	call(*any(fuzzer, all.vm), KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* ---- views --------------------------------------------------------------- */
+
+static void swap_views(struct fuzzer *fuzzer)
+{
+	struct kvm_hypr_swap swap = {
+		.view = draw(fuzzer, 5),
+		.flags = draw(fuzzer, 4) ? KVM_EPT_SWAP_FORCE : draw(fuzzer, 0x100),
+		.timeout_ns = 1 + draw(fuzzer, 200000),
+	};
+
+	if (swap.flags & KVM_EPT_SWAP_VCPUS)
+		swap.vcpu_mask = draw(fuzzer, 8);
+	if (swap.flags & KVM_EPT_SWAP_EXPECT)
+		swap.expected_view = draw(fuzzer, 5);
+	call(*any(fuzzer, all.vm), draw(fuzzer, 2) ? KVM_COMMIT_EPT_SWAP : KVM_EPT_SWAP_ALL,
+	     &swap);
+}
+
+static void build_view(struct fuzzer *fuzzer)
+{
+	struct kvm_hypr_prepare prepare = { .view = draw(fuzzer, 5) };
+	struct kvm_hypr_discard discard = { .view = draw(fuzzer, 5) };
+	struct kvm_hypr_mark_edited edited = { .view = draw(fuzzer, 5) };
+	struct kvm_hypr_stats stats;
+	int vm = *any(fuzzer, all.vm);
+
+	if (!draw(fuzzer, 4)) {
+		prepare.flags = KVM_HYPR_PREPARE_RANGE;
+		prepare.gpa = draw(fuzzer, 64) * 4096;
+		prepare.size = draw(fuzzer, 64) * 4096;
+	}
+	switch (draw(fuzzer, 6)) {
+	case 0:
+		call(vm, KVM_HYPR_DISCARD_VIEW, &discard);
+		break;
+	case 1:
+		call(vm, KVM_HYPR_MARK_EDITED, &edited);
+		break;
+	case 2:
+		call(vm, KVM_HYPR_GET_STATS, &stats);
+		break;
+	default:
+		call(vm, KVM_PREPARE_EPT_SWAP, &prepare);
+	}
+}
+
+static void move_eptp(struct fuzzer *fuzzer)
+{
+	struct kvm_hypr_eptp eptp = { 0 };
+
+	call(*any(fuzzer, all.vcpu), KVM_GET_EPTP, &eptp);
+	if (!draw(fuzzer, 4))
+		eptp.eptp ^= 1ull << draw(fuzzer, 64);
+	eptp.flags = 0;
+	call(*any(fuzzer, all.vcpu), KVM_SET_EPTP, &eptp);
 }
 
 static void close_one(struct fuzzer *fuzzer)
@@ -244,6 +303,7 @@ static const struct {
 } acts[] = {
 	{ make_vm, 4 }, { make_vcpu, 8 }, { set_region, 6 }, { close_one, 2 }, { set_state, 12 },
 	{ run, 12 }, { interrupt, 2 }, { scribble, 3 }, { change_memory, 6 }, { any_number, 6 },
+	{ swap_views, 8 }, { build_view, 8 }, { move_eptp, 3 },
 };
 
 static void on_signal(int signal)

@@ -8,10 +8,12 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define A		KVM_HYPR_VIEW_FIRST
 #define B		(KVM_HYPR_VIEW_FIRST + 1)
@@ -290,6 +292,47 @@ static void test_swaps_beside_everything(void)
 	CHECK_EQ(get_stats(vm).swaps, 200);
 }
 
+/* ---- memory of the host ----------------------------------------------------- */
+
+/* Reading the first file adds up what each CPU has counted. */
+static long tables_kib(void)
+{
+	int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY);
+	char byte;
+
+	if (fd < 0)
+		skip("/proc/sys/vm/stat_refresh: %m");
+	CHECK(read(fd, &byte, 1) >= 0);
+	close(fd);
+	return meminfo_kib("SecPageTables");
+}
+
+static void test_tables_are_given_back(void)
+{
+	long before = tables_kib(), open_kib, less_kib;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		struct vm *vm = running_vm(1);
+
+		go(vm, B);
+		go(vm, A);
+		open_kib = tables_kib() - before;
+		OK(try_discard(vm, B));
+		less_kib = tables_kib() - before;
+		vm_close(vm);
+		note("three views take %ld KiB of tables, without one of them %ld", open_kib,
+		     less_kib);
+		/*
+		 * Three levels, and a table for each of three 2 MiB; the boot view is not
+		 * prepared, and the guest does not touch its control page.
+		 */
+		CHECK_EQ(open_kib, (6 + 6 + 5) * 4);
+		CHECK(less_kib <= open_kib - 5 * 4);
+		CHECK_EQ(tables_kib(), before);
+	}
+}
+
 /* ---- a hostile guest -------------------------------------------------------- */
 
 struct hostile {
@@ -380,6 +423,7 @@ static const struct test tests[] = {
 	{ "a swap flushes only what was edited", test_flushes_only_what_was_edited },
 	{ "a vCPU that waits for an answer holds up the swap of all", test_unfinished_read },
 	{ "swaps beside builds, discards and madvise", test_swaps_beside_everything },
+	{ "tables are given back: of a view, and of a VM", test_tables_are_given_back },
 	{ "swaps of a hostile guest", test_hostile_guest },
 };
 
