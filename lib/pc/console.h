@@ -57,7 +57,7 @@ struct hypr_panic_watch {
  * @frozen: the state is being saved or set: nothing arrives and no line moves
  * @look_again: the thread has found it frozen, or full when it was exchanged: it may wait
  *	for what is there when @frozen ends
- * @keeps_line: @irq_level is always that of the line
+ * @keeps_line: @irq_level is what the chips have that are there; written while @frozen
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
  * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet

@@ -97,7 +97,6 @@ int hypr_config_copy(struct hypr_vm *vm, const struct hypr_vm_config *config)
 
 	snprintf(vm->name, sizeof(vm->name), "%s", config->name);
 	vm->engine = hypr_engine_find(config->engine);
-	vm->console.keeps_line = vm->engine->keeps_vcpus;
 	vm->mem_bytes = config->mem_bytes;
 	vm->nr_vcpus = config->vcpus;
 	vm->flags = config->flags;

@@ -328,7 +328,8 @@ static void while_moved(void)
 	unsigned int i;
 
 	for (i = 0; i < FAKE_VCPUS; i++)
-		assert_int_equal(moved_vm->control->vcpu[i].state, HYPR_VCPU_PAUSED);
+		assert_int_equal(__atomic_load_n(&moved_vm->control->vcpu[i].state,
+						 __ATOMIC_ACQUIRE), HYPR_VCPU_PAUSED);
 	/* No thread of the guest's reaches the line's other end, either. */
 	assert_int_equal(hypr_console_receive(&moved_vm->console, (const uint8_t *)"x", 1), 0);
 	memcpy(moved_jump, moved_vm->control->jump, sizeof(moved_jump));
@@ -375,7 +376,7 @@ static void test_guest_does_not_park_for_the_kernel(void **ctx)
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	moves = fake_kvm.moves;
 	f->vm->pause_timeout_ms = 20;
-	fake_kvm.flags |= FAKE_DEAF;
+	__atomic_or_fetch(&fake_kvm.flags, FAKE_DEAF, __ATOMIC_SEQ_CST);
 	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_COOPERATIVE, &r), -EAGAIN);
 	assert_non_null(strstr(hypr_error(), "did not park within 20 ms"));
 	assert_active(f->vm, "boot");

@@ -1177,7 +1177,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (fake_kvm.pagemap_errno && _IOC_TYPE(request) == 'f' && _IOC_NR(request) == 16) {
+	if (_IOC_TYPE(request) == 'f' && _IOC_NR(request) == 16 && fake_kvm.pagemap_errno) {
 		errno = fake_kvm.pagemap_errno;
 		return -1;
 	}
