@@ -364,6 +364,13 @@ bool memory_is_mapped(struct view *view, u64 gpa);
 bool memory_next(struct view *view, u64 *gpa);
 /* The process's address of a GPA, or 0. */
 unsigned long memory_address(struct view *view, u64 gpa);
+/* With vm->lock. */
+void memory_unmap(struct view *view, u64 gpa, u64 bytes);
+
+/* ---- memory_notify.c: the process takes memory away ------------------------ */
+
+/* The caller's process, whose memory the VM has; memory_fini() ends it. */
+int memory_follow(struct vm *vm);
 /* Unmap everything: no CPU uses the tables any more. */
 void memory_forget(struct view *view);
 

@@ -9,7 +9,7 @@
  *
  * The notifier takes vm->lock, a spin lock: the host calls the notifier also where it must
  * not sleep, and while it looks for free memory.  Nobody allocates, sleeps or touches user
- * memory under vm->lock; table pages come from vm->spare.
+ * memory under vm->lock; table pages come from vm->spare.  The notifier is in memory_notify.c.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -148,7 +148,7 @@ static int region_check(const struct kvm_userspace_memory_region *region)
 }
 
 /* Small pages alone are mapped: this needs no table page, and cannot fail. */
-static void unmap(struct view *view, u64 gpa, u64 bytes)
+void memory_unmap(struct view *view, u64 gpa, u64 bytes)
 {
 	WARN_ON_ONCE(view->mmu.page_table->unmap(&view->mmu, hypr_gpa(gpa), bytes));
 }
@@ -167,7 +167,7 @@ static int region_change(struct view *view, struct region *old, const struct reg
 		view->region[view->regions++] = *new;
 		return 0;
 	}
-	unmap(view, old->gpa, old->bytes);
+	memory_unmap(view, old->gpa, old->bytes);
 	if (new->bytes)
 		*old = *new;
 	else
@@ -231,7 +231,7 @@ static int page_map(struct view *view, u64 gpa, struct page *page, bool writable
 		if (old.hpa.addr == mapping.hpa.addr &&
 		    ((old.permissions & EPT_WRITE) || !writable))
 			return 0;
-		unmap(view, gpa, PAGE_SIZE);
+		memory_unmap(view, gpa, PAGE_SIZE);
 	}
 	return view->mmu.page_table->map(&view->mmu, &mapping);
 }
@@ -240,7 +240,7 @@ static bool unchanged(struct vm *vm, u64 sequence)
 {
 	if (atomic_read(&vm->invalidating))
 		return false;
-	/* Pairs with invalidate_end(). */
+	/* Pairs with invalidation_end(). */
 	smp_rmb();
 	return atomic64_read(&vm->sequence) == sequence;
 }
@@ -332,79 +332,6 @@ bool memory_next(struct view *view, u64 *gpa)
 	return next != U64_MAX;
 }
 
-/* ---- the process's memory changes --------------------------------------- */
-
-static void unmap_in_view(struct view *view, unsigned long start, unsigned long end)
-{
-	u32 i;
-
-	for (i = 0; i < view->regions; i++) {
-		const struct region *region = &view->region[i];
-		unsigned long from = max(start, region->address);
-		unsigned long to = min(end, region->address + region->bytes);
-
-		if (from < to)
-			unmap(view, region->gpa + (from - region->address), to - from);
-	}
-}
-
-/* From the tables of all views. */
-static void unmap_addresses(struct vm *vm, unsigned long start, unsigned long end)
-{
-	u32 i;
-
-	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
-		if (vm->view[i])
-			unmap_in_view(vm->view[i], start, end);
-}
-
-void memory_forget(struct view *view)
-{
-	spin_lock(&view->vm->lock);
-	unmap_in_view(view, 0, ULONG_MAX & PAGE_MASK);
-	spin_unlock(&view->vm->lock);
-}
-
-/* It never sleeps: the OOM reaper's call must not. */
-static int invalidate_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
-{
-	struct vm *vm = container_of(notifier, struct vm, notifier);
-
-	spin_lock(&vm->lock);
-	atomic_inc(&vm->invalidating);
-	unmap_addresses(vm, range->start & PAGE_MASK, PAGE_ALIGN(range->end));
-	spin_unlock(&vm->lock);
-	return 0;
-}
-
-static void invalidate_end(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
-{
-	struct vm *vm = container_of(notifier, struct vm, notifier);
-
-	/* It must not sleep.  A fault that sees the count fall sees the sequence too. */
-	atomic64_inc(&vm->sequence);
-	/* Pairs with unchanged(). */
-	smp_mb__after_atomic();
-	atomic_dec(&vm->invalidating);
-}
-
-/* The process has gone; its VM may still be open elsewhere. */
-static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
-{
-	struct vm *vm = container_of(notifier, struct vm, notifier);
-
-	spin_lock(&vm->lock);
-	unmap_addresses(vm, 0, ULONG_MAX & PAGE_MASK);
-	atomic64_inc(&vm->sequence);
-	spin_unlock(&vm->lock);
-}
-
-static const struct mmu_notifier_ops notifier_ops = {
-	.invalidate_range_start = invalidate_start,
-	.invalidate_range_end = invalidate_end,
-	.release = release,
-};
-
 /* ---- life --------------------------------------------------------------- */
 
 static int view_init(struct view *view, struct vm *vm)
@@ -471,9 +398,7 @@ int memory_init(struct vm *vm)
 
 	if (IS_ERR(boot))
 		return PTR_ERR(boot);
-	vm->mm = current->mm;
-	vm->notifier.ops = &notifier_ops;
-	err = mmu_notifier_register(&vm->notifier, vm->mm);
+	err = memory_follow(vm);
 	if (err)
 		view_free(boot);
 	return err;
