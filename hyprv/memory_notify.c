@@ -38,6 +38,7 @@ static u64 unmap_step(struct view *view, u64 gpa, unsigned long start, unsigned 
 	if (next == U64_MAX)
 		return next;
 	if (view->mmu.page_table->translate(&view->mmu, hypr_gpa(next), PAGE_SIZE, &run)) {
+		run.size = bytes;
 		/* A short look: tables without a mapped page are freed. */
 		view->mmu.page_table->translate(&view->mmu, hypr_gpa(next), bytes, &run);
 		return next + run.size;
