@@ -49,24 +49,10 @@ $(BENCH_LINUX): $(BENCH_LINUX_OBJ) out/lib/libhypr.a
 
 PROGRAMS += $(BENCH_LINUX)
 
-# hypr-bench-engine: an exit and swaps on whichever device HYPR_DEVICE names.
-BENCH_ENGINE_SRC := bench/engine.c bench/swap_bench.c bench/stats.c
-BENCH_ENGINE_OBJ := $(BENCH_ENGINE_SRC:%.c=out/obj/%.o)
-BENCH_ENGINE := out/bin/hypr-bench-engine
-
-$(BENCH_ENGINE): $(BENCH_ENGINE_OBJ) $(TEST_GUEST_OBJ)
-	@mkdir -p $(@D)
-	$(CC) -static -pthread -o $@ $^ -ljansson
-
--include $(BENCH_ENGINE_OBJ:.o=.d)
-
-PROGRAMS += $(BENCH_ENGINE)
-
-# The same on KVM with views and on hyprv: two boots.
+# hypr-bench-swap --device, on KVM with views and on hyprv: two boots.
 .PHONY: bench-hyprv
 bench-hyprv: setup
 	@$(MAKE_QUIET) rig
-	@$(MAKE_QUIET) -j2 $(BENCH_ENGINE)
 	@HYPR_STOCK=1 $(KERNEL_BUILD) rig
 	@$(MAKE_QUIET) hyprv
 	@bench/hyprv-run

@@ -17,24 +17,22 @@
 #include "reset_bench.h"
 #include "stats_json.h"
 #include "swap_bench.h"
+#include "tests/guest/harness.h"
 
 #define MEM_BYTES	(16u << 20)
 #define ROTATION	5
 
 static void usage(void)
 {
-	puts("usage: hypr-bench-swap [--rounds N] [--plain] [--json FILE]\n"
+	puts("usage: hypr-bench-swap [--rounds N] [--plain | --device] [--json FILE]\n"
 	     "\n"
 	     "  --rounds N   swaps measured for each figure (default 200)\n"
 	     "  --plain      only what KVM without views can do\n"
+	     "  --device     only an exit and swaps, of the device that HYPR_DEVICE in the\n"
+	     "               environment names (default /dev/kvm)\n"
 	     "  --json FILE  the figures in that file too\n"
 	     "\n"
 	     "Cycles are those of the TSC: on the emulated PC, instructions.");
-}
-
-static void put(json_t *root, const char *key, const char *text, struct samples *samples)
-{
-	samples_put(root, key, text, samples);
 }
 
 static void put_number(json_t *root, const char *key, const char *text, uint64_t value)
@@ -56,8 +54,16 @@ static void measure_dirty_resets(json_t *root, unsigned int rounds, bool views)
 			 pages[i]);
 		snprintf(text, sizeof(text), "put back %u pages by %s, 1 vCPU, held", pages[i],
 			 views ? "KVM_HYPR_GET_WRITTEN" : "the dirty log");
-		put(root, key, text, &samples);
+		samples_put(root, key, text, &samples);
 	}
+}
+
+static void measure_exit(json_t *root, unsigned int rounds)
+{
+	struct samples samples = { 0 };
+
+	bench_exit(rounds, &samples);
+	samples_put(root, "exit", "exit and re-entry in the kernel (CPUID)", &samples);
 }
 
 static void measure_plain(json_t *root, unsigned int rounds)
@@ -66,16 +72,15 @@ static void measure_plain(json_t *root, unsigned int rounds)
 	char key[32], text[80];
 	int n;
 
-	bench_exit(rounds, &samples);
-	put(root, "exit", "exit and re-entry in the kernel (CPUID)", &samples);
+	measure_exit(root, rounds);
 	bench_round_trip(rounds, &samples);
-	put(root, "round_trip", "KVM_RUN through user space (OUT)", &samples);
+	samples_put(root, "round_trip", "KVM_RUN through user space (OUT)", &samples);
 	for (n = 1; n <= BENCH_MAX_VCPUS; n++) {
 		snprintf(key, sizeof(key), "pool_%d", n);
 		snprintf(text, sizeof(text),
 			 "pool of VMs, kicked by a signal, %d vCPU", n);
 		bench_pool(n, rounds, &samples);
-		put(root, key, text, &samples);
+		samples_put(root, key, text, &samples);
 	}
 	measure_dirty_resets(root, (rounds + 3) / 4, false);
 }
@@ -93,7 +98,7 @@ static int measure_sizes(json_t *root, unsigned int rounds)
 		bench_swap_size((unsigned long)mib << 20, rounds, &times);
 		snprintf(key, sizeof(key), "swap_mib_%u", mib);
 		snprintf(text, sizeof(text), "swap until seen, %u MiB, 1 vCPU", mib);
-		put(root, key, text, &times.seen);
+		samples_put(root, key, text, &times.seen);
 		samples_fini(&times.call);
 		ret = memslot_replace_measure((uint64_t)mib << 20, 1, &replace);
 		if (ret)
@@ -104,7 +109,7 @@ static int measure_sizes(json_t *root, unsigned int rounds)
 	return 0;
 }
 
-static void measure_swaps(json_t *root, unsigned int rounds)
+static void measure_cached(json_t *root, unsigned int rounds)
 {
 	struct swap_times times = { 0 };
 	char key[32], text[80];
@@ -115,27 +120,34 @@ static void measure_swaps(json_t *root, unsigned int rounds)
 		snprintf(key, sizeof(key), "swap_%d", n);
 		snprintf(text, sizeof(text),
 			 "swap until seen, root cached, %d vCPU", n);
-		put(root, key, text, &times.seen);
+		samples_put(root, key, text, &times.seen);
 		snprintf(key, sizeof(key), "swap_call_%d", n);
-		put(root, key, "  of that, the ioctl", &times.call);
+		samples_put(root, key, "  of that, the ioctl", &times.call);
 	}
+}
+
+static void measure_swaps(json_t *root, unsigned int rounds)
+{
+	struct swap_times times = { 0 };
+
+	measure_cached(root, rounds);
 	bench_swap_pv(rounds, &times);
-	put(root, "swap_pv", "swap until seen, kvmclock and steal time on, 1 vCPU",
-	    &times.seen);
-	put(root, "swap_pv_call", "  of that, the ioctl", &times.call);
+	samples_put(root, "swap_pv", "swap until seen, kvmclock and steal time on, 1 vCPU",
+		    &times.seen);
+	samples_put(root, "swap_pv_call", "  of that, the ioctl", &times.call);
 	bench_swap_rotation(ROTATION, rounds, &times);
-	put(root, "swap_five", "swap until seen, five views in turn, 1 vCPU",
-	    &times.seen);
-	put(root, "swap_five_call", "  of that, the ioctl", &times.call);
+	samples_put(root, "swap_five", "swap until seen, five views in turn, 1 vCPU",
+		    &times.seen);
+	samples_put(root, "swap_five_call", "  of that, the ioctl", &times.call);
 	bench_swap_dontneed(rounds, &times);
-	put(root, "swap_dontneed", "swap until seen, beside MADV_DONTNEED, 1 vCPU",
-	    &times.seen);
-	put(root, "swap_dontneed_call", "  of that, the ioctl", &times.call);
+	samples_put(root, "swap_dontneed", "swap until seen, beside MADV_DONTNEED, 1 vCPU",
+		    &times.seen);
+	samples_put(root, "swap_dontneed_call", "  of that, the ioctl", &times.call);
 	/* 14 views a VM. */
 	bench_swap_first((rounds + 49) / 50, &times);
-	put(root, "swap_first", "swap until seen, root never loaded, 1 vCPU",
-	    &times.seen);
-	put(root, "swap_first_call", "  of that, the ioctl", &times.call);
+	samples_put(root, "swap_first", "swap until seen, root never loaded, 1 vCPU",
+		    &times.seen);
+	samples_put(root, "swap_first_call", "  of that, the ioctl", &times.call);
 }
 
 static int measure_memslot(json_t *root)
@@ -163,15 +175,33 @@ static int measure_new_vm(json_t *root, unsigned int rounds)
 		fprintf(stderr, "hypr-bench-swap: a new VM: %s\n", strerror(-ret));
 		return ret;
 	}
-	put(root, "new_vm", "a new VM over mmap(MAP_PRIVATE), until its first exit", &first);
+	samples_put(root, "new_vm", "a new VM over mmap(MAP_PRIVATE), until its first exit", &first);
 	return 0;
 }
 
-static int measure(unsigned int rounds, int plain, const char *path)
+enum what { ALL, PLAIN, DEVICE };
+
+static int measure_kernel(json_t *root, unsigned int rounds, enum what what)
+{
+	int ret;
+
+	measure_plain(root, rounds);
+	ret = measure_memslot(root);
+	if (!ret)
+		ret = measure_new_vm(root, (rounds + 9) / 10);
+	if (!ret && what == ALL) {
+		measure_swaps(root, rounds);
+		measure_dirty_resets(root, (rounds + 3) / 4, true);
+		ret = measure_sizes(root, rounds);
+	}
+	return ret;
+}
+
+static int measure(unsigned int rounds, enum what what, const char *path)
 {
 	json_t *root = json_object();
 	struct utsname uts;
-	int ret;
+	int ret = 0;
 
 	if (!root)
 		return -ENOMEM;
@@ -179,14 +209,12 @@ static int measure(unsigned int rounds, int plain, const char *path)
 	uname(&uts);
 	json_object_set_new(root, "kernel", json_string(uts.release));
 	printf("%-52s %9s %9s %9s\n", uts.release, "median", "p99", "max");
-	measure_plain(root, rounds);
-	ret = measure_memslot(root);
-	if (!ret)
-		ret = measure_new_vm(root, (rounds + 9) / 10);
-	if (!ret && !plain) {
-		measure_swaps(root, rounds);
-		measure_dirty_resets(root, (rounds + 3) / 4, true);
-		ret = measure_sizes(root, rounds);
+	if (what == DEVICE) {
+		json_object_set_new(root, "device", json_string(harness_device()));
+		measure_exit(root, rounds);
+		measure_cached(root, rounds);
+	} else {
+		ret = measure_kernel(root, rounds, what);
 	}
 	if (!ret && path && json_dump_file(root, path, JSON_INDENT(2))) {
 		fprintf(stderr, "hypr-bench-swap: cannot write %s\n", path);
@@ -201,14 +229,16 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "plain", no_argument, NULL, 'p' },
+		{ "device", no_argument, NULL, 'd' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *path = NULL;
 	unsigned long rounds = 200;
-	int c, plain = 0;
+	enum what what = ALL;
 	char *end;
+	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
@@ -220,7 +250,10 @@ int main(int argc, char **argv)
 			}
 			break;
 		case 'p':
-			plain = 1;
+			what = PLAIN;
+			break;
+		case 'd':
+			what = DEVICE;
 			break;
 		case 'j':
 			path = optarg;
@@ -233,5 +266,5 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	return measure(rounds, plain, path) ? 1 : 0;
+	return measure(rounds, what, path) ? 1 : 0;
 }
