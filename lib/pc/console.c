@@ -63,15 +63,19 @@ static uint8_t pending_iir(const struct hypr_console *con)
 	return IIR_NO_INT;
 }
 
+static void set_line(struct hypr_console *con, int level)
+{
+	con->irq_level = level;
+	if (con->set_irq)
+		con->set_irq(con->arg, level);
+}
+
 static void update_irq(struct hypr_console *con)
 {
 	int level = pending_iir(con) != IIR_NO_INT;
 
-	if (level == con->irq_level)
-		return;
-	con->irq_level = level;
-	if (con->set_irq)
-		con->set_irq(con->arg, level);
+	if (level != con->irq_level)
+		set_line(con, level);
 }
 
 void hypr_console_wake(struct hypr_console *con)
@@ -316,6 +320,13 @@ void hypr_console_save(struct hypr_console *con, struct hypr_console_state *stat
 	pthread_mutex_unlock(&con->lock);
 }
 
+void hypr_console_lower(struct hypr_console *con)
+{
+	pthread_mutex_lock(&con->lock);
+	set_line(con, 0);
+	pthread_mutex_unlock(&con->lock);
+}
+
 void hypr_console_set(struct hypr_console *con, const struct hypr_console_state *state)
 {
 	bool frozen;
@@ -338,9 +349,8 @@ void hypr_console_set(struct hypr_console *con, const struct hypr_console_state 
 	con->s.thre_pending = tx_has_room(con) &&
 			      (con->s.thre_pending || (con->s.ier & IER_THRI));
 	con->room_came = false;
-	if (con->set_irq && (con->irq_level || !con->keeps_line))
-		con->set_irq(con->arg, 0);
-	con->irq_level = 0;
+	if (con->irq_level)
+		set_line(con, 0);
 	memset(&con->panic, 0, sizeof(con->panic));
 	update_irq(con);
 	pthread_mutex_unlock(&con->lock);

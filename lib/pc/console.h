@@ -57,7 +57,6 @@ struct hypr_panic_watch {
  * @frozen: the state is being saved or set: nothing arrives and no line moves
  * @look_again: the thread has found it frozen, or full when it was exchanged: it may wait
  *	for what is there when @frozen ends
- * @keeps_line: @irq_level is what the chips have that are there; written while @frozen
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
  * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet
@@ -74,7 +73,6 @@ struct hypr_console {
 	uint64_t stop_ms;	/* when it gives up, on the monotonic clock */
 	bool frozen;
 	bool look_again;
-	bool keeps_line;
 	bool room_came;
 
 	void (*set_irq)(void *arg, int level);
@@ -131,11 +129,14 @@ bool hypr_console_panic(struct hypr_console *con, char *words);
 
 void hypr_console_save(struct hypr_console *con, struct hypr_console_state *state);
 
+/** hypr_console_lower() - the line falls: chips that were loaded may take it for high */
+void hypr_console_lower(struct hypr_console *con);
+
 /**
  * hypr_console_set() - whatever @state says, the registers hold what they can hold
  *
- * The line falls, and rises if there is a reason: the interrupt controllers get an
- * edge, whatever they held before.  So they must have been set first.
+ * The line falls if it is high, and rises if there is a reason: the interrupt controllers
+ * get an edge.  So they must have been set first.
  */
 void hypr_console_set(struct hypr_console *con, const struct hypr_console_state *state);
 

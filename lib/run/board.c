@@ -48,8 +48,7 @@ static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 	}
 	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
-	/* They may take the line for high. */
-	vm->console.keeps_line = false;
+	hypr_console_lower(&vm->console);
 	hypr_devices_set(vm, state);
 	return 0;
 }
@@ -160,7 +159,6 @@ int hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const struc
 	from->stopped_ns = hypr_unix_ns();
 	control_save(vm, from);
 	hypr_devices_save(vm, from);
-	vm->console.keeps_line = true;
 	hypr_devices_set(vm, to);
 	return control_jump(vm);
 }
