@@ -24,7 +24,6 @@
 #include "swap/snapshot.h"
 #include "swap/swap.h"
 #include "view/poke.h"
-#include "view/restore.h"
 #include "view/view.h"
 
 /**
@@ -219,8 +218,7 @@ static int back(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_NO_MOMENT);
 		return 0;
 	}
-	if (hypr_reset_want(0, &reset.way) ||
-	    hypr_swap_locked(vm, vm->active, 0, &swap, &reset)) {
+	if (hypr_swap_locked(vm, vm->active, 0, &swap, &reset)) {
 		if (hypr_vm_check_alive(vm))
 			return -ESHUTDOWN;
 		answer(asking, HYPR_REQUEST_FAILED);

@@ -17,15 +17,15 @@
 #include "view/view.h"
 
 /* The active view is put back by a swap to itself, which tells the guest, too. */
-static int reset_active(struct hypr_vm *vm, struct hypr_view *view,
+static int reset_active(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
 			struct hypr_reset_result *result)
 {
 	struct hypr_swap_result swap = { 0 };
 	int ret;
 
 	if (!view->moment)
-		return hypr_view_restore(vm, view, result);
-	ret = hypr_swap_locked(vm, view, 0, &swap, result);
+		return hypr_view_restore(vm, view, flags, result);
+	ret = hypr_swap_locked(vm, view, flags, &swap, result);
 	result->pause = swap.pause;
 	result->pause_cycles = swap.pause_cycles;
 	result->total_cycles = swap.total_cycles;
@@ -44,7 +44,7 @@ int hypr_view_reset_by(struct hypr_vm *vm, const char *name, unsigned int flags,
 	memset(result, 0, sizeof(*result));
 	if (flags & ~HYPR_RESET_FLAGS)
 		return hypr_fail(-EINVAL, "reset: unknown flags 0x%x", flags);
-	ret = hypr_reset_want(flags, &result->way);
+	ret = hypr_reset_check(flags);
 	if (!ret)
 		ret = hypr_vm_op_begin(vm);
 	if (ret)
@@ -53,9 +53,9 @@ int hypr_view_reset_by(struct hypr_vm *vm, const char *name, unsigned int flags,
 	if (!view)
 		ret = -ENOENT;
 	else if (view == vm->active)
-		ret = reset_active(vm, view, result);
+		ret = reset_active(vm, view, flags, result);
 	else
-		ret = hypr_view_restore(vm, view, result);
+		ret = hypr_view_restore(vm, view, flags, result);
 	hypr_vm_op_end(vm);
 	return ret;
 }

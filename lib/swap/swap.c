@@ -95,10 +95,11 @@ static bool keeps_states(const struct hypr_view *from, const struct hypr_view *t
 /*
  * Bring the vCPUs to user space, their state into the view that is left, and
  * the VM into @to, in whichever order is allowed.  @reset is not NULL when @to
- * is the active view and is to be put back to its moment.
+ * is the active view and is to be put back to its moment, by the way of @flags.
  */
-static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_guest,
-			   struct hypr_swap_result *result, struct hypr_reset_result *reset)
+static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
+			   bool in_guest, struct hypr_swap_result *result,
+			   struct hypr_reset_result *reset)
 {
 	struct hypr_view *from = vm->active;
 	struct hypr_engine_swap swap = { 0 };
@@ -131,7 +132,7 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, bool in_gue
 		result->state_cycles += hypr_tsc() - start;
 	}
 	if (reset)
-		ret = hypr_view_restore(vm, to, reset);
+		ret = hypr_view_restore(vm, to, flags, reset);
 	if (!ret && !committed)
 		ret = timed_commit(vm, to, &swap, result);
 	/* The registers that the vCPUs have are of memory that is gone. */
@@ -272,7 +273,7 @@ static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_r
 
 /**
  * hypr_swap_locked() - the whole of a swap
- * @flags: HYPR_SWAP_FORCE, HYPR_SWAP_COOPERATIVE
+ * @flags: HYPR_SWAP_FORCE, HYPR_SWAP_COOPERATIVE; with @reset HYPR_RESET_ONLY()
  * @result: out; names and numbers are the caller's to fill
  * @reset: not NULL to put back @to, which is the active view, in the pause; out
  */
@@ -312,7 +313,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	in_guest = vm->engine->swaps_in_guest && !vm->paused && pause.pause == HYPR_PAUSE_COOPERATIVE &&
 		   to != from && parked_in_this_boot(vm, to->state);
 
-	ret = save_and_commit(vm, to, in_guest, result, reset);
+	ret = save_and_commit(vm, to, flags, in_guest, result, reset);
 	if (ret)
 		goto go_on;
 	ret = state_set(vm, to, result);
@@ -349,13 +350,13 @@ static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int
 	if (!(flags & HYPR_SWAP_RESET))
 		return hypr_swap_locked(vm, to, flags, result, NULL);
 
-	ret = hypr_reset_want(flags, &reset.way);
+	ret = hypr_reset_check(flags);
 	if (ret)
 		return ret;
 	if (to == vm->active) {
 		ret = hypr_swap_locked(vm, to, flags, result, &reset);
 	} else {
-		ret = hypr_view_restore(vm, to, &reset);
+		ret = hypr_view_restore(vm, to, flags, &reset);
 		if (!ret)
 			ret = hypr_swap_locked(vm, to, flags, result, NULL);
 	}

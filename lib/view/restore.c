@@ -222,33 +222,37 @@ static int put_back(struct hypr_vm *vm, struct hypr_view *view, int want,
 				   view->name) : 0;
 }
 
-int hypr_reset_want(unsigned int flags, int *want)
+int hypr_reset_check(unsigned int flags)
 {
-	unsigned int set = 0;
-	int way;
+	unsigned int ways = flags & HYPR_RESET_FLAGS;
 
-	*want = HYPR_RESET_ANY;
-	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
-		if (!(flags & HYPR_RESET_ONLY(way)))
-			continue;
-		*want = way;
-		set |= HYPR_RESET_ONLY(way);
-	}
-	if (set != (*want == HYPR_RESET_ANY ? 0 : HYPR_RESET_ONLY(*want)))
+	if (ways & (ways - 1))
 		return hypr_fail(-EINVAL, "reset: at most one way, not flags 0x%x", flags);
 	return 0;
+}
+
+/* The way that a call's flags ask for. */
+static int wanted(unsigned int flags)
+{
+	int way;
+
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+		if (flags & HYPR_RESET_ONLY(way))
+			return way;
+	}
+	return HYPR_RESET_ANY;
 }
 
 /**
  * hypr_view_restore() - put back memory and state of a view that does not run
  * @view: inactive, or active with all vCPUs held
- * @result: in: @way: HYPR_RESET_*, the only one that is allowed, or HYPR_RESET_ANY; out
+ * @flags: HYPR_RESET_ONLY(), the only way that is allowed; none: any
+ * @result: out
  */
-int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
+int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
 		      struct hypr_reset_result *result)
 {
 	uint64_t start = hypr_tsc(), restored;
-	int want = result->way;
 	bool dropped;
 	int ret;
 
@@ -257,7 +261,7 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
 		return hypr_fail(-EINVAL,
 				 "view '%s' has no moment to go back to; take a snapshot and reset that",
 				 view->name);
-	ret = put_back(vm, view, want, result);
+	ret = put_back(vm, view, wanted(flags), result);
 	if (ret)
 		return ret;
 	dropped = result->way == HYPR_RESET_DROP;

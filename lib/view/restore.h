@@ -11,10 +11,10 @@ struct hypr_vm;
 				 HYPR_RESET_ONLY(HYPR_RESET_COMPARE) |	\
 				 HYPR_RESET_ONLY(HYPR_RESET_DROP))
 
-/* The way that a call's flags ask for: HYPR_RESET_ANY or HYPR_RESET_*; -EINVAL: several. */
-int hypr_reset_want(unsigned int flags, int *way);
+/* -EINVAL: a call's flags ask for several ways. */
+int hypr_reset_check(unsigned int flags);
 
-int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view,
+int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
 		      struct hypr_reset_result *result);
 
 #endif /* LIB_VIEW_RESTORE_H */
