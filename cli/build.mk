@@ -43,6 +43,14 @@ $(CLI_READONLY): tests/rig/vmo_readonly.c $(LIB_STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CLI_CFLAGS) -static -o $@ $^ $(LIB_LIBS)
 
+# Swaps a guest that checks itself, for rig.list.
+CLI_CHURN := out/tests/rig/churn
+PROGRAMS += $(CLI_CHURN)
+
+$(CLI_CHURN): tests/rig/churn.c guests/churn/churn_report.h $(LIB_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CLI_CFLAGS) -I. -static -o $@ $(filter-out %.h,$^) $(LIB_LIBS)
+
 # Reads a guest's ELF core as gdb does, for vmo.sh.
 CLI_CORE_READ := out/tests/rig/core-read
 PROGRAMS += $(CLI_CORE_READ)

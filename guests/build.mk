@@ -39,6 +39,18 @@ out/guests/beat/init: out/obj/guests/beat/beat.o out/obj/guests/epoch/start.o
 	@mkdir -p $(@D)
 	$(CC) $(GUESTS_LDFLAGS) -o $@ $^
 
+# "churn", for tests/rig/churn.c: threads that do, and check, what a swap could break.
+GUESTS_CHURN_OBJ := $(patsubst %,out/obj/guests/churn/%.o,churn registers memory waits hold) \
+		    out/obj/guests/epoch/start.o
+GUESTS_CHURN_INITRD := out/guests/churn/initrd.cpio.gz
+PROGRAMS += $(GUESTS_CHURN_INITRD)
+
+out/obj/guests/churn/%.o: GUESTS_CFLAGS += -I.
+
+out/guests/churn/init: $(GUESTS_CHURN_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(GUESTS_LDFLAGS) -o $@ $^
+
 # A fixed time and owner: the same program gives the same initrd.
 out/guests/%/initrd.cpio.gz: out/guests/%/init
 	@mkdir -p out/obj/guests/$*/root
@@ -49,7 +61,7 @@ out/guests/%/initrd.cpio.gz: out/guests/%/init
 		gzip -n -9 >$@.tmp
 	mv $@.tmp $@
 
--include $(GUESTS_EPOCH_OBJ:.o=.d) out/obj/guests/beat/beat.d
+-include $(GUESTS_EPOCH_OBJ:.o=.d) $(GUESTS_CHURN_OBJ:.o=.d) out/obj/guests/beat/beat.d
 
 RIG_FILES += $(GUESTS_EPOCH_INITRD):/demo/initrd
 
