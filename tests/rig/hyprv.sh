@@ -5,7 +5,7 @@
 # taken VT-x: kvm.enable_virt_at_load=0 on the kernel's command line.
 module=/hyprv.ko
 steps=9
-tests=10
+tests=12
 # The lines on the console are the tests' own.
 dmesg -n 1
 number=0
