@@ -276,6 +276,16 @@ void shadow_invalidate(struct shadow_page_table *table);
 void shadow_guest_wrote(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes);
 
 /**
+ * shadow_read_again() - guest memory may have been written, by a way that nobody saw
+ * @gpa: first byte
+ * @bytes: any number; the range does not wrap
+ *
+ * As shadow_guest_wrote(), but for tables that are mostly as they were: what still agrees
+ * with them stays.
+ */
+void shadow_read_again(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes);
+
+/**
  * shadow_host_changed() - what @translate answers for [@gpa, @gpa + @bytes) changes
  *
  * To be called after the change, and before the old pages are reused: no CPU can reach

@@ -97,8 +97,8 @@ static void read_shared(struct view *view)
 
 	for (i = 0; i < view->regions; i++)
 		if (view->region[i].shared)
-			view->mmu.page_table->wrote(&view->mmu, hypr_gpa(view->region[i].gpa),
-						    view->region[i].bytes);
+			shadow_read_again(view->mmu.shadow, hypr_gpa(view->region[i].gpa),
+					  view->region[i].bytes);
 }
 
 /* What has changed since the vCPU was in this view last goes to the shadow. */

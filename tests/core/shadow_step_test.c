@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* core/shadow_step.c: tables for one write; core/shadow_pool.c: memory of the caller's. */
+/* core/shadow*.c: tables for one write, tables read again, memory of the caller's. */
 #include "tests/core/shadow_case.h"
 
 static u64 *tables[SHADOW_STEP_TABLES];
@@ -120,6 +120,137 @@ static void test_nothing_to_step_is_a_retry(void **state)
 	assert_int_equal(fault.result, MMU_RETRY);
 }
 
+/* ---- written by a way that nobody saw -------------------------------------- */
+
+static void again(void)
+{
+	shadow_read_again(guest->table, hypr_gpa(0), GUEST_PAGES / 4 * CORE_PAGE_4K);
+}
+
+/* No fault more: the access goes by what the shadow has. */
+static void reaches_at_once(u64 gva, u32 access, u64 gpa)
+{
+	u64 before = stats().faults;
+
+	reaches(gva, access, gpa);
+	assert_int_equal(stats().faults, before);
+}
+
+static void test_what_agrees_stays(void **state)
+{
+	u64 large = GVA + (1ull << 30), huge = 1ull << 40;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	map(GVA + 0x1000, DATA + 0x1000, G_P | G_U);
+	guest_map(guest, cr3, 4, 2, large, CORE_PAGE_2M, RWU);
+	guest_map(guest, cr3, 4, 2, large + CORE_PAGE_2M, CORE_PAGE_2M, G_P | G_U);
+	guest_map(guest, cr3, 4, 3, huge, 0, RWU);
+	reaches(GVA, WALK_USER | WALK_WRITE, DATA);
+	reaches(GVA + 0x1000, WALK_USER, DATA + 0x1000);
+	reaches(large, WALK_USER | WALK_WRITE, CORE_PAGE_2M);
+	reaches(large + CORE_PAGE_2M, WALK_USER, CORE_PAGE_2M);
+	reaches(huge, WALK_USER | WALK_WRITE, 0);
+	for (int i = 0; i < 5; i++) {
+		again();
+		shadow_invlpg(&guest->vcpu[0], hypr_gva(GVA));
+		shadow_invalidate(guest->table);
+		reaches_at_once(GVA, WALK_USER | WALK_WRITE, DATA);
+		reaches_at_once(GVA + 0x1000, WALK_USER, DATA + 0x1000);
+		reaches_at_once(large, WALK_USER | WALK_WRITE, CORE_PAGE_2M);
+		reaches_at_once(large + CORE_PAGE_2M, WALK_USER, CORE_PAGE_2M);
+		reaches_at_once(huge, WALK_USER | WALK_WRITE, 0);
+	}
+	assert_int_equal(stats().flooded, 0);
+}
+
+/* Each bit that matters of an entry at each level. */
+static void test_what_differs_goes(void **state)
+{
+	static const struct {
+		u32 leaf;
+		u32 level;
+		u64 flip;
+		u32 access, error_code;
+	} rows[] = {
+		{ 1, 1, G_P, WALK_USER, 4 },
+		{ 1, 1, G_W, WALK_USER | WALK_WRITE, 7 },
+		{ 1, 1, G_U, WALK_USER, 5 },
+		{ 1, 1, G_NX, WALK_USER | WALK_FETCH, 0x15 },
+		{ 1, 1, 1ull << 45, WALK_USER, 0xd },
+		{ 1, 2, G_P, WALK_USER, 4 },
+		{ 1, 2, G_W, WALK_USER | WALK_WRITE, 7 },
+		{ 1, 2, G_U, WALK_USER, 5 },
+		{ 1, 2, G_NX, WALK_USER | WALK_FETCH, 0x15 },
+		{ 1, 2, 1ull << 45, WALK_USER, 0xd },
+		{ 1, 3, G_P, WALK_USER, 4 },
+		{ 1, 3, G_W, WALK_USER | WALK_WRITE, 7 },
+		{ 1, 4, G_U, WALK_USER, 5 },
+		{ 1, 4, G_LARGE, WALK_USER, 0xd },
+		{ 2, 2, G_P, WALK_USER, 4 },
+		{ 2, 2, G_W, WALK_USER | WALK_WRITE, 7 },
+		{ 2, 2, G_U, WALK_USER, 5 },
+		{ 2, 2, G_NX, WALK_USER | WALK_FETCH, 0x15 },
+		{ 2, 2, 1ull << 13, WALK_USER, 0xd },
+		{ 3, 3, G_P, WALK_USER, 4 },
+		{ 3, 3, G_W, WALK_USER | WALK_WRITE, 7 },
+		{ 3, 3, G_U, WALK_USER, 5 },
+		{ 3, 3, G_NX, WALK_USER | WALK_FETCH, 0x15 },
+		{ 3, 3, 1ull << 21, WALK_USER, 0xd },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		u64 gva = (u64)(i + 1) << 39;
+		u64 gpa = rows[i].leaf == 1 ? DATA : rows[i].leaf == 2 ? CORE_PAGE_2M : 0;
+		u64 *entry;
+
+		guest_map(guest, cr3, 4, rows[i].leaf, gva, gpa, RWU);
+		reaches(gva, WALK_USER | WALK_WRITE, gpa);
+		entry = guest_at(guest, guest_entry(guest, cr3, 4, rows[i].level, gva));
+		*entry ^= rows[i].flip;
+		again();
+		shadow_invalidate(guest->table);
+		faults(gva, rows[i].access, rows[i].error_code);
+		*entry ^= rows[i].flip;
+		again();
+		reaches(gva, WALK_USER | WALK_WRITE, gpa);
+	}
+}
+
+static void test_another_table_or_page_is_seen(void **state)
+{
+	u64 large = GVA + (1ull << 30), entry, other = GVA + (1ull << 32);
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	map(other, DATA + 0x1000, RWU);
+	guest_map(guest, cr3, 4, 2, large, CORE_PAGE_2M, RWU);
+	reaches(GVA, WALK_USER, DATA);
+	reaches(other, WALK_USER, DATA + 0x1000);
+	reaches(large, WALK_USER, CORE_PAGE_2M);
+	*guest_at(guest, guest_entry(guest, cr3, 4, 2, GVA)) =
+		*guest_at(guest, guest_entry(guest, cr3, 4, 2, other));
+	*guest_at(guest, guest_entry(guest, cr3, 4, 2, large)) += CORE_PAGE_2M;
+	again();
+	shadow_invalidate(guest->table);
+	reaches(GVA, WALK_USER, DATA + 0x1000);
+	reaches(large, WALK_USER, 2 * CORE_PAGE_2M);
+	/* A table where a large page was, and the other way round. */
+	entry = *guest_at(guest, guest_entry(guest, cr3, 4, 2, GVA));
+	*guest_at(guest, guest_entry(guest, cr3, 4, 2, GVA)) =
+		*guest_at(guest, guest_entry(guest, cr3, 4, 2, large));
+	*guest_at(guest, guest_entry(guest, cr3, 4, 2, large)) = entry;
+	again();
+	shadow_invalidate(guest->table);
+	reaches(GVA, WALK_USER, 2 * CORE_PAGE_2M);
+	reaches(large, WALK_USER, DATA + 0x1000);
+	/* Beyond so many pages everything goes. */
+	shadow_read_again(guest->table, hypr_gpa(0), GUEST_PAGES * CORE_PAGE_4K);
+	shadow_read_again(guest->table, hypr_gpa(0), 0);
+	reaches(GVA, WALK_USER, 2 * CORE_PAGE_2M);
+}
+
 /* ---- memory of the caller's ---------------------------------------------- */
 
 static struct {
@@ -204,6 +335,9 @@ int main(void)
 		STEP(tracked_table_can_be_written),
 		STEP(rights_of_upper_entries_hold),
 		STEP(nothing_to_step_is_a_retry),
+		TEST(what_agrees_stays),
+		TEST(what_differs_goes),
+		TEST(another_table_or_page_is_seen),
 		TEST(memory_is_the_callers),
 		TEST(trim_flushes_first),
 	};
