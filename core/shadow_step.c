@@ -20,11 +20,13 @@ static void copy(u64 *to, const struct shadow_page *page, const struct above *ab
 {
 	u32 i;
 
-	for (i = 0; i < CORE_ENTRIES; i++) {
-		u64 entry = page ? page->entries[i] : 0;
-
-		to[i] = entry ? (entry & ~above->clear) | above->set : 0;
-	}
+	if (page)
+		memcpy(to, page->entries, CORE_PAGE_4K);
+	else
+		memset(to, 0, CORE_PAGE_4K);
+	for (i = 0; page && (above->clear | above->set) && i < CORE_ENTRIES; i++)
+		if (to[i])
+			to[i] = (to[i] & ~above->clear) | above->set;
 }
 
 /* The entry for the page: what the guest's own entries allow, and a write. */

@@ -58,9 +58,7 @@ u64 paging_step_begin(struct vcpu *vcpu, struct mmu_vcpu *in)
 {
 	struct paging_step *step = &vcpu->paging->step;
 	struct shadow_fault fault;
-	const u64 *page;
 	hypr_hpa_t root;
-	u32 i;
 
 	lockdep_assert_held(&vcpu->vm->lock);
 	shadow_step(&in->shadow, step->gva, step->access, vmcs_read(VMCS_GUEST_RFLAGS),
@@ -71,9 +69,8 @@ u64 paging_step_begin(struct vcpu *vcpu, struct mmu_vcpu *in)
 		return 0;
 	step->gpa = hypr_gpa(fault.gpa.addr & PAGE_MASK);
 	step->flushes = vcpu->view->flushes;
-	page = plat_hpa_to_virt(step->hpa);
-	for (i = 0; i < CORE_ENTRIES; i++)
-		step->before[i] = READ_ONCE(page[i]);
+	/* What another vCPU changes now is that vCPU's to report. */
+	memcpy(step->before, plat_hpa_to_virt(step->hpa), PAGE_SIZE);
 	return root.addr;
 }
 
@@ -86,7 +83,7 @@ static void report(struct view *view, const struct paging_step *step)
 
 	/* Taken away in the meantime: the shadow has dropped all that came of it. */
 	if (view->mmu.page_table->translate(&view->mmu, step->gpa, PAGE_SIZE, &run) ||
-	    run.hpa.addr != step->hpa.addr)
+	    run.hpa.addr != step->hpa.addr || !memcmp(page, step->before, PAGE_SIZE))
 		return;
 	for (i = 0; i < CORE_ENTRIES; i++) {
 		if (READ_ONCE(page[i]) == step->before[i])
