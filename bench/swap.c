@@ -28,8 +28,8 @@ static void usage(void)
 	     "\n"
 	     "  --rounds N   swaps measured for each figure (default 200)\n"
 	     "  --plain      only what KVM without views can do\n"
-	     "  --device     only an exit and swaps, of the device that HYPR_DEVICE in the\n"
-	     "               environment names (default /dev/kvm)\n"
+	     "  --device     only an exit, page-table edits and swaps, of the device that\n"
+	     "               HYPR_DEVICE in the environment names (default /dev/kvm)\n"
 	     "  --json FILE  the figures in that file too\n"
 	     "\n"
 	     "Cycles are those of the TSC: on the emulated PC, instructions.");
@@ -64,6 +64,14 @@ static void measure_exit(json_t *root, unsigned int rounds)
 
 	bench_exit(rounds, &samples);
 	samples_put(root, "exit", "exit and re-entry in the kernel (CPUID)", &samples);
+}
+
+static void measure_churn(json_t *root, unsigned int rounds)
+{
+	struct samples samples = { 0 };
+
+	bench_churn(rounds, &samples);
+	samples_put(root, "churn", "11 page-table edits, a load of CR3, 2 INVLPG", &samples);
 }
 
 static void measure_plain(json_t *root, unsigned int rounds)
@@ -212,6 +220,7 @@ static int measure(unsigned int rounds, enum what what, const char *path)
 	if (what == DEVICE) {
 		json_object_set_new(root, "device", json_string(harness_device()));
 		measure_exit(root, rounds);
+		measure_churn(root, rounds);
 		measure_cached(root, rounds);
 	} else {
 		ret = measure_kernel(root, rounds, what);

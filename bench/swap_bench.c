@@ -51,6 +51,25 @@ void bench_exit(unsigned int rounds, struct samples *cycles)
 	vm_close(vm);
 }
 
+void bench_churn(unsigned int rounds, struct samples *cycles)
+{
+	struct vm *vm = vm_new_plain();
+	struct vcpu *vcpu;
+	unsigned int i;
+
+	vm_view_add(vm, 0);
+	vcpu = vm_vcpu_add(vm);
+	vcpu_start(vcpu);
+	for (i = 0; i < WARM_UP + rounds; i++) {
+		vcpu_ask_churn(vcpu, EXITS);
+		vcpu_wait_done(vcpu);
+		CHECK_EQ(vcpu->guest->result[0], 0);
+		if (i >= WARM_UP)
+			add(cycles, vcpu->guest->result[1] / EXITS);
+	}
+	vm_close(vm);
+}
+
 /* This thread runs the vCPU; a few instructions of it lie between two OUTs. */
 void bench_round_trip(unsigned int rounds, struct samples *cycles)
 {

@@ -23,6 +23,8 @@ struct swap_times {
 
 /* KVM without any view, in one VM with one vCPU. */
 void bench_exit(unsigned int rounds, struct samples *cycles);
+/* A guest that edits its page tables all the time: a round of GUEST_CHURN. */
+void bench_churn(unsigned int rounds, struct samples *cycles);
 void bench_round_trip(unsigned int rounds, struct samples *cycles);
 
 /* A VM with views; every vCPU has had both roots before. */

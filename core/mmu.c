@@ -70,6 +70,7 @@ static int init_shadow(struct mmu_virtualization *mmu, const struct mmu_params *
 		.cpu_flags = params->cpu_flags,
 		.max_pages = params->max_pages,
 		.hash_key = params->hash_key,
+		.allocator = params->allocator,
 	};
 
 	mmu->kind = MMU_SHADOW;

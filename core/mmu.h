@@ -30,7 +30,8 @@ struct mmu_vcpu;
 /**
  * struct mmu_fault - an exit of the processor, and what to do about it
  * @gva: in: linear address; shadow paging
- * @gpa: in: guest-physical address, EPT; out: of MMU_EMULATE and MMU_NO_MEMORY
+ * @gpa: in: guest-physical address, EPT; out: of MMU_EMULATE and MMU_NO_MEMORY, and of
+ *	the table's entry of MMU_NO_TABLE
  * @access: in: WALK_WRITE, WALK_FETCH, WALK_USER; shadow paging: WALK_IMPLICIT too
  * @rflags: in: the guest's; shadow paging
  * @result: out
@@ -103,7 +104,7 @@ struct mmu_cache_ops {
  * @ept: the processor has EPT, and the caller wants it
  * @can: EPT: its capabilities
  * @tlb: flushes the TLB of this VM
- * @maxphyaddr, @cpu_flags, @max_pages, @hash_key: as in struct shadow_params, which is
+ * @maxphyaddr, @cpu_flags, @max_pages, @hash_key, @allocator: as in struct shadow_params, which is
  *	made from them without EPT
  */
 struct mmu_params {
@@ -114,6 +115,7 @@ struct mmu_params {
 	u32 cpu_flags;
 	u32 max_pages;
 	u64 hash_key;
+	struct shadow_allocator allocator;
 };
 
 /**

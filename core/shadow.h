@@ -59,6 +59,24 @@ struct shadow_host_page {
 };
 
 /**
+ * struct shadow_allocator - where the memory of shadow pages comes from
+ * @get: zeroed pages of 4 KiB, 1 or 2 and contiguous, that plat_virt_to_hpa() accepts;
+ *	NULL if there are none
+ * @put: takes back what @get returned
+ * @context: the first argument of both
+ *
+ * Both are called under the caller's lock, by calls for one table alone.
+ */
+struct shadow_allocator {
+	void *(*get)(void *context, u32 pages);
+	void (*put)(void *context, void *memory, u32 pages);
+	void *context;
+};
+
+/* What one call takes of @get at most: shadow pages, each with 1 page and with 2. */
+#define SHADOW_TAKES	8
+
+/**
  * struct shadow_params - what a shadow page table is made for
  * @memory: guest memory by GPA, for the guest's tables; exchange must not be NULL
  * @translate: finds the page behind @gpa, makes it writable if @write and possible;
@@ -69,6 +87,7 @@ struct shadow_host_page {
  * @cpu_flags: WALK_PAGE_1G if the guest's processor has 1 GiB pages
  * @max_pages: shadow pages at most, SHADOW_PAGES_MIN to SHADOW_PAGES_MAX
  * @hash_key: random, so that no guest can choose pages that collide
+ * @allocator: @get NULL: plat_page_alloc()
  */
 struct shadow_params {
 	const struct walk_memory *memory;
@@ -80,6 +99,7 @@ struct shadow_params {
 	u32 cpu_flags;
 	u32 max_pages;
 	u64 hash_key;
+	struct shadow_allocator allocator;
 };
 
 /**
@@ -137,7 +157,7 @@ struct shadow_vcpu {
  * struct shadow_fault - what shadow_fault() found
  * @result: what the caller does
  * @error_code: of MMU_REFLECT
- * @gpa: of MMU_EMULATE and MMU_NO_MEMORY
+ * @gpa: of MMU_EMULATE and MMU_NO_MEMORY; of MMU_NO_TABLE that of the table's entry
  */
 struct shadow_fault {
 	enum mmu_result result;
@@ -214,6 +234,28 @@ u16 shadow_pcid(const struct shadow_vcpu *vcpu);
 int shadow_fault(struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflags,
 		 struct shadow_fault *fault);
 
+/* Tables that shadow_step() fills: one for each level. */
+#define SHADOW_STEP_TABLES	WALK_LEVELS
+
+/**
+ * shadow_step() - tables for one instruction that shadow_fault() wants emulated
+ * @gva, @access, @rflags: as for shadow_fault()
+ * @tables: pages of 4 KiB in plat_page_alloc()'s memory, the caller's
+ * @root: the one of them that the processor's CR3 holds for this instruction
+ * @fault: the page written is at .gpa, if .result is MMU_EMULATE; MMU_RETRY: no tables,
+ *	run the guest as it is
+ * @page: the host's page at .gpa
+ *
+ * Where @gva leads, the tables let the instruction write.  All else is as in the vCPU's
+ * tables, which stay as they are.  What the tables hold is like what a TLB holds: from
+ * the next tlb.flush_all() on no processor may use them.  The caller flushes the vCPU's
+ * TLB before and after the instruction, runs this one instruction alone (monitor trap
+ * flag), and reports what it has written by shadow_guest_wrote().
+ */
+void shadow_step(const struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflags,
+		 u64 *const tables[SHADOW_STEP_TABLES], hypr_hpa_t *root,
+		 struct shadow_fault *fault, hypr_hpa_t *page);
+
 /** shadow_invlpg() - the guest executes INVLPG, or INVPCID type 0 for its own PCID */
 void shadow_invlpg(struct shadow_vcpu *vcpu, hypr_gva_t gva);
 
@@ -234,6 +276,16 @@ void shadow_invalidate(struct shadow_page_table *table);
 void shadow_guest_wrote(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes);
 
 /**
+ * shadow_read_again() - guest memory may have been written, by a way that nobody saw
+ * @gpa: first byte
+ * @bytes: any number; the range does not wrap
+ *
+ * As shadow_guest_wrote(), but for tables that are mostly as they were: what still agrees
+ * with them stays.
+ */
+void shadow_read_again(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes);
+
+/**
  * shadow_host_changed() - what @translate answers for [@gpa, @gpa + @bytes) changes
  *
  * To be called after the change, and before the old pages are reused: no CPU can reach
@@ -243,6 +295,9 @@ void shadow_host_changed(struct shadow_page_table *table, hypr_gpa_t gpa, u64 by
 
 /** shadow_forget() - drop each shadow page that no vCPU runs on, and all entries */
 void shadow_forget(struct shadow_page_table *table);
+
+/** shadow_trim() - give back the memory of shadow pages that are not in use */
+void shadow_trim(struct shadow_page_table *table);
 
 /** shadow_stats() - the counters */
 void shadow_stats(const struct shadow_page_table *table, struct shadow_stats *stats);

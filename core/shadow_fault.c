@@ -240,6 +240,7 @@ int shadow_fault(struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflag
 		return -EINVAL;
 	if (job.guest.fault == WALK_FAULT_MEMORY) {
 		fault->result = MMU_NO_TABLE;
+		fault->gpa = hypr_gpa(job.guest.step[job.guest.level - 1].address);
 		return 0;
 	}
 	fault->result = MMU_REFLECT;

@@ -40,14 +40,38 @@ int shadow_pool_init(struct shadow_page_table *table)
 	return 0;
 }
 
+static void *memory_get(const struct shadow_page_table *table, u32 pages)
+{
+	const struct shadow_allocator *allocator = &table->params.allocator;
+
+	return allocator->get ? allocator->get(allocator->context, pages) :
+				plat_page_alloc(pages, PLAT_NODE_ANY);
+}
+
+static void memory_put(const struct shadow_page_table *table, void *memory, u32 pages)
+{
+	const struct shadow_allocator *allocator = &table->params.allocator;
+
+	if (!allocator->get)
+		plat_page_free(memory, pages);
+	else if (memory)
+		allocator->put(allocator->context, memory, pages);
+}
+
+static void take_memory(const struct shadow_page_table *table, struct shadow_page *page)
+{
+	memory_put(table, page->entries, 1);
+	memory_put(table, page->slots, SLOT_PAGES);
+	page->entries = NULL;
+	page->slots = NULL;
+}
+
 void shadow_pool_fini(struct shadow_page_table *table)
 {
 	u32 i;
 
-	for (i = 0; table->pages && i < table->params.max_pages; i++) {
-		plat_page_free(table->pages[i].entries, 1);
-		plat_page_free(table->pages[i].slots, SLOT_PAGES);
-	}
+	for (i = 0; table->pages && i < table->params.max_pages; i++)
+		take_memory(table, &table->pages[i]);
 	plat_free(table->pages);
 	plat_free(table->hash);
 	plat_free(table->tracked);
@@ -170,12 +194,12 @@ static bool recycle(struct shadow_page_table *table)
 	return true;
 }
 
-static bool give_memory(struct shadow_page *page)
+static bool give_memory(const struct shadow_page_table *table, struct shadow_page *page)
 {
 	if (!page->entries)
-		page->entries = plat_page_alloc(1, PLAT_NODE_ANY);
+		page->entries = memory_get(table, 1);
 	if (!page->slots)
-		page->slots = plat_page_alloc(SLOT_PAGES, PLAT_NODE_ANY);
+		page->slots = memory_get(table, SLOT_PAGES);
 	return page->entries && page->slots;
 }
 
@@ -186,13 +210,23 @@ static struct shadow_page *take_free(struct shadow_page_table *table)
 
 	if (!table->free && !recycle(table))
 		return NULL;
-	if (!give_memory(table->free) && !recycle(table))
+	if (!give_memory(table, table->free) && !recycle(table))
 		return NULL;
 	page = table->free;
 	table->free = page->hash_next;
 	/* A processor may still hold pointers to the page that this one was. */
 	shadow_flush_stale(table);
 	return page;
+}
+
+void shadow_trim(struct shadow_page_table *table)
+{
+	struct shadow_page *page;
+
+	/* A processor may still hold pointers to what these pages were. */
+	shadow_flush_stale(table);
+	for (page = table->free; page; page = page->hash_next)
+		take_memory(table, page);
 }
 
 /* The guest's stores to the table no longer go unseen. */

@@ -161,6 +161,75 @@ void shadow_guest_wrote(struct shadow_page_table *table, hypr_gpa_t gpa, u64 byt
 	}
 }
 
+/* Is @gpte, which maps a large page, what entry @index of @page was made of? */
+static bool is_large_page_of(struct shadow_page_table *table, const struct shadow_page *page,
+			     u32 index, u64 gpte, u64 reserved)
+{
+	const struct shadow_page *child = shadow_child(table, page, index);
+	u64 old = page->entries[index], rights = gpte & (SPTE_U | SPTE_NX);
+	u64 offset = (BIT_ULL(9 * (page->key.level - 1)) - 1) * CORE_PAGE_4K;
+	u64 gfn = child ? child->key.gfn : page->slots[index].what;
+	u64 mask = SPTE_W | SPTE_U | (old & SPTE_HOST_NX ? 0 : SPTE_NX);
+
+	/* Bit 12 is of the PAT. */
+	reserved |= offset & ~CORE_PAGE_4K;
+	if ((gpte & reserved) || (gpte & SPTE_ADDRESS & ~offset) / CORE_PAGE_4K != gfn)
+		return false;
+	if (!(gpte & SPTE_G) != !(child ? child->key.global : !!(old & SPTE_G)))
+		return false;
+	if ((gpte & SPTE_W) && (gpte & SPTE_D) && (child || (old & SPTE_HOST_W)))
+		rights |= SPTE_W;
+	return (old & mask) == (rights & mask);
+}
+
+/* Is present entry @index of @page, no leaf table, what the guest's entry makes of it? */
+static bool agrees(struct shadow_page_table *table, const struct shadow_page *page, u32 index)
+{
+	const struct walk_memory *memory = table->params.memory;
+	const struct shadow_page *child = shadow_child(table, page, index);
+	u64 reserved = SPTE_ADDRESS & ~(BIT_ULL(table->params.maxphyaddr) - 1);
+	u64 rights = SPTE_W | SPTE_U | SPTE_NX, gpte;
+
+	if (!page->key.nxe)
+		reserved |= SPTE_NX;
+	if (!memory->read(memory, page->key.gfn * CORE_PAGE_4K + index * 8, 8, &gpte) ||
+	    !(gpte & SPTE_P) || !(gpte & SPTE_A) || (gpte & reserved))
+		return false;
+	if (gpte & SPTE_LARGE)
+		return page->key.level < 4 && (!child || child->key.direct) &&
+		       is_large_page_of(table, page, index, gpte, reserved);
+	return child && !child->key.direct && !((gpte ^ page->entries[index]) & rights) &&
+	       (gpte & SPTE_ADDRESS) / CORE_PAGE_4K == child->key.gfn;
+}
+
+void shadow_read_again(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes)
+{
+	u64 gfn = gpa.addr / CORE_PAGE_4K, last;
+	u32 index;
+
+	if (!bytes)
+		return;
+	last = (gpa.addr + bytes - 1) / CORE_PAGE_4K;
+	if (last - gfn >= SHADOW_RANGE_MAX) {
+		drop_range(table, gfn, last);
+		return;
+	}
+	for (; gfn <= last; gfn++) {
+		struct shadow_page *page = shadow_page_first(table, gfn);
+
+		for (; page; page = shadow_page_next(page)) {
+			for (index = 0; !page->unsync && index < CORE_ENTRIES; index++) {
+				if (!page->entries[index])
+					continue;
+				if (page->key.level == 1)
+					sync_entry(table, page, index);
+				else if (!agrees(table, page, index))
+					shadow_entry_clear(table, page, index);
+			}
+		}
+	}
+}
+
 void shadow_host_changed(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes)
 {
 	u64 gfn = gpa.addr / CORE_PAGE_4K, last;

@@ -57,7 +57,7 @@ int swap_sleep(struct vcpu *vcpu, bool killable)
 	return err ? -EINTR : 0;
 }
 
-void view_load(struct vcpu *vcpu)
+int view_load(struct vcpu *vcpu)
 {
 	struct view *view = vcpu->view;
 	u64 edited = READ_ONCE(view->edited);
@@ -68,8 +68,10 @@ void view_load(struct vcpu *vcpu)
 	};
 	struct tlb_decision decision;
 
+	if (vcpu->paging)
+		return paging_load(vcpu);
 	if (likely(vcpu->loaded == view && vcpu->flushed[view->number] == edited))
-		return;
+		return 1;
 	facts.other_root = vcpu->loaded != view;
 	if (vcpu->flushed[view->number] != edited)
 		facts.edit = TLB_EDIT_CONTEXT;
@@ -87,9 +89,10 @@ void view_load(struct vcpu *vcpu)
 	}
 	vcpu->flushed[view->number] = edited;
 	if (decision.flush == TLB_FLUSH_NONE)
-		return;
+		return 1;
 	vcpu->flushes++;
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &view->eptp, &decision));
+	return 1;
 }
 
 /* ---- the barrier -------------------------------------------------------- */

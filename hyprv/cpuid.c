@@ -11,6 +11,7 @@
 
 #define LEAF1_OSXSAVE	BIT(27)
 #define LEAF1_HYPERVISOR BIT(31)
+#define LEAF7_INVPCID	BIT(10)
 
 /*
  * Features by bit.  Left out is what hyprv has no state or no emulation for: VMX, SMX,
@@ -53,7 +54,7 @@ static bool leaf(struct kvm_cpuid_entry2 *e)
 		e->eax = 0;
 		e->ebx &= LEAF7_EBX;
 		if (!(hypervisor.can.cpu2.may & CPU2_INVPCID))
-			e->ebx &= ~BIT(10);
+			e->ebx &= ~LEAF7_INVPCID;
 		e->ecx = 0;
 		e->edx = 0;
 		return true;
@@ -166,6 +167,8 @@ void cpuid_guest(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*ecx &= ~LEAF1_OSXSAVE;
 		if (state_cr4() & X86_CR4_OSXSAVE)
 			*ecx |= LEAF1_OSXSAVE;
+	} else if (function == 7 && index == 0 && vcpu->paging) {
+		*ebx &= ~LEAF7_INVPCID;
 	} else if (function == 0xd && index == 0) {
 		*ebx = xsave_bytes(vcpu->xcr0);
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /sys/kernel/debug/hyprv: VMs, exits by reason, flushes, the pool. */
+/* /sys/kernel/debug/hyprv: VMs, exits by reason, flushes, the pool, shadow paging. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
@@ -24,15 +24,17 @@ DEFINE_SHOW_ATTRIBUTE(exits);
 
 static int summary_show(struct seq_file *file, void *unused)
 {
-	u64 entries = 0, invept = 0;
+	u64 entries = 0, invept = 0, invvpid = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		entries += per_cpu_ptr(hypervisor.cpu, cpu)->entries;
 		invept += per_cpu_ptr(hypervisor.cpu, cpu)->invept;
+		invvpid += per_cpu_ptr(hypervisor.cpu, cpu)->invvpid;
 	}
-	seq_printf(file, "vms %d\nentries %llu\ninvept %llu\n", atomic_read(&hypervisor.vms),
-		   entries, invept);
+	seq_printf(file, "mmu %s\nvms %d\nentries %llu\ninvept %llu\ninvvpid %llu\n",
+		   hypervisor.shadow ? "shadow" : "ept", atomic_read(&hypervisor.vms),
+		   entries, invept, invvpid);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(summary);
@@ -49,6 +51,13 @@ static int pool_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(pool);
 
+static int shadow_show(struct seq_file *file, void *unused)
+{
+	paging_stats_show(file);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(shadow);
+
 /* A kernel without debugfs is no reason to fail. */
 int debugfs_init(struct hypervisor *hv)
 {
@@ -56,6 +65,7 @@ int debugfs_init(struct hypervisor *hv)
 	debugfs_create_file("exits", 0400, hv->debugfs, NULL, &exits_fops);
 	debugfs_create_file("summary", 0400, hv->debugfs, NULL, &summary_fops);
 	debugfs_create_file("pool", 0400, hv->debugfs, NULL, &pool_fops);
+	debugfs_create_file("shadow", 0400, hv->debugfs, NULL, &shadow_fops);
 	return 0;
 }
 

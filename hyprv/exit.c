@@ -19,6 +19,7 @@
 #define VECTOR_UD	6
 #define VECTOR_DF	8
 #define VECTOR_GP	13
+#define VECTOR_PF	14
 #define VECTOR_AC	17
 
 #define DR7_GD		BIT(13)
@@ -223,11 +224,23 @@ static int control_register(struct vcpu *vcpu)
 		vcpu->cr8 = value;
 		return skip(vcpu);
 	}
+	if (vcpu->paging && type == 0 && cr == 3)
+		return skip_or_gp(vcpu, paging_set_cr3(vcpu, state_reg(vcpu, reg)));
+	if (vcpu->paging && type == 1 && cr == 3) {
+		state_set_reg(vcpu, reg, state_cr3(vcpu));
+		return skip(vcpu);
+	}
 	if (type == 1 && cr == 8) {
 		state_set_reg(vcpu, reg, vcpu->cr8);
 		return skip(vcpu);
 	}
 	return vcpu_report(vcpu, "an access to a control register that was not asked for");
+}
+
+static int on_invlpg(struct vcpu *vcpu)
+{
+	paging_invlpg(vcpu, vcpu->exit.qualification);
+	return skip(vcpu);
 }
 
 /* The CPU has checked the privilege level. */
@@ -294,7 +307,7 @@ static int port(struct vcpu *vcpu)
 /* ---- memory, which sleeps ----------------------------------------------- */
 
 /* Fetch the instruction, find out what it stores or loads, and ask user space. */
-static int mmio(struct vcpu *vcpu)
+static int mmio(struct vcpu *vcpu, bool write)
 {
 	struct kvm_run *run = vcpu->run;
 	struct decode_state state;
@@ -306,9 +319,9 @@ static int mmio(struct vcpu *vcpu)
 	if (err)
 		return err;
 	state.linear = vmcs_read(VMCS_GUEST_CS_BASE) + vcpu->exit.rip;
-	state.cr3 = vmcs_read(VMCS_GUEST_CR3);
+	state.cr3 = state_cr3(vcpu);
 	state.cr4 = state_cr4();
-	state.efer = vmcs_read(VMCS_GUEST_EFER);
+	state.efer = state_efer(vcpu);
 	state.long_mode = vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG;
 	state.user = (vmcs_read(VMCS_GUEST_SS_RIGHTS) & RIGHTS_DPL) == RIGHTS_DPL;
 	vmcs_put(vcpu);
@@ -317,7 +330,7 @@ static int mmio(struct vcpu *vcpu)
 	bytes = decode_fetch(vcpu->view, &state, code);
 	if (bytes <= 0 || decode(code, bytes, &access))
 		return vcpu_report(vcpu, "an access to a device by an instruction that hyprv does not decode");
-	if (!!(vcpu->exit.qualification & BIT(1)) != access.write)
+	if (write != access.write)
 		return vcpu_report(vcpu, "an access to a device that its instruction does not make");
 	err = vmcs_get(vcpu);
 	if (err)
@@ -345,23 +358,33 @@ static int mmio(struct vcpu *vcpu)
 	return 0;
 }
 
-static int ept_violation(struct vcpu *vcpu)
+/* What is no memory is a device. */
+static int device(struct vcpu *vcpu, u32 access)
 {
-	u64 qualification = vcpu->exit.qualification;
-	u32 access = (qualification & BIT(1) ? WALK_WRITE : 0) |
-		     (qualification & BIT(2) ? WALK_FETCH : 0);
-	int ret = memory_fault(vcpu, vcpu->exit.gpa, access);
-
-	if (ret)
-		return ret;
 	if (access & WALK_FETCH)
 		return vcpu_report(vcpu, "a jump to where no memory is");
-	/* Bit 7: a linear address; bit 8: the access itself, not the walk of a page table. */
-	if (!(qualification & BIT(7)) || !(qualification & BIT(8)))
+	if (access & WALK_TABLE)
 		return vcpu_report(vcpu, "a page table where no memory is");
 	if (vcpu->event & EVENT_VALID)
 		return vcpu_report(vcpu, "an event whose delivery needs memory that is not there");
-	return mmio(vcpu);
+	return mmio(vcpu, access & WALK_WRITE);
+}
+
+int exit_no_memory(struct vcpu *vcpu, u32 access)
+{
+	int ret = memory_fault(vcpu, vcpu->exit.gpa, access);
+
+	return ret ? ret : device(vcpu, access);
+}
+
+/* Bit 7: a linear address; bit 8: the access itself, not the walk of a page table. */
+static int ept_violation(struct vcpu *vcpu)
+{
+	u64 qualification = vcpu->exit.qualification, itself = BIT(7) | BIT(8);
+
+	return exit_no_memory(vcpu, (qualification & BIT(1) ? WALK_WRITE : 0) |
+				    (qualification & BIT(2) ? WALK_FETCH : 0) |
+				    ((qualification & itself) != itself ? WALK_TABLE : 0));
 }
 
 /* ---- the table ---------------------------------------------------------- */
@@ -381,6 +404,7 @@ static const struct handler {
 	[11] = { "GETSEC", fault_ud },
 	[12] = { "HLT", on_halt },
 	[13] = { "INVD", skip },
+	[14] = { "INVLPG", on_invlpg },
 	[15] = { "RDPMC", fault_gp },
 	[18] = { "VMCALL", fault_ud },
 	[19] = { "VMCLEAR", fault_ud },
@@ -400,6 +424,7 @@ static const struct handler {
 	[33] = { "invalid guest state", NULL },
 	[34] = { "MSR loading", NULL },
 	[36] = { "MWAIT", fault_ud },
+	[EXIT_MONITOR_TRAP] = { "monitor trap flag", run_on },
 	[39] = { "MONITOR", fault_ud },
 	[41] = { "machine check at entry", NULL },
 	[48] = { "EPT violation", ept_violation, true },
@@ -426,6 +451,9 @@ int exit_handle(struct vcpu *vcpu, bool *loaded)
 		handler = &handlers[vcpu->exit.basic];
 	if (!handler || !handler->handle)
 		return vcpu_report(vcpu, "an exit that hyprv does not handle");
+	if (vcpu->paging && vcpu->exit.basic == 0 &&
+	    (vcpu->exit.event & (EVENT_TYPE | EVENT_VECTOR)) == (EVENT_EXCEPTION | VECTOR_PF))
+		return paging_fault(vcpu, loaded);
 	if (handler->sleeps) {
 		vmcs_put(vcpu);
 		*loaded = false;

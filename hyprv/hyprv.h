@@ -28,6 +28,7 @@
 #include <asm/fpu/types.h>
 
 #include "mmu.h"
+#include "paging.h"
 #include "pool.h"
 #include "tlb.h"
 #include "vmcs_field.h"
@@ -42,6 +43,9 @@
 /* Table pages that one fault can need: three levels below the root. */
 #define HYPRV_SPARE_PAGES	4
 
+/* The exit of the monitor trap flag. */
+#define EXIT_MONITOR_TRAP	37
+
 /**
  * struct hypervisor_cpu - what one CPU holds
  * @on: VMXON has been executed; changed by this CPU alone, with interrupts off
@@ -50,7 +54,7 @@
  * @loaded: vCPUs whose VMCS is active here; interrupts off
  * @exits: VM exits here by basic reason
  * @entries: VM entries here
- * @invept: flushes here
+ * @invept, @invvpid: flushes here
  */
 struct hypervisor_cpu {
 	bool on;
@@ -60,12 +64,15 @@ struct hypervisor_cpu {
 	u64 exits[HYPRV_EXIT_REASONS];
 	u64 entries;
 	u64 invept;
+	u64 invvpid;
 };
 
 /**
  * struct hypervisor - the one of this machine
  * @can: what VT-x has here
  * @ept: what EPT has here
+ * @shadow: mmu=shadow: VMs have shadow paging unless they ask for EPT
+ * @no_ept, @no_shadow: what VT-x lacks for it here; NULL if nothing
  * @tlb: INVVPID and INVEPT
  * @pool: VMXON regions, VMCSs and pages of vCPUs
  * @msr_bitmap: one for all vCPUs
@@ -81,6 +88,9 @@ struct hypervisor_cpu {
 struct hypervisor {
 	struct vmx_capabilities can;
 	struct ept_capabilities ept;
+	bool shadow;
+	const char *no_ept;
+	const char *no_shadow;
 	struct tlb_ops tlb;
 	struct memory_pool pool;
 	u8 *msr_bitmap;
@@ -102,6 +112,7 @@ extern struct hypervisor hypervisor;
  * @flags: KVM_MEM_READONLY
  * @gpa, @bytes: where the guest sees it
  * @address: where the process has it
+ * @shared: another view has some of it too; shadow paging
  */
 struct region {
 	u32 slot;
@@ -109,6 +120,7 @@ struct region {
 	u64 gpa;
 	u64 bytes;
 	unsigned long address;
+	bool shared;
 };
 
 /**
@@ -121,6 +133,9 @@ struct region {
  * @cpus: CPUs that may hold translations of these tables
  * @prepared: a vCPU may be swapped here; vm->swap_lock
  * @edited: how often user space has said that it changed bytes in place; vm->swap_lock
+ * @caller: shadow paging: the vCPU whose call it is; vm->lock
+ * @flushes: shadow paging: flushes of the tables; changed with vm->lock
+ * @on_stats: shadow paging: in the statistics
  */
 struct view {
 	struct vm *vm;
@@ -132,11 +147,15 @@ struct view {
 	cpumask_t cpus;
 	bool prepared;
 	u64 edited;
+	struct vcpu *caller;
+	u64 flushes;
+	struct list_head on_stats;
 };
 
 /**
  * struct vm - a virtual machine
  * @users: the VM's file and its vCPUs' files
+ * @shadow: its views have shadow paging, not EPT
  * @lock: guards what follows up to @spares, and all edits of the tables
  * @mm: the process whose memory it has
  * @notifier: follows that memory
@@ -144,6 +163,7 @@ struct view {
  * @sequence: counts those that ended, and changes of regions
  * @had_regions: it has or once had a region
  * @spare: zeroed table pages, @spares of them
+ * @store: memory for shadow pages
  * @view: by number; one that was made stays until the VM ends
  * @build_lock: serialises builds and discards of views
  * @swap_lock: serialises swaps; guards what follows up to @faults
@@ -159,6 +179,7 @@ struct view {
  */
 struct vm {
 	refcount_t users;
+	bool shadow;
 	spinlock_t lock;
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
@@ -167,6 +188,7 @@ struct vm {
 	bool had_regions;
 	void *spare[HYPRV_SPARE_PAGES];
 	u32 spares;
+	struct paging_store store;
 	struct view *view[KVM_HYPR_MAX_VIEWS];
 	struct mutex build_lock;
 	struct mutex swap_lock;
@@ -251,6 +273,7 @@ struct msr_page {
  * @cr2, @cr8, @xcr0, @apic_base, @dr, @dr6, @dr7: not in the VMCS
  * @fpu: FPU and XSAVE state
  * @cpuid: @cpuids entries
+ * @paging: shadow paging; NULL with EPT
  * @view: where it is, as of its last step at the barrier
  * @loaded: whose EPT pointer the VMCS has
  * @flushed: for each view, @edited as of the last flush
@@ -298,6 +321,7 @@ struct vcpu {
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;
 	u32 cpuids;
+	struct paging *paging;
 	struct view *view;
 	struct view *loaded;
 	u64 flushed[KVM_HYPR_MAX_VIEWS];
@@ -405,8 +429,11 @@ static inline bool swap_is_asked(const struct vcpu *vcpu)
 	return READ_ONCE(vcpu->asked) != vcpu->came;
 }
 
-/* The VMCS is current: one VMWRITE if the vCPU changes its view, a flush if it must. */
-void view_load(struct vcpu *vcpu);
+/*
+ * The VMCS is current: one VMWRITE if the vCPU changes its view, a flush if it must.
+ * 1; with shadow paging, what paging_load() returns.
+ */
+int view_load(struct vcpu *vcpu);
 /* Is @vcpu one of those that the call swaps? */
 bool swap_takes(const struct kvm_hypr_swap *swap, const struct vcpu *vcpu);
 /*
@@ -456,6 +483,8 @@ int vcpu_run(struct vcpu *vcpu);
 int exit_handle(struct vcpu *vcpu, bool *loaded);
 /* Before the guest runs on: take user space's answer. */
 int exit_complete(struct vcpu *vcpu);
+/* Memory, or a device, at vcpu->exit.gpa: with the VMCS put.  As a handler. */
+int exit_no_memory(struct vcpu *vcpu, u32 access);
 void vcpu_inject(struct vcpu *vcpu, u8 vector, bool has_error, u32 error);
 int vcpu_report(struct vcpu *vcpu, const char *what);
 const char *exit_name(u32 basic);
@@ -485,6 +514,8 @@ int state_set_cr4(struct vcpu *vcpu, u64 value);
 int state_set_efer(struct vcpu *vcpu, u64 value);
 u64 state_cr0(void);
 u64 state_cr4(void);
+u64 state_cr3(const struct vcpu *vcpu);
+u64 state_efer(const struct vcpu *vcpu);
 u64 state_reg(struct vcpu *vcpu, u32 reg);
 void state_set_reg(struct vcpu *vcpu, u32 reg, u64 value);
 
@@ -495,7 +526,7 @@ void device_fini(struct hypervisor *hv);
 int debugfs_init(struct hypervisor *hv);
 void debugfs_fini(struct hypervisor *hv);
 /* A VM of the caller's process, with one reference: the last one frees it. */
-struct vm *vm_new(void);
+struct vm *vm_new(bool shadow);
 void vm_put(struct vm *vm);
 extern const struct file_operations vcpu_fops;
 

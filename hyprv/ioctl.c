@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "abi.h"
 #include "hyprv.h"
 
 static const struct file_operations vm_fops;
@@ -31,7 +32,7 @@ void vm_put(struct vm *vm)
 	atomic_dec(&hypervisor.vms);
 }
 
-struct vm *vm_new(void)
+struct vm *vm_new(bool shadow)
 {
 	struct vm *vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	int err;
@@ -39,6 +40,7 @@ struct vm *vm_new(void)
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&vm->users, 1);
+	vm->shadow = shadow;
 	spin_lock_init(&vm->lock);
 	mutex_init(&vm->build_lock);
 	mutex_init(&vm->swap_lock);
@@ -54,12 +56,15 @@ struct vm *vm_new(void)
 
 static int vm_create(unsigned long type)
 {
+	bool shadow = type ? type == HYPRV_VM_SHADOW : hypervisor.shadow;
 	struct vm *vm;
 	int fd;
 
-	if (type)
+	if (type && type != HYPRV_VM_EPT && type != HYPRV_VM_SHADOW)
 		return -EINVAL;
-	vm = vm_new();
+	if (shadow ? hypervisor.no_shadow : hypervisor.no_ept)
+		return -EOPNOTSUPP;
+	vm = vm_new(shadow);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	fd = anon_inode_getfd("hyprv-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);

@@ -16,9 +16,22 @@ static unsigned int pool_pages = 1024;
 module_param(pool_pages, uint, 0444);
 MODULE_PARM_DESC(pool_pages, "pages for the VMCSs and MSR areas of all vCPUs");
 
+static char *mmu = "ept";
+module_param(mmu, charp, 0444);
+MODULE_PARM_DESC(mmu, "how VMs translate addresses unless they ask: ept or shadow");
+
 struct hypervisor hypervisor;
 
 /* ---- the steps ---------------------------------------------------------- */
+
+static int mmu_choose(struct hypervisor *hv)
+{
+	hv->shadow = !strcmp(mmu, "shadow");
+	if (hv->shadow || !strcmp(mmu, "ept"))
+		return vmx_probe(hv);
+	pr_err("hyprv: mmu=%s: it is ept or shadow\n", mmu);
+	return -EINVAL;
+}
 
 static int memory_start(struct hypervisor *hv)
 {
@@ -48,7 +61,7 @@ static const struct {
 	int (*start)(struct hypervisor *hv);
 	void (*stop)(struct hypervisor *hv);
 } steps[] = {
-	{ "look for VT-x", vmx_probe, NULL },
+	{ "look for VT-x", mmu_choose, NULL },
 	{ "describe EPT", ept_start, NULL },
 	{ "take memory", memory_start, memory_stop },
 	{ "prepare for vCPUs", vcpus_init, vcpus_fini },
@@ -97,7 +110,7 @@ static int __init hyprv_init(void)
 	plat_linux_init();
 	err = init_hypervisor(&hypervisor);
 	if (!err)
-		pr_info("hyprv: VT-x is on, VMs by /dev/hyprv\n");
+		pr_info("hyprv: VT-x is on, VMs by /dev/hyprv, mmu=%s\n", mmu);
 	return err;
 }
 

@@ -175,6 +175,24 @@ static int region_change(struct view *view, struct region *old, const struct reg
 	return 0;
 }
 
+/* Shadow paging: which regions of other views have the same memory. */
+static void note_shared(struct view *view, struct region *new)
+{
+	u32 i, number;
+
+	for (number = 0; number < KVM_HYPR_MAX_VIEWS; number++) {
+		struct view *other = view_at(view->vm, number);
+
+		for (i = 0; other && other != view && i < other->regions; i++) {
+			struct region *old = &other->region[i];
+
+			if (old->address < new->address + new->bytes &&
+			    new->address < old->address + old->bytes)
+				old->shared = new->shared = true;
+		}
+	}
+}
+
 int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *region)
 {
 	const struct region new = {
@@ -194,6 +212,8 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 		return PTR_ERR(view);
 	spin_lock(&vm->lock);
 	err = region_change(view, region_by_slot(view, new.slot), &new);
+	if (!err && new.bytes)
+		note_shared(view, region_by_slot(view, new.slot));
 	vm->had_regions |= !err;
 	atomic64_inc(&vm->sequence);
 	spin_unlock(&vm->lock);
@@ -336,21 +356,24 @@ bool memory_next(struct view *view, u64 *gpa)
 
 static int view_init(struct view *view, struct vm *vm)
 {
-	const struct mmu_params params = {
+	struct mmu_params params = {
 		.ept = true,
 		.can = hypervisor.ept,
 		.tlb = { flush_address, flush_context, flush_all, view },
 		.maxphyaddr = hypervisor.can.maxphyaddr,
 	};
-	int err = init_mmu_virtualization(&view->mmu, &params);
+	int err;
 
+	view->vm = vm;
+	if (vm->shadow)
+		paging_params(view, &params);
+	err = init_mmu_virtualization(&view->mmu, &params);
 	if (err)
 		return err;
 	/* Table pages taken beforehand, and 4 KiB pages: an edit allocates nothing. */
 	view->mmu.map.allocator = (struct ept_allocator) { spare_take, table_free, vm };
 	view->mmu.map.keep_small = true;
 	table_account(view->mmu.map.root, 1);
-	view->vm = vm;
 	view->eptp = ept_context_eptp(&view->mmu.map);
 	return 0;
 }
@@ -375,8 +398,11 @@ struct view *view_make(struct vm *vm, u32 number)
 	}
 	/* It stays until the VM ends: whoever has seen the pointer may use it. */
 	view = cmpxchg(&vm->view[number], NULL, new);
-	if (!view)
+	if (!view) {
+		if (vm->shadow)
+			paging_stats_add(new);
 		return new;
+	}
 	fini_mmu_virtualization(&new->mmu);
 	kfree(new);
 	return view;
@@ -386,7 +412,9 @@ static void view_free(struct view *view)
 {
 	if (!view)
 		return;
-	flush_all(view);
+	if (view->vm->shadow)
+		paging_stats_remove(view);
+	view->mmu.hardware.flush_all(view);
 	fini_mmu_virtualization(&view->mmu);
 	kfree(view);
 }
@@ -414,4 +442,5 @@ void memory_fini(struct vm *vm)
 		view_free(vm->view[i]);
 	while (vm->spares)
 		plat_page_free(vm->spare[--vm->spares], 1);
+	paging_store_empty(vm);
 }

@@ -8,8 +8,9 @@
 
 #include "hyprv.h"
 
-/* What one step unmaps at most. */
+/* What one step unmaps at most: shadow paging looks at each page, up to this many. */
 #define UNMAP_STEP	(64ull << 20)
+#define UNMAP_STEP_SHADOW (4ull << 20)
 
 /*
  * One step under vm->lock, from @gpa on: skip what is not mapped, or unmap a part.  Where the
@@ -43,7 +44,7 @@ static u64 unmap_step(struct view *view, u64 gpa, unsigned long start, unsigned 
 		view->mmu.page_table->translate(&view->mmu, hypr_gpa(next), bytes, &run);
 		return next + run.size;
 	}
-	bytes = min_t(u64, bytes, UNMAP_STEP);
+	bytes = min_t(u64, bytes, view->vm->shadow ? UNMAP_STEP_SHADOW : UNMAP_STEP);
 	memory_unmap(view, next, bytes);
 	return next + bytes;
 }
@@ -65,6 +66,11 @@ static void unmap_in_view(struct view *view, unsigned long start, unsigned long 
 void memory_forget(struct view *view)
 {
 	unmap_in_view(view, 0, ULONG_MAX & PAGE_MASK, true);
+	if (!view->vm->shadow)
+		return;
+	spin_lock(&view->vm->lock);
+	shadow_trim(view->mmu.shadow);
+	spin_unlock(&view->vm->lock);
 }
 
 /*

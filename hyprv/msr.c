@@ -108,7 +108,7 @@ int msr_read(struct vcpu *vcpu, u32 index, u64 *value)
 		*value = vcpu->msrs->guest[msr->where].value;
 		return 0;
 	case KIND_EFER:
-		*value = vmcs_read(VMCS_GUEST_EFER);
+		*value = state_efer(vcpu);
 		return 0;
 	case KIND_TSC:
 		*value = rdtsc() + vmcs_read(VMCS_TSC_OFFSET);

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM_GET_EPTP and KVM_SET_EPTP: the EPT pointer of one vCPU. */
+/*
+ * KVM_GET_EPTP and KVM_SET_EPTP: the EPT pointer of one vCPU.  With shadow paging it is
+ * that of the view's map from GPA to HPA, which no CPU walks: it names the view.
+ */
 #include "eptp.h"
 #include "hyprv.h"
 #include "vmx.h"
 
 int eptp_get(struct vcpu *vcpu, struct kvm_hypr_eptp *arg)
 {
-	int err = vmcs_get(vcpu);
+	int err = vcpu->paging ? 0 : vmcs_get(vcpu);
 
 	if (err)
 		return err;
-	view_load(vcpu);
-	arg->eptp = vmcs_read(VMCS_EPT_POINTER);
-	vmcs_put(vcpu);
+	arg->eptp = vcpu->view->eptp;
+	if (!vcpu->paging) {
+		view_load(vcpu);
+		arg->eptp = vmcs_read(VMCS_EPT_POINTER);
+		vmcs_put(vcpu);
+	}
 	arg->view = vcpu->view->number;
 	arg->generation = READ_ONCE(vcpu->vm->generation);
 	return 0;

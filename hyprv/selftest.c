@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The self test, selftest=1: small guests in real mode, in memory of the process that loads
- * the module, before /dev/hyprv is there.  If one fails, the module does not load.
+ * The self test, selftest=1: small guests, in memory of the process that loads the module,
+ * before /dev/hyprv is there.  If one fails, the module does not load.  The guests are in
+ * 64-bit mode, with EPT or with shadow paging as the parameter mmu says; one is in real mode.
  */
 #include <linux/mman.h>
 #include <linux/mm.h>
@@ -19,8 +20,12 @@ static unsigned int fail_selftest;
 module_param(fail_selftest, uint, 0444);
 MODULE_PARM_DESC(fail_selftest, "the self test that fails, for tests; 0 for none");
 
-#define GUEST_BYTES	(4 * PAGE_SIZE)
-#define DATA		PAGE_SIZE
+#define GUEST_BYTES	(8 * PAGE_SIZE)
+#define DATA		0x1000
+/* Tables that map the first 2 MiB. */
+#define PML4		0x4000
+#define PDPT		0x5000
+#define PD		0x6000
 
 /* A test returns 0, or the line of what was not so. */
 #define EXPECT(condition) do {		\
@@ -53,7 +58,7 @@ static int guest_setup(void)
 	if (IS_ERR_VALUE(address))
 		return (int)address;
 	guest.address = address;
-	guest.vm = vm_new();
+	guest.vm = vm_new(hypervisor.shadow);
 	if (IS_ERR(guest.vm))
 		return PTR_ERR(guest.vm);
 	region.userspace_addr = address;
@@ -77,8 +82,26 @@ static void guest_teardown(void)
 		vm_munmap(guest.address, GUEST_BYTES);
 }
 
+static int table_write(u64 gpa, u64 entry)
+{
+	return copy_to_user((void __user *)(guest.address + gpa), &entry, sizeof(entry)) ?
+	       -EFAULT : 0;
+}
+
+static int long_mode(struct kvm_sregs *sregs)
+{
+	sregs->cr0 = X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_PE;
+	sregs->cr3 = PML4;
+	sregs->cr4 = X86_CR4_PAE;
+	sregs->efer = EFER_LME | EFER_LMA;
+	sregs->cs.type = 11;
+	sregs->cs.l = 1;
+	return table_write(PML4, PDPT | 3) ?: table_write(PDPT, PD | 3) ?:
+	       table_write(PD, 0x83);
+}
+
 /* The code at 0, until it needs user space. */
-static int guest_start(const u8 *code, size_t bytes)
+static int guest_start(const u8 *code, size_t bytes, bool real_mode)
 {
 	int err;
 
@@ -89,7 +112,10 @@ static int guest_start(const u8 *code, size_t bytes)
 		return err;
 	guest.sregs.cs.base = 0;
 	guest.sregs.cs.selector = 0;
-	err = state_set_sregs(guest.vcpu, &guest.sregs);
+	if (!real_mode)
+		err = long_mode(&guest.sregs);
+	if (!err)
+		err = state_set_sregs(guest.vcpu, &guest.sregs);
 	if (!err)
 		err = state_set_regs(guest.vcpu, &(struct kvm_regs) {});
 	if (!err)
@@ -99,7 +125,7 @@ static int guest_start(const u8 *code, size_t bytes)
 
 static int guest_run(const u8 *code, size_t bytes)
 {
-	guest.err = guest_start(code, bytes);
+	guest.err = guest_start(code, bytes, false);
 	return guest.err;
 }
 
@@ -116,9 +142,27 @@ static int test_vtx_is_on(void)
 
 static int test_computes_and_halts(void)
 {
-	static const u8 code[] = { 0xb8, 0x2a, 0x00, 0xf4 };	/* mov $42, %ax; hlt */
+	/* mov $42, %eax; hlt */
+	static const u8 code[] = { 0xb8, 0x2a, 0x00, 0x00, 0x00, 0xf4 };
 
 	EXPECT(!guest_run(code, sizeof(code)));
+	EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_HLT);
+	EXPECT(guest.regs.rax == 42);
+	return 0;
+}
+
+/* Shadow paging has no tables for it: a report, and the VM has ended. */
+static int test_real_mode(void)
+{
+	static const u8 code[] = { 0xb8, 0x2a, 0x00, 0xf4 };	/* mov $42, %ax; hlt */
+
+	guest.err = guest_start(code, sizeof(code), true);
+	EXPECT(!guest.err);
+	if (hypervisor.shadow) {
+		EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR);
+		EXPECT(vcpu_run(guest.vcpu) == -EIO);
+		return 0;
+	}
 	EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_HLT);
 	EXPECT((u16)guest.regs.rax == 42);
 	return 0;
@@ -162,7 +206,9 @@ static int test_cpuid_is_handled(void)
 }
 
 /* movw $0x1234, 0x1000; hlt */
-static const u8 write_code[] = { 0xc7, 0x06, 0x00, 0x10, 0x34, 0x12, 0xf4 };
+static const u8 write_code[] = {
+	0x66, 0xc7, 0x04, 0x25, 0x00, 0x10, 0x00, 0x00, 0x34, 0x12, 0xf4,
+};
 
 static int test_writes_are_the_process_s(void)
 {
@@ -180,6 +226,34 @@ static int test_taken_memory_is_gone(void)
 	EXPECT(!guest_run(write_code, sizeof(write_code)));
 	EXPECT(!vm_munmap(guest.address + DATA, PAGE_SIZE));
 	EXPECT(guest_run(write_code, sizeof(write_code)) == -EFAULT);
+	return 0;
+}
+
+/*
+ * mov 0x6000, %rax; mov %rax, 0x6008; movq $0x11223344, 0x1000; mov 0x201000, %rbx; hlt;
+ * movq $0, 0x6008; invlpg 0x201000; mov 0x201000, %rbx; hlt
+ */
+static const u8 table_code[] = {
+	0x48, 0x8b, 0x04, 0x25, 0x00, 0x60, 0x00, 0x00,
+	0x48, 0x89, 0x04, 0x25, 0x08, 0x60, 0x00, 0x00,
+	0x48, 0xc7, 0x04, 0x25, 0x00, 0x10, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11,
+	0x48, 0x8b, 0x1c, 0x25, 0x00, 0x10, 0x20, 0x00,
+	0xf4,
+	0x48, 0xc7, 0x04, 0x25, 0x08, 0x60, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x0f, 0x01, 0x3c, 0x25, 0x00, 0x10, 0x20, 0x00,
+	0x48, 0x8b, 0x1c, 0x25, 0x00, 0x10, 0x20, 0x00,
+	0xf4,
+};
+
+/* The guest maps its first 2 MiB once more, and takes that back: without an IDT, the end. */
+static int test_page_tables_are_followed(void)
+{
+	EXPECT(!guest_run(table_code, sizeof(table_code)));
+	EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_HLT);
+	EXPECT(guest.regs.rbx == 0x11223344);
+	guest.err = vcpu_run(guest.vcpu);
+	EXPECT(!guest.err);
+	EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN);
 	return 0;
 }
 
@@ -235,10 +309,12 @@ static const struct {
 } tests[] = {
 	{ "VT-x is on, on each CPU", test_vtx_is_on },
 	{ "a guest computes and halts", test_computes_and_halts, WITH_GUEST },
+	{ "a guest in real mode", test_real_mode, WITH_GUEST },
 	{ "OUT exits, and the guest goes on", test_exits_and_goes_on, WITH_GUEST },
 	{ "CPUID is handled", test_cpuid_is_handled, WITH_GUEST },
 	{ "a write is in the process's memory", test_writes_are_the_process_s, WITH_GUEST },
 	{ "memory that is taken away is gone", test_taken_memory_is_gone, WITH_GUEST },
+	{ "the guest's page tables are followed", test_page_tables_are_followed, WITH_GUEST },
 	{ "a crash ends VMX operation", test_a_crash_ends_vmx_operation },
 	{ "a guest runs after that", test_computes_and_halts, WITH_GUEST },
 	{ "the machine does not sleep", test_the_machine_stays_awake },

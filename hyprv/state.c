@@ -14,8 +14,11 @@
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
 			 X86_CR0_PG)
 /* The guest changes these without an exit. */
-#define CR0_GUEST	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_WP | \
-			 X86_CR0_AM | X86_CR0_PG)
+#define CR0_GUEST	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_AM)
+/* These too, unless the tables are the shadow's. */
+#define CR0_PAGING	(X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
+#define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | \
+			 X86_CR4_SMEP | X86_CR4_SMAP)
 #define CR4_KNOWN	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
 			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
@@ -30,26 +33,57 @@ static u64 cr4_allowed(void)
 
 /* ---- control registers -------------------------------------------------- */
 
+/* The bits of a mask are the host's. */
+static u64 merge(enum vmcs_field guest, enum vmcs_field shadow, enum vmcs_field mask)
+{
+	u64 host = vmcs_read(mask);
+
+	return (vmcs_read(guest) & ~host) | (vmcs_read(shadow) & host);
+}
+
 u64 state_cr0(void)
 {
-	return (vmcs_read(VMCS_GUEST_CR0) & CR0_GUEST) |
-	       (vmcs_read(VMCS_CR0_SHADOW) & ~(u64)CR0_GUEST);
+	return merge(VMCS_GUEST_CR0, VMCS_CR0_SHADOW, VMCS_CR0_MASK);
 }
 
 u64 state_cr4(void)
 {
-	u64 guest = cr4_allowed() & ~(u64)X86_CR4_MCE;
+	return merge(VMCS_GUEST_CR4, VMCS_CR4_SHADOW, VMCS_CR4_MASK);
+}
 
-	return (vmcs_read(VMCS_GUEST_CR4) & guest) | (vmcs_read(VMCS_CR4_SHADOW) & ~guest);
+u64 state_cr3(const struct vcpu *vcpu)
+{
+	return vcpu->paging ? vcpu->paging->cr3 : vmcs_read(VMCS_GUEST_CR3);
+}
+
+static void cr3_write(struct vcpu *vcpu, u64 value)
+{
+	if (!vcpu->paging)
+		vmcs_write(VMCS_GUEST_CR3, value);
+	else
+		vcpu->paging->cr3 = value;
+	paging_changed(vcpu, PAGING_CR3 | PAGING_READ_AGAIN);
+}
+
+u64 state_efer(const struct vcpu *vcpu)
+{
+	u64 efer = vmcs_read(VMCS_GUEST_EFER);
+
+	return vcpu->paging && !vcpu->paging->no_execute ? efer & ~(u64)EFER_NX : efer;
 }
 
 /* EFER.LMA and the VM-entry control for 64-bit guests go together. */
-static void efer_write(u64 efer)
+static void efer_write(struct vcpu *vcpu, u64 efer)
 {
 	u64 entry = vmcs_read(VMCS_ENTRY_CONTROLS) & ~ENTRY_GUEST_64;
 
 	vmcs_write(VMCS_ENTRY_CONTROLS, entry | (efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
+	if (vcpu->paging) {
+		vcpu->paging->no_execute = efer & EFER_NX;
+		efer |= EFER_NX;
+	}
 	vmcs_write(VMCS_GUEST_EFER, efer);
+	paging_changed(vcpu, PAGING_REGISTERS);
 }
 
 static bool cr0_valid(u64 value)
@@ -58,28 +92,32 @@ static bool cr0_valid(u64 value)
 	       (!(value & X86_CR0_NW) || (value & X86_CR0_CD));
 }
 
-static void cr0_write(u64 value)
+static void cr0_write(struct vcpu *vcpu, u64 value)
 {
-	u64 fixed = hypervisor.can.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
+	u64 fixed = vcpu->paging ? hypervisor.can.cr0_fixed0 | CR0_PAGING :
+				   hypervisor.can.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
 
 	value |= X86_CR0_ET;
-	vmcs_write(VMCS_CR0_MASK, ~(u64)CR0_GUEST);
+	vmcs_write(VMCS_CR0_MASK, ~(u64)(CR0_GUEST | (vcpu->paging ? 0 : CR0_PAGING)));
 	vmcs_write(VMCS_CR0_SHADOW, value);
+	paging_changed(vcpu, PAGING_REGISTERS);
 	vmcs_write(VMCS_GUEST_CR0, (value | fixed) & ~(u64)(X86_CR0_CD | X86_CR0_NW));
 }
 
-static void cr4_write(u64 value)
+static void cr4_write(struct vcpu *vcpu, u64 value)
 {
 	u64 host = hypervisor.can.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
+	u64 mine = X86_CR4_MCE | (vcpu->paging ? CR4_PAGING : 0);
 
-	vmcs_write(VMCS_CR4_MASK, ~(cr4_allowed() & ~(u64)X86_CR4_MCE));
+	vmcs_write(VMCS_CR4_MASK, ~(cr4_allowed() & ~mine));
 	vmcs_write(VMCS_CR4_SHADOW, value);
 	vmcs_write(VMCS_GUEST_CR4, value | host);
+	paging_changed(vcpu, PAGING_REGISTERS);
 }
 
 int state_set_cr0(struct vcpu *vcpu, u64 value)
 {
-	u64 old = state_cr0(), efer = vmcs_read(VMCS_GUEST_EFER);
+	u64 old = state_cr0(), efer = state_efer(vcpu);
 
 	value &= 0xffffffff;
 	if (!cr0_valid(value))
@@ -94,9 +132,9 @@ int state_set_cr0(struct vcpu *vcpu, u64 value)
 			/* The CPU would load PDPTEs from memory. */
 			return -EOPNOTSUPP;
 		}
-		efer_write(efer);
+		efer_write(vcpu, efer);
 	}
-	cr0_write(value);
+	cr0_write(vcpu, value);
 	vmcs_flush(vcpu);
 	return 0;
 }
@@ -107,20 +145,24 @@ int state_set_cr4(struct vcpu *vcpu, u64 value)
 		return -EINVAL;
 	if ((vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) && !(value & X86_CR4_PAE))
 		return -EINVAL;
-	cr4_write(value);
+	/* The CPU checks it where the bit is the guest's. */
+	if ((value & ~state_cr4() & X86_CR4_PCIDE) && vcpu->paging &&
+	    (vcpu->paging->cr3 & 0xfff))
+		return -EINVAL;
+	cr4_write(vcpu, value);
 	vmcs_flush(vcpu);
 	return 0;
 }
 
 int state_set_efer(struct vcpu *vcpu, u64 value)
 {
-	u64 old = vmcs_read(VMCS_GUEST_EFER);
+	u64 old = state_efer(vcpu);
 
 	if (value & ~(u64)EFER_KNOWN)
 		return -EINVAL;
 	if (((old ^ value) & EFER_LME) && (state_cr0() & X86_CR0_PG))
 		return -EINVAL;
-	efer_write((value & ~(u64)EFER_LMA) | (old & EFER_LMA));
+	efer_write(vcpu, (value & ~(u64)EFER_LMA) | (old & EFER_LMA));
 	return 0;
 }
 
@@ -246,10 +288,10 @@ int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->idt.limit = vmcs_read(VMCS_GUEST_IDTR_LIMIT);
 	sregs->cr0 = state_cr0();
 	sregs->cr2 = vcpu->cr2;
-	sregs->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	sregs->cr3 = state_cr3(vcpu);
 	sregs->cr4 = state_cr4();
 	sregs->cr8 = vcpu->cr8;
-	sregs->efer = vmcs_read(VMCS_GUEST_EFER);
+	sregs->efer = state_efer(vcpu);
 	sregs->apic_base = vcpu->apic_base;
 	if (vcpu->interrupt >= 0)
 		__set_bit(vcpu->interrupt, (unsigned long *)sregs->interrupt_bitmap);
@@ -297,10 +339,10 @@ int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	vmcs_write(VMCS_GUEST_GDTR_LIMIT, sregs->gdt.limit);
 	vmcs_write(VMCS_GUEST_IDTR_BASE, sregs->idt.base);
 	vmcs_write(VMCS_GUEST_IDTR_LIMIT, sregs->idt.limit);
-	vmcs_write(VMCS_GUEST_CR3, sregs->cr3);
-	efer_write(sregs->efer);
-	cr4_write(sregs->cr4);
-	cr0_write(sregs->cr0);
+	cr3_write(vcpu, sregs->cr3);
+	efer_write(vcpu, sregs->efer);
+	cr4_write(vcpu, sregs->cr4);
+	cr0_write(vcpu, sregs->cr0);
 	vmcs_flush(vcpu);
 	vmcs_put(vcpu);
 	vcpu->cr2 = sregs->cr2;

@@ -122,6 +122,8 @@ struct vcpu *vcpu_create(struct vm *vm, u32 index)
 	vcpu->vpid = vpid_get();
 	if (!vcpu->vpid || !fpu_alloc_guest_fpstate(&vcpu->fpu))
 		goto fail;
+	if (vm->shadow && paging_create(vcpu))
+		goto fail;
 	msr_page_fill(vcpu->msrs);
 	err = vmcs_setup(vcpu);
 	if (err)
@@ -139,6 +141,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 		return;
 	vmcs_clear(vcpu);
 	vpid_put(vcpu->vpid);
+	paging_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	kvfree(vcpu->cpuid);
 	free_page((unsigned long)vcpu->data);
@@ -351,7 +354,7 @@ static int enter(struct vcpu *vcpu)
 	local_irq_disable();
 	if (thread_must_leave() || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
-	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu)) {
+	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu) || paging_is_stale(vcpu)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
 			vmcs_write(VMCS_ENTRY_EVENT, 0);
@@ -410,8 +413,10 @@ static void run_leave(struct vcpu *vcpu)
 static int turn(struct vcpu *vcpu)
 {
 	bool loaded = true;
-	int ret = vmcs_get(vcpu);
+	int ret = vcpu->paging ? paging_store_fill(vcpu->vm) : 0;
 
+	if (!ret)
+		ret = vmcs_get(vcpu);
 	if (ret)
 		return ret;
 	for (;;) {
@@ -420,11 +425,15 @@ static int turn(struct vcpu *vcpu)
 			ret = swap_sleep(vcpu, false);
 			return ret ? ret : -EAGAIN;
 		}
-		view_load(vcpu);
+		ret = view_load(vcpu);
+		if (ret <= 0)
+			break;
 		ret = enter(vcpu);
 		/* A swap came in between. */
 		if (ret == -EAGAIN && swap_is_asked(vcpu))
 			continue;
+		if (vcpu->paging && ret != -EAGAIN)
+			paging_exited(vcpu);
 		if (ret <= 0)
 			break;
 		ret = exit_handle(vcpu, &loaded);

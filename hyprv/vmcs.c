@@ -68,6 +68,7 @@ static void flush(struct vcpu *vcpu, bool moved)
 {
 	u64 eptp = vcpu->view->eptp;
 	const struct tlb_facts facts = {
+		.tag = vcpu->paging ? TLB_TAG_ASID : TLB_TAG_ROOT,
 		.edit = moved ? TLB_EDIT_NONE : TLB_EDIT_CONTEXT,
 		.moved = moved,
 		.vpid = vcpu->vpid,
@@ -200,9 +201,11 @@ static void controls_write(struct vcpu *vcpu)
 				  PIN_PREEMPTION_TIMER);
 	vcpu->cpu_controls = vmx_controls_choose(can->cpu, CPU_TSC_OFFSETTING | CPU_HLT |
 		CPU_MWAIT | CPU_MONITOR | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE |
-		CPU_MOV_DR | CPU_UNCONDITIONAL_IO | CPU_MSR_BITMAPS | CPU_SECONDARY);
-	cpu2 = vmx_controls_choose(can->cpu2, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED |
-				   CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD);
+		CPU_MOV_DR | CPU_UNCONDITIONAL_IO | CPU_MSR_BITMAPS | CPU_SECONDARY |
+		(vcpu->paging ? CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG : 0));
+	/* Without INVPCID the instruction is a #UD: CPUID does not have it either. */
+	cpu2 = vmx_controls_choose(can->cpu2, CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD |
+		(vcpu->paging ? 0 : CPU2_EPT | CPU2_UNRESTRICTED | CPU2_INVPCID));
 	vmcs_write(VMCS_PIN_CONTROLS, pin);
 	vmcs_write(VMCS_CPU_CONTROLS, vcpu->cpu_controls);
 	vmcs_write(VMCS_CPU_CONTROLS2, cpu2);
@@ -217,7 +220,8 @@ static void controls_write(struct vcpu *vcpu)
 	 */
 	if (pin & PIN_PREEMPTION_TIMER)
 		vmcs_write(VMCS_PREEMPTION_TIMER, (10 * (u64)tsc_khz) >> (can->misc & 0x1f));
-	vmcs_write(VMCS_EXCEPTION_BITMAP, BIT(1) | BIT(17) | BIT(18));
+	vmcs_write(VMCS_EXCEPTION_BITMAP, BIT(1) | BIT(17) | BIT(18) |
+		   (vcpu->paging ? BIT(14) : 0));
 	vmcs_write(VMCS_PAGE_FAULT_MASK, 0);
 	vmcs_write(VMCS_PAGE_FAULT_MATCH, 0);
 	vmcs_write(VMCS_CR3_TARGET_COUNT, 0);

@@ -57,12 +57,16 @@ static void capabilities_read(struct vmx_capabilities *can)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, can->cr4_fixed1);
 }
 
-/* The first thing that hyprv needs and @can lacks; NULL if nothing. */
-static const char *capability_missing(const struct vmx_capabilities *can)
+/* What a capability is needed for. */
+enum need { ALL_VMS, WITH_EPT, WITH_SHADOW };
+
+/* The first thing that is needed for @what and that @can lacks; NULL if nothing. */
+static const char *capability_missing(const struct vmx_capabilities *can, enum need what)
 {
 	const struct {
 		const char *name;
 		bool there;
+		enum need what;
 	} need[] = {
 		{ "secondary processor-based controls", can->cpu.may & CPU_SECONDARY },
 		{ "exits at HLT", can->cpu.may & CPU_HLT },
@@ -73,13 +77,17 @@ static const char *capability_missing(const struct vmx_capabilities *can)
 		{ "no exits at CR3 writes", !(can->cpu.must & CPU_CR3_LOAD) },
 		{ "no exits at CR3 reads", !(can->cpu.must & CPU_CR3_STORE) },
 		{ "no exits at INVLPG", !(can->cpu.must & CPU_INVLPG) },
-		{ "EPT", can->cpu2.may & CPU2_EPT },
+		{ "EPT", can->cpu2.may & CPU2_EPT, WITH_EPT },
 		{ "VPID", can->cpu2.may & CPU2_VPID },
-		{ "unrestricted guests", can->cpu2.may & CPU2_UNRESTRICTED },
-		{ "EPT tables of 4 levels", can->ept_vpid & EPT_CAP_WALK_4 },
-		{ "EPT tables in write-back memory", can->ept_vpid & EPT_CAP_WRITE_BACK },
-		{ "INVEPT of one root", can->ept_vpid & TLB_CAN_INVEPT_ROOT },
+		{ "unrestricted guests", can->cpu2.may & CPU2_UNRESTRICTED, WITH_EPT },
+		{ "EPT tables of 4 levels", can->ept_vpid & EPT_CAP_WALK_4, WITH_EPT },
+		{ "EPT tables in write-back memory", can->ept_vpid & EPT_CAP_WRITE_BACK,
+		  WITH_EPT },
+		{ "INVEPT of one root", can->ept_vpid & TLB_CAN_INVEPT_ROOT, WITH_EPT },
 		{ "INVVPID of one VPID", can->ept_vpid & TLB_CAN_INVVPID_CONTEXT },
+		{ "INVVPID of all VPIDs", can->ept_vpid & TLB_CAN_INVVPID_ALL, WITH_SHADOW },
+		{ "exits at INVLPG", can->cpu.may & CPU_INVLPG, WITH_SHADOW },
+		{ "the monitor trap flag", can->cpu.may & CPU_MONITOR_TRAP, WITH_SHADOW },
 		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
 		{ "exits at NMIs", can->pin.may & PIN_NMI },
 		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },
@@ -94,13 +102,14 @@ static const char *capability_missing(const struct vmx_capabilities *can)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(need); i++)
-		if (!need[i].there)
+		if (!need[i].there && need[i].what == what)
 			return need[i].name;
 	return NULL;
 }
 
 static int invvpid(void *context, u32 type, u16 vpid, hypr_gva_t address)
 {
+	this_cpu_inc(hypervisor.cpu->invvpid);
 	return vmx_invvpid(type, (struct vmx_invalidate) { vpid, address.addr });
 }
 
@@ -147,9 +156,14 @@ int vmx_probe(struct hypervisor *hv)
 	}
 	mitigations_choose(hv);
 	capabilities_read(&hv->can);
-	missing = capability_missing(&hv->can);
+	missing = capability_missing(&hv->can, ALL_VMS);
+	hv->no_ept = capability_missing(&hv->can, WITH_EPT);
+	hv->no_shadow = capability_missing(&hv->can, WITH_SHADOW);
+	if (!missing)
+		missing = hv->shadow ? hv->no_shadow : hv->no_ept;
 	if (missing) {
-		pr_err("hyprv: this CPU's VT-x lacks: %s\n", missing);
+		pr_err("hyprv: this CPU's VT-x lacks, for mmu=%s: %s\n",
+		       hv->shadow ? "shadow" : "ept", missing);
 		return -EOPNOTSUPP;
 	}
 	hv->tlb.invvpid = invvpid;
@@ -173,8 +187,12 @@ static int cpu_on(unsigned int number)
 	if (!(cr4_read_shadow() & X86_CR4_VMXE)) {
 		cr4_set_bits(X86_CR4_VMXE);
 		err = vmx_on(plat_virt_to_hpa(cpu->page).addr);
+		/* What another hypervisor has left in the TLB. */
 		if (!err) {
-			err = vmx_invept(TLB_INVEPT_TYPE_ALL, (struct vmx_invalidate) {});
+			if (!hypervisor.no_shadow)
+				err = vmx_invvpid(TLB_INVVPID_TYPE_ALL, (struct vmx_invalidate) {});
+			if (!err && !hypervisor.no_ept)
+				err = vmx_invept(TLB_INVEPT_TYPE_ALL, (struct vmx_invalidate) {});
 			if (err)
 				vmx_off();
 		}

@@ -191,8 +191,11 @@ static void probe_hyprv(struct probe *probe)
 		return;
 	}
 	fd = open("/dev/hyprv", O_RDWR | O_CLOEXEC);
+	snprintf(detail, sizeof(detail),
+		 "loaded with mmu=%s, /dev/hyprv opens; hyprv has VT-x, and KVM gets no VM",
+		 parameter("hyprv", "mmu") == 's' ? "shadow" : "ept");
 	if (fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION)
-		add(probe, "hyprv", OK, "loaded, /dev/hyprv opens; hyprv has VT-x, and KVM gets no VM", "");
+		add(probe, "hyprv", OK, detail, "");
 	else
 		add(probe, "hyprv", UNKNOWN,
 		    "loaded, but /dev/hyprv does not open; hyprv has VT-x, and KVM gets no VM",

@@ -6,6 +6,7 @@
 static void test_host_without_memory_exits(void **state)
 {
 	struct guest_outcome outcome;
+	struct shadow_fault fault;
 
 	(void)state;
 	map(GVA, GUEST_PAGES * CORE_PAGE_4K, RWU);
@@ -19,6 +20,8 @@ static void test_host_without_memory_exits(void **state)
 	reaches(GVA, WALK_USER, DATA);
 	guest->host[cr3 / CORE_PAGE_4K] = HOST_MISSING;
 	assert_int_equal(guest_access(guest, 0, GVA + 0x1000, WALK_USER).result, MMU_NO_TABLE);
+	assert_int_equal(shadow_fault(&guest->vcpu[0], hypr_gva(GVA + 0x1000), 0, 0, &fault), 0);
+	assert_int_equal(fault.gpa.addr, cr3 + (GVA >> 39 & 511) * 8);
 }
 
 static void test_flags_in_read_only_tables_exit(void **state)

@@ -148,6 +148,54 @@ GUEST static void ins(uint64_t port, uint64_t to)
 	asm volatile("insl" : "+D"(to) : "d"((uint16_t)port) : "memory");
 }
 
+static inline void invlpg(uint64_t address)
+{
+	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
+static inline void reload_cr3(void)
+{
+	uint64_t cr3;
+
+	asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3) : : "memory");
+}
+
+GUEST static uint64_t churn_round(volatile struct guest_cpu *me, uint64_t round)
+{
+	uint64_t table = me->arg[1] + (round & 1) * 0x1000, va = me->arg[3], i, wrong = 0;
+
+	for (i = 0; i < CHURN_FRAMES; i++)
+		word(table)[i] = (me->arg[1] + 0x2000 + (i + round) % CHURN_FRAMES * 0x1000) | 3;
+	*word(me->arg[2]) = table | 3;
+	reload_cr3();
+	for (i = 0; i < CHURN_FRAMES; i++)
+		wrong += *word(va + i * 0x1000) != (i + round) % CHURN_FRAMES + 1;
+	i = word(table)[0] & ~0xfffull;
+	word(table)[0] = (word(table)[1] & ~0xfffull) | 3;
+	word(table)[1] = i | 3;
+	invlpg(va);
+	invlpg(va + 0x1000);
+	wrong += *word(va) != (1 + round) % CHURN_FRAMES + 1;
+	wrong += *word(va + 0x1000) != round % CHURN_FRAMES + 1;
+	return wrong;
+}
+
+GUEST static void churn(volatile struct guest_cpu *me)
+{
+	uint64_t rounds = me->arg[0], start = tsc(), round, wrong = 0;
+
+	for (round = 0; round < rounds; round++)
+		wrong += churn_round(me, round);
+	me->result[0] = wrong;
+	me->result[1] = tsc() - start;
+}
+
+GUEST static void remap(uint64_t entry, uint64_t value, uint64_t address)
+{
+	*word(entry) = value;
+	invlpg(address);
+}
+
 GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 {
 	uint32_t cmd = me->cmd;
@@ -192,6 +240,10 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		movs(me->arg[0], me->arg[1]);
 	else if (cmd == GUEST_INS)
 		ins(me->arg[0], me->arg[1]);
+	else if (cmd == GUEST_REMAP)
+		remap(me->arg[0], me->arg[1], me->arg[2]);
+	else if (cmd == GUEST_CHURN)
+		churn(me);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)

@@ -68,6 +68,8 @@ enum guest_cmd {
 	GUEST_READ_CLI,		/* as GUEST_READ, with interrupts off */
 	GUEST_MOVS,		/* MOVS of 8 bytes from arg[0] to arg[1] */
 	GUEST_INS,		/* INS of 4 bytes from port arg[0] to arg[1] */
+	GUEST_REMAP,		/* page-table entry at arg[0] becomes arg[1], INVLPG arg[2] */
+	GUEST_CHURN,		/* page tables change all the time: see below */
 };
 
 /**
@@ -120,6 +122,16 @@ struct guest_cpu {
 	uint16_t log[GUEST_LOG_MAX];
 };
 _Static_assert(sizeof(struct guest_cpu) <= 0x2000, "fits its pages");
+
+/*
+ * GUEST_CHURN: arg[0] rounds, arg[1] its memory, arg[2] an entry of a level-2 table, arg[3]
+ * the address that this entry maps -> result[0] wrong reads, result[1] TSC cycles.  The
+ * memory has two leaf tables, then CHURN_FRAMES pages whose first words are 1, 2, 3, ...
+ * A round fills one of the tables, makes the entry lead there, loads CR3, and reads each
+ * page; then it exchanges two leaf entries, executes INVLPG for each, and reads them.
+ */
+#define CHURN_FRAMES	8
+#define CHURN_BYTES	((2 + CHURN_FRAMES) * 0x1000ull)
 
 /* The word that GUEST_FILL puts into a page, and where. */
 static inline uint64_t guest_pattern(uint64_t gpa, uint64_t seed)

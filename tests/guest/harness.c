@@ -157,6 +157,18 @@ bool on_hyprv(void)
 	return length > 6 && !strcmp(device + length - 6, "/hyprv");
 }
 
+bool on_shadow(void)
+{
+	FILE *file = on_hyprv() ? fopen("/sys/module/hyprv/parameters/mmu", "r") : NULL;
+	char mmu[16] = "";
+
+	if (!file)
+		return false;
+	CHECK(fgets(mmu, sizeof(mmu), file));
+	fclose(file);
+	return !strcmp(mmu, "shadow\n");
+}
+
 void need_kvm(const char *what)
 {
 	if (on_hyprv())
@@ -184,6 +196,8 @@ static void irqchip_create(struct vm *vm, enum irqchip irqchip)
 		OK(try_ioctl(vm->fd, KVM_ENABLE_CAP, &split));
 }
 
+unsigned long harness_vm_type;
+
 struct vm *vm_new_plain_irqchip(enum irqchip irqchip)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -192,7 +206,7 @@ struct vm *vm_new_plain_irqchip(enum irqchip irqchip)
 	pin_to_cpu(0);
 	vm->ram_bytes = RAM_BYTES;
 	vm->kvm = harness_open();
-	vm->fd = try_ioctl(vm->kvm, KVM_CREATE_VM, NULL);
+	vm->fd = try_ioctl(vm->kvm, KVM_CREATE_VM, (void *)harness_vm_type);
 	if (vm->fd < 0)
 		FAIL("KVM_CREATE_VM: %s", strerror(-vm->fd));
 	irqchip_create(vm, irqchip);

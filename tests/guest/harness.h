@@ -75,6 +75,7 @@ int harness_open(void);	/* skips the test when it cannot be opened */
  * system.  A test that needs such a thing names it here, and is skipped on hyprv.
  */
 bool on_hyprv(void);
+bool on_shadow(void);	/* hyprv with mmu=shadow */
 void need_kvm(const char *what);
 
 int try_ioctl(int fd, unsigned long request, void *arg);
@@ -89,6 +90,7 @@ enum irqchip { IRQCHIP_FULL, IRQCHIP_SPLIT, IRQCHIP_NONE };
  * A VM with an irqchip, on hyprv without: without views, or with them (skips without
  * HYPR).
  */
+extern unsigned long harness_vm_type;	/* of KVM_CREATE_VM; 0 unless a test sets it */
 struct vm *vm_new_plain(void);
 struct vm *vm_new(void);
 struct vm *vm_new_plain_irqchip(enum irqchip irqchip);
@@ -135,6 +137,8 @@ void vcpu_do(struct vcpu *vcpu, enum guest_cmd cmd, uint64_t arg0,
 	     uint64_t arg1, uint64_t arg2);
 uint64_t vcpu_read(struct vcpu *vcpu, uint64_t gpa);
 void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value);
+/* Ask for GUEST_CHURN in view 0, each vCPU in tables and memory of its own. */
+void vcpu_ask_churn(struct vcpu *vcpu, uint64_t rounds);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
 void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */

@@ -332,6 +332,16 @@ void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value)
 	vcpu_do(vcpu, GUEST_WRITE, gpa, value, 0);
 }
 
+void vcpu_ask_churn(struct vcpu *vcpu, uint64_t rounds)
+{
+	uint64_t nr = vcpu->index + 1, memory = GUEST_FREE_GPA + nr * CHURN_BYTES, i;
+
+	for (i = 0; i < CHURN_FRAMES; i++)
+		*ram_word(vcpu->vm, 0, memory + 0x2000 + i * 0x1000) = i + 1;
+	vcpu->guest->arg[3] = GUEST_PRIVATE_VA + (nr << 21);
+	vcpu_ask(vcpu, GUEST_CHURN, rounds, memory, GUEST_PRIVATE_PD_GPA + nr * 8);
+}
+
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed)
 {

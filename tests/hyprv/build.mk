@@ -25,11 +25,11 @@ $(HYPRV_UNIT):
 	$(CC) $(HYPRV_TEST_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
 
 # They run on the emulated PC, with the module loaded.
-HYPRV_PROGRAMS := $(patsubst %,out/tests/hyprv/%,device api views fuzz fuzz_ioctl reaper)
+HYPRV_PROGRAMS := $(patsubst %,out/tests/hyprv/%,device api views paging fuzz fuzz_ioctl reaper)
 PROGRAMS += $(HYPRV_PROGRAMS)
 
 $(HYPRV_PROGRAMS): out/tests/hyprv/%: tests/hyprv/%.c $(TEST_GUEST_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests/guest -static -pthread -o $@ $^
+	$(CC) $(CFLAGS) -Itests/guest -iquote hyprv -static -pthread -o $@ $^
 
 -include $(wildcard $(HYPRV_TEST_OBJ)/*.d)

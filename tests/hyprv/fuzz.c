@@ -59,6 +59,13 @@ static void write_tables(uint8_t *memory)
 	pdpt[0] = 0x2003;
 	for (i = 0; i < 512; i++)
 		pd[i] = i << 21 | 0x83;
+	if (tap_random() % 2)
+		return;
+	/* Beside them any, of any level at once, the tables themselves among them. */
+	for (i = 1; i < 3 * 512; i++)
+		if (i % 512 && tap_random() % 4 == 0)
+			pml4[i] = (tap_random() % (GUEST_BYTES >> 12) << 12) |
+				  (tap_random() % 8 ? 3 : 0) | (tap_random() & 0x1e4);
 }
 
 static void choose_mode(struct kvm_sregs *sregs)

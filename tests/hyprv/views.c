@@ -177,20 +177,27 @@ static void test_prepared_views_do_not_fault(void)
 	CHECK_EQ(get_stats(vm).tail_open, 0);
 }
 
-/* A swap flushes nothing, unless user space has edited the view. */
+/*
+ * A swap flushes nothing, unless user space has edited the view.  With shadow paging the
+ * TLB does not keep views apart: each vCPU that takes another view flushes, once.
+ */
 static void test_flushes_only_what_was_edited(void)
 {
+	const uint64_t swap = on_shadow() ? 2 : 0;
 	struct kvm_hypr_mark_edited edited = { .view = A };
 	struct vm *vm = running_vm(2);
 	uint64_t before = get_stats(vm).flushes;
 	unsigned int i;
 
+	/* The first is to where they are. */
 	for (i = 0; i < 30; i++)
 		go(vm, views[i % 3]);
+	before += 29 * swap;
 	CHECK_EQ(get_stats(vm).flushes, before);
 	/* Both vCPUs are in B: they flush when they come to A. */
 	OK(try_ioctl(vm->fd, KVM_HYPR_MARK_EDITED, &edited));
 	go(vm, 0);
+	before += swap;
 	CHECK_EQ(get_stats(vm).flushes, before);
 	go(vm, A);
 	CHECK_EQ(get_stats(vm).flushes, before + 2);
@@ -200,6 +207,7 @@ static void test_flushes_only_what_was_edited(void)
 	CHECK_EQ(get_stats(vm).flushes, before + 4);
 	go(vm, B);
 	go(vm, A);
+	before += 2 * swap;
 	CHECK_EQ(get_stats(vm).flushes, before + 4);
 	edited.view = B + 1;
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_MARK_EDITED, &edited), -ENOENT);
@@ -325,9 +333,13 @@ static void test_tables_are_given_back(void)
 		     less_kib);
 		/*
 		 * Three levels, and a table for each of three 2 MiB; the boot view is not
-		 * prepared, and the guest does not touch its control page.
+		 * prepared, and the guest does not touch its control page.  Shadow paging
+		 * has tables of its own beside these.
 		 */
-		CHECK_EQ(open_kib, (6 + 6 + 5) * 4);
+		if (on_shadow())
+			CHECK(open_kib > (6 + 6 + 5) * 4);
+		else
+			CHECK_EQ(open_kib, (6 + 6 + 5) * 4);
 		CHECK(less_kib <= open_kib - 5 * 4);
 		CHECK_EQ(tables_kib(), before);
 	}

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The module hyprv on the emulated PC, from load to unload.  Prints TAP.  KVM must not have
-# taken VT-x: kvm.enable_virt_at_load=0 on the kernel's command line.
+# taken VT-x: kvm.enable_virt_at_load=0 on the kernel's command line.  HYPR_HYPRV_MMU is the
+# module's mmu=: ept or shadow.
 module=/hyprv.ko
+mmu=${HYPR_HYPRV_MMU:-ept}
 steps=9
-tests=10
+tests=12
 # The lines on the console are the tests' own.
 dmesg -n 1
 number=0
@@ -33,13 +35,13 @@ left_nothing()
 }
 kvm_test="the guest runs"
 
-echo "1..$((steps + 23))"
+echo "1..$((steps + 26))"
 
-insmod "$module"
+insmod "$module" mmu=$mmu
 check "the module loads" $?
 [ -c /dev/hyprv ]
 check "/dev/hyprv is there" $?
-! insmod "$module" 2>/dev/null
+! insmod "$module" mmu=$mmu 2>/dev/null
 check "it does not load twice" $?
 /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1
 grep -q 'KVM_CREATE_VM: Input/output error' /tmp/kvm
@@ -48,6 +50,8 @@ hypr doctor >/tmp/doctor
 grep -q '^hyprv *ok .*hyprv has VT-x' /tmp/doctor && grep -q 'no VM can be created' /tmp/doctor &&
 	grep -q -- '-> rmmod hyprv: it has VT-x' /tmp/doctor
 check "hypr doctor says that hyprv has VT-x" $?
+hypr doctor | grep -q "^hyprv .*mmu=$mmu"
+check "and how its VMs translate addresses" $?
 hypr doctor --json | grep -q '"check":"hyprv","state":"ok"'
 check "in JSON, too" $?
 hypr call --engine stock --arg x /call/upper.elf >/tmp/call 2>&1
@@ -60,37 +64,49 @@ check "hypr doctor says that it is not loaded" $?
 
 step=1
 while [ $step -le $steps ]; do
-	! insmod "$module" fail_step=$step 2>/dev/null && left_nothing
+	! insmod "$module" mmu=$mmu fail_step=$step 2>/dev/null && left_nothing
 	check "a failure of step $step leaves nothing" $?
 	step=$((step + 1))
 done
 cpu=$(($(nproc) - 1))
-! insmod "$module" fail_cpu=$cpu 2>/dev/null && left_nothing
+! insmod "$module" mmu=$mmu fail_cpu=$cpu 2>/dev/null && left_nothing
 check "VMXON that fails on the last CPU is undone on the others" $?
-! insmod "$module" pool_pages=1 2>/dev/null && left_nothing
+! insmod "$module" mmu=$mmu pool_pages=1 2>/dev/null && left_nothing
 check "a pool without pages leaves nothing" $?
 
-insmod "$module" selftest=1
+! insmod "$module" mmu=npt 2>/dev/null && left_nothing &&
+	dmesg | grep -q 'hyprv: mmu=npt: it is ept or shadow'
+check "another mmu= is refused" $?
+
+insmod "$module" mmu=$mmu selftest=1
 check "the module loads after its self test" $?
 passed=$(dmesg | grep -c 'hyprv: self test [0-9]*, .*: ok$')
 [ "$passed" -eq $tests ]
 check "the log has $tests results" $?
 rmmod hyprv && left_nothing
 check "the self test leaves nothing" $?
-! insmod "$module" selftest=1 fail_selftest=$tests 2>/dev/null && left_nothing &&
+! insmod "$module" mmu=$mmu selftest=1 fail_selftest=$tests 2>/dev/null && left_nothing &&
 	dmesg | grep -q 'hyprv: 1 of [0-9]* self tests failed'
 check "a self test that fails keeps the module out" $?
 
 # In a crash the kernel asks hyprv.  (KVM would warn: it is not used here before rmmod.)
-insmod "$module" emergency=1 && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
+insmod "$module" mmu=$mmu emergency=1 && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
 	grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run && rmmod hyprv && left_nothing
 check "with emergency=1 it runs VMs, and gives the kernel's call back" $?
 
-insmod "$module"
+insmod "$module" mmu=$mmu
 HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1
 grep -q '^ok 1' /tmp/run && grep -q '^10 [1-9]\|^30 [1-9]\|^1 [1-9]\|^48 [1-9]' \
 	/sys/kernel/debug/hyprv/exits
 check "exits are counted by reason" $?
+grep -q "^mmu $mmu\$" /sys/kernel/debug/hyprv/summary &&
+	if [ $mmu = ept ]; then
+		grep -q '^faults 0$' /sys/kernel/debug/hyprv/shadow
+	else
+		grep -q '^faults [1-9]' /sys/kernel/debug/hyprv/shadow &&
+			grep -q '^invept 0$' /sys/kernel/debug/hyprv/summary
+	fi
+check "the statistics are those of mmu=$mmu" $?
 grep -q '^vms 0$' /sys/kernel/debug/hyprv/summary
 check "no VM is left when its process has ended" $?
 used=$(sed -n 's/^used //p' /sys/kernel/debug/hyprv/pool)
@@ -114,7 +130,7 @@ check "the module unloads after VMs, and VT-x is KVM's" $?
 # kmemleak looks at the end, where the kernel has it.
 loads=${HYPR_LOADS:-10}
 round=0
-while [ $round -lt "$loads" ] && insmod "$module" &&
+while [ $round -lt "$loads" ] && insmod "$module" mmu=$mmu &&
       HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
       grep -q '^ok 1' /tmp/run && ! grep -q SKIP /tmp/run && rmmod hyprv; do
 	round=$((round + 1))

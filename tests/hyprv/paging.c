@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guests that change their page tables, on /dev/hyprv with EPT or with shadow paging: what
+ * they map, they reach, and what they unmap is gone.  And the VMs of the other kind.
+ */
+#define _GNU_SOURCE
+#include "abi.h"
+#include "harness.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Its entry is the test's: the first of the view's own level-2 table. */
+#define VA		GUEST_PRIVATE_VA
+#define LEVEL2		((uint64_t)GUEST_PRIVATE_PD_GPA)
+#define LEVEL1		((uint64_t)GUEST_FREE_GPA)
+#define FRAME(i)	(GUEST_FREE_GPA + 0x1000ull + (i) * 0x1000ull)
+
+static struct vcpu *one_vcpu(void)
+{
+	struct vm *vm;
+
+	need_cpus(1);
+	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
+	vcpus_start(vm, 1);
+	return &vm->vcpu[0];
+}
+
+static void remap(struct vcpu *vcpu, uint64_t entry, uint64_t value, uint64_t va)
+{
+	vcpu_do(vcpu, GUEST_REMAP, entry, value, va);
+}
+
+/* A count of the module's, from debugfs. */
+static uint64_t shadow_count(const char *name)
+{
+	FILE *file = fopen("/sys/kernel/debug/hyprv/shadow", "r");
+	unsigned long long value;
+	char word[32];
+
+	CHECK(file);
+	while (fscanf(file, "%31s %llu", word, &value) == 2) {
+		if (!strcmp(word, name)) {
+			fclose(file);
+			return value;
+		}
+	}
+	FAIL("hyprv/shadow has no %s", name);
+}
+
+/* Two frames, by a leaf table that the guest writes. */
+static struct vcpu *vcpu_with_page(void)
+{
+	struct vcpu *vcpu = one_vcpu();
+
+	vcpu_write(vcpu, FRAME(0), 100);
+	vcpu_write(vcpu, FRAME(1), 101);
+	remap(vcpu, LEVEL1, FRAME(0) | 3, VA);
+	remap(vcpu, LEVEL2, LEVEL1 | 3, VA);
+	CHECK_EQ(vcpu_read(vcpu, VA), 100);
+	return vcpu;
+}
+
+static void test_leaf_entry_changes(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+	unsigned int i;
+
+	for (i = 1; i <= 200; i++) {
+		remap(vcpu, LEVEL1, FRAME(i % 2) | 3, VA);
+		CHECK_EQ(vcpu_read(vcpu, VA), 100 + i % 2);
+	}
+	/* Not present becomes present without an INVLPG of that page. */
+	remap(vcpu, LEVEL1 + 8, FRAME(1) | 3, VA);
+	CHECK_EQ(vcpu_read(vcpu, VA + 0x1000), 101);
+}
+
+static void test_upper_entry_changes(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+	uint64_t other = FRAME(2), emulated = on_shadow() ? shadow_count("emulated") : 0;
+	unsigned int i;
+
+	vcpu_write(vcpu, other, FRAME(1) | 3);
+	for (i = 1; i <= 50; i++) {
+		remap(vcpu, LEVEL2, (i % 2 ? other : LEVEL1) | 3, VA);
+		CHECK_EQ(vcpu_read(vcpu, VA), 100 + i % 2);
+	}
+	if (on_shadow())
+		CHECK(shadow_count("emulated") > emulated);
+}
+
+/* The processor sets them, or the shadow does in its place. */
+static void test_accessed_and_dirty_flags(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+
+	CHECK_EQ(vcpu_read(vcpu, LEVEL1) & 0x60, 0x20);
+	vcpu_write(vcpu, VA, 5);
+	CHECK_EQ(vcpu_read(vcpu, LEVEL1) & 0x60, 0x60);
+	CHECK_EQ(vcpu_read(vcpu, FRAME(0)), 5);
+	remap(vcpu, LEVEL1, FRAME(0) | 3, VA);
+	CHECK_EQ(vcpu_read(vcpu, VA), 5);
+	CHECK_EQ(vcpu_read(vcpu, LEVEL1) & 0x60, 0x20);
+}
+
+/* A page table that maps itself: the write to it goes through it. */
+static void test_table_maps_itself(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+	unsigned int i;
+
+	remap(vcpu, LEVEL1 + 8, LEVEL1 | 3, VA + 0x1000);
+	for (i = 1; i <= 20; i++) {
+		remap(vcpu, VA + 0x1000, FRAME(i % 2) | 3, VA);
+		CHECK_EQ(vcpu_read(vcpu, VA), 100 + i % 2);
+	}
+	/* The level-2 table as its own leaf table. */
+	remap(vcpu, LEVEL2 + 8, LEVEL2 | 3, VA + 0x200000);
+	for (i = 1; i <= 20; i++) {
+		remap(vcpu, VA + 0x201000 + 16, FRAME(i % 2) | 3, VA + 0x400000);
+		CHECK_EQ(vcpu_read(vcpu, LEVEL2 + 16) & ~0xfffull, FRAME(i % 2));
+		remap(vcpu, LEVEL2 + 16, 0, VA + 0x400000);
+	}
+	CHECK_EQ(vcpu_read(vcpu, VA), 100);
+}
+
+static void expect_fault(struct vcpu *vcpu, enum guest_cmd cmd, uint64_t va)
+{
+	vcpu->catch = true;
+	vcpu_ask(vcpu, cmd, va, 1, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_EQ(vcpu->caught, KVM_EXIT_IO);
+	CHECK_EQ(vcpu->run->io.port, GUEST_FAULT_PORT);
+}
+
+/* #PF, with the address in CR2, and the error code where the handler has popped it. */
+static void check_fault(struct vcpu *vcpu, uint64_t va, uint64_t error_code)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint64_t pushed;
+
+	OK(try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	CHECK_EQ(sregs.cr2, va);
+	memcpy(&pushed, vcpu->vm->shared + (regs.rsp - 8 - GUEST_SHARED_GPA), sizeof(pushed));
+	CHECK_EQ(pushed, error_code);
+}
+
+static void test_unmapped_page_faults(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+
+	remap(vcpu, LEVEL1, 0, VA);
+	expect_fault(vcpu, GUEST_READ, VA + 0x10);
+	check_fault(vcpu, VA + 0x10, 0);
+}
+
+static void test_page_under_an_unmapped_table_faults(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+
+	remap(vcpu, LEVEL2, 0, VA);
+	expect_fault(vcpu, GUEST_READ, VA);
+	check_fault(vcpu, VA, 0);
+}
+
+static void test_read_only_page_faults(void)
+{
+	struct vcpu *vcpu = vcpu_with_page();
+
+	remap(vcpu, LEVEL1, FRAME(0) | 1, VA);
+	CHECK_EQ(vcpu_read(vcpu, VA), 100);
+	expect_fault(vcpu, GUEST_WRITE, VA);
+	check_fault(vcpu, VA, 3);
+	CHECK_EQ(*ram_word(vcpu->vm, 0, FRAME(0)), 100);
+}
+
+/* ---- all the time -------------------------------------------------------- */
+
+static void check_churn(struct vcpu *vcpu)
+{
+	vcpu_wait_done(vcpu);
+	CHECK_EQ(vcpu->guest->result[0], 0);
+}
+
+static void test_churn(void)
+{
+	struct vcpu *vcpu = one_vcpu();
+	uint64_t rounds = 300;
+
+	vcpu_ask_churn(vcpu, rounds);
+	check_churn(vcpu);
+	note("a round of edited page tables takes %llu cycles",
+	     (unsigned long long)vcpu->guest->result[1] / (unsigned long long)rounds);
+}
+
+/* Beside it the host takes the tables and the pages away, and they come back the same. */
+static void test_churn_of_three_vcpus(void)
+{
+	struct vm *vm;
+	int i, round;
+
+	need_cpus(3);
+	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
+	/* What madvise takes comes back from a file. */
+	OK(try_set_slot(vm, 0, SLOT_RAM, 0, 0, 0, vm->ram[0]));
+	vm->ram[0] = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			  -1, 0);
+	CHECK(vm->ram[0] != MAP_FAILED);
+	OK(try_set_slot(vm, 0, SLOT_RAM, 0, 0, RAM_BYTES, vm->ram[0]));
+	vcpus_start(vm, 3);
+	for (i = 0; i < 3; i++)
+		vcpu_ask_churn(&vm->vcpu[i], 100);
+	for (round = 0; round < 30; round++) {
+		CHECK(!madvise(vm->ram[0] + tap_random() % 0x80 * 0x1000, 0x40000,
+			       MADV_DONTNEED));
+		usleep(1000);
+	}
+	for (i = 0; i < 3; i++)
+		check_churn(&vm->vcpu[i]);
+}
+
+/* ---- VMs of both kinds ---------------------------------------------------- */
+
+static void test_both_kinds_at_once(void)
+{
+	struct vcpu *ept, *shadow;
+	uint64_t faults;
+
+	harness_vm_type = HYPRV_VM_EPT;
+	ept = one_vcpu();
+	harness_vm_type = HYPRV_VM_SHADOW;
+	faults = shadow_count("faults");
+	/* The same CPU has vCPUs of both kinds, one after the other. */
+	vcpu_stop(ept);
+	shadow = one_vcpu();
+	vcpu_ask_churn(shadow, 20);
+	check_churn(shadow);
+	CHECK(shadow_count("faults") > faults);
+	vcpu_stop(shadow);
+	vcpu_start(ept);
+	faults = shadow_count("faults");
+	vcpu_ask_churn(ept, 20);
+	check_churn(ept);
+	CHECK_EQ(shadow_count("faults"), faults);
+	harness_vm_type = 0;
+	CHECK_RET(try_ioctl(ept->vm->kvm, KVM_CREATE_VM, (void *)(HYPRV_VM_SHADOW + 1)),
+		  -EINVAL);
+}
+
+/* The state after reset is real mode. */
+static void test_real_mode_needs_ept(void)
+{
+	struct vm *vm;
+	struct vcpu *vcpu;
+	struct kvm_sregs sregs;
+
+	harness_vm_type = HYPRV_VM_SHADOW;
+	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
+	vcpu = vm_vcpu_add(vm);
+	OK(try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	sregs.cr0 &= ~0x80000000ull;
+	sregs.efer = 0;
+	sregs.cs.l = 0;
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
+	OK(try_ioctl(vcpu->fd, KVM_RUN, NULL));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_RUN, NULL), -EIO);
+}
+
+static const struct test tests[] = {
+	{ "a leaf entry that changes is followed", test_leaf_entry_changes },
+	{ "an upper entry that changes is followed", test_upper_entry_changes },
+	{ "accessed and dirty flags are set", test_accessed_and_dirty_flags },
+	{ "page tables that map themselves", test_table_maps_itself },
+	{ "a page that the guest unmaps is a #PF", test_unmapped_page_faults },
+	{ "so is one under a table that it unmaps", test_page_under_an_unmapped_table_faults },
+	{ "so is a write to a page that it makes read-only", test_read_only_page_faults },
+	{ "page tables that change all the time", test_churn },
+	{ "the same on three vCPUs, while the host takes memory", test_churn_of_three_vcpus },
+	{ "a VM with EPT beside one with shadow paging", test_both_kinds_at_once },
+	{ "a guest without paging needs EPT", test_real_mode_needs_ept },
+};
+
+int main(int argc, char **argv)
+{
+	return TAP_RUN(tests, argc, argv);
+}
