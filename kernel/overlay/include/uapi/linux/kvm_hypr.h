@@ -564,6 +564,12 @@ struct kvm_hypr_board {
 #define HYPR_CONTROL_VECTOR	0xF0
 
 /*
+ * The host moves each vCPU's local APIC, its timer and its TSC with the memory: the guest
+ * need not program its timer when it learns of a swap.
+ */
+#define HYPR_CONTROL_MOVES_TIMERS	0x1
+
+/*
  * State of a vCPU, and who may make which transition (host: the kernel or the
  * VMM, whichever of them drives the pause; never both at a time):
  *
@@ -607,6 +613,8 @@ struct hypr_control_vcpu {
  *	state that they were not in last: after a swap, a reset, from a file.  A count
  *	does not do: a state from a file may have seen the same count elsewhere, and
  *	two VMs from one file count alike.  Zero from a VMM that does not fill it
+ * @features: filled by VMM before the guest starts: HYPR_CONTROL_MOVES_*; others are for
+ *	later, and a guest takes no notice of them
  * @vcpu: indexed by APIC ID
  */
 struct hypr_control_page {
@@ -616,7 +624,7 @@ struct hypr_control_page {
 	__u64 generation;
 	__u64 boot_id[2];
 	__u64 jump[2];
-	__u64 reserved0;
+	__u64 features;
 	struct hypr_control_vcpu vcpu[HYPR_CONTROL_MAX_VCPUS];
 	__u8 reserved1[HYPR_CONTROL_SIZE - 64 - 32 * HYPR_CONTROL_MAX_VCPUS];
 };

@@ -173,7 +173,7 @@ HYPR_ABI_AT(hypr_control_page, nr_vcpus, 12);
 HYPR_ABI_AT(hypr_control_page, generation, 16);
 HYPR_ABI_AT(hypr_control_page, boot_id, 24);
 HYPR_ABI_AT(hypr_control_page, jump, 40);
-HYPR_ABI_AT(hypr_control_page, reserved0, 56);
+HYPR_ABI_AT(hypr_control_page, features, 56);
 HYPR_ABI_AT(hypr_control_page, vcpu, 64);
 HYPR_ABI_AT(hypr_control_page, reserved1, 2112);
 HYPR_ABI_SIZE(hypr_control_page, HYPR_CONTROL_SIZE);
