@@ -143,7 +143,9 @@ HYPR_ABI_AT(kvm_hypr_state, debugregs, 64);
 HYPR_ABI_AT(kvm_hypr_state, lapic, 72);
 HYPR_ABI_AT(kvm_hypr_state, msrs, 80);
 HYPR_ABI_AT(kvm_hypr_state, xsave, 88);
-HYPR_ABI_AT(kvm_hypr_state, reserved, 96);
+HYPR_ABI_AT(kvm_hypr_state, events, 96);
+HYPR_ABI_AT(kvm_hypr_state, mp_state, 104);
+HYPR_ABI_AT(kvm_hypr_state, reserved, 112);
 HYPR_ABI_SIZE(kvm_hypr_state, 128);
 
 HYPR_ABI_AT(kvm_hypr_keep_board, view, 0);
