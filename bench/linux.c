@@ -172,7 +172,7 @@ static void swap_once(struct hypr_vm *vm, unsigned int vcpus, const char *view,
 	seen = beats_await(vm, vcpus, r.request_tsc + r.pause_cycles);
 	if (!times)
 		return;
-	if (!(flags & HYPR_SWAP_FORCE) && r.state_way != HYPR_STATE_KERNEL)
+	if (r.state_way != HYPR_STATE_KERNEL)
 		give_up("the kernel did not exchange the vCPUs' state");
 	add(&times->seen, seen - r.request_tsc);
 	add(&times->total, r.total_cycles);
@@ -206,11 +206,28 @@ static void put_times(struct times *times, const char *what, unsigned int vcpus)
 	}
 }
 
+/*
+ * A view's pages are its moment's until they are written for the first time.  Then each is
+ * copied, while the guest reports nothing: 900 of them in one stage take as long as hundreds
+ * of swaps.  So that no swap waits for that, the guest goes through its stages first.
+ */
+static void pages_await(struct hypr_vm *vm, const char *view)
+{
+	uint64_t after;
+
+	bench_must(hypr_view_swap(vm, view, 0, NULL), "a swap");
+	after = bench_tsc();
+	word_await(vm, BEAT_REST, after);
+	word_await(vm, BEAT_DIRTY | BEAT_PAGES_MAX, after);
+}
+
 static void measure_swaps(struct hypr_vm *vm, unsigned int vcpus)
 {
 	struct times times = { 0 };
 	unsigned long i;
 
+	pages_await(vm, "A");
+	pages_await(vm, "B");
 	for (i = 0; i < WARM_UP + rounds; i++)
 		swap_once(vm, vcpus, i % 2 ? "B" : "A", 0, i < WARM_UP ? NULL : &times);
 	put_times(&times, "linux", vcpus);

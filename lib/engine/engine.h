@@ -26,13 +26,18 @@ enum hypr_kept {
  * struct hypr_engine_swap - one swap
  * @kept: in: the vCPUs and the chips go on from that state
  * @pause_ns: in: the engine has the guest park, and gives it so long; 0: it does not ask.
- *	After success the vCPUs are parked, after an error they run on
+ *	After success the vCPUs are parked, or go on in the new view where they were not;
+ *	after an error they run on
+ * @hold_ns: in: with @kept and without @pause_ns: how long it waits for vCPUs that run
+ * @notify: in: with @kept: each vCPU gets vector 0xF0 in the new view before it goes on
  * @pause_cycles: out: what that took
  * The rest: out.
  */
 struct hypr_engine_swap {
 	enum hypr_kept kept;
 	uint64_t pause_ns;
+	uint64_t hold_ns;
+	bool notify;
 	uint64_t pause_cycles;
 	uint32_t old_view;
 	uint64_t generation;
@@ -66,7 +71,8 @@ struct hypr_engine_swap {
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
  *	view changed while it was not active.  With @swap->kept also: the state of vCPUs
  *	and chips is exchanged for the one that is kept; -EBUSY, -ENXIO it cannot be.
- *	With @swap->pause_ns also: -EAGAIN the guest did not park
+ *	With @swap->pause_ns also: -EAGAIN the guest did not park; with @swap->hold_ns: a
+ *	vCPU did not come in time
  */
 struct hypr_engine {
 	const char *name;

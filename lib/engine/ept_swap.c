@@ -137,6 +137,8 @@ static int ept_swap_kept(struct hypr_vm *vm, const struct hypr_view *view, unsig
 		.msrs = (uintptr_t)state->msrs,
 		.xsave = (uintptr_t)state->xsave,
 		.xsave_bytes = (uint32_t)vm->xsave_bytes,
+		.events = (uintptr_t)&state->events,
+		.mp_state = (uintptr_t)&state->mp_state,
 	};
 
 	if (ioctl(vm->vm_fd, KVM_HYPR_GET_STATE, &kept) < 0)
@@ -145,10 +147,6 @@ static int ept_swap_kept(struct hypr_vm *vm, const struct hypr_view *view, unsig
 	*host_tsc = kept.host_tsc;
 	state->tsc_offset = kept.tsc_offset;
 	state->tsc_deadline = kept.tsc_deadline;
-	/* KVM keeps no vCPU with an event under way. */
-	memset(&state->events, 0, sizeof(state->events));
-	state->events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
-	state->mp_state.mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 
@@ -183,6 +181,8 @@ static uint32_t swap_flags(bool flush, const struct hypr_engine_swap *swap)
 {
 	return (flush ? KVM_EPT_SWAP_FLUSH : 0) |
 	       (swap->pause_ns ? KVM_EPT_SWAP_PAUSE : 0) |
+	       (swap->hold_ns ? KVM_EPT_SWAP_FORCE : 0) |
+	       (swap->notify ? KVM_EPT_SWAP_NOTIFY : 0) |
 	       (swap->kept ? KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_BOARD : 0) |
 	       (swap->kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
 }
@@ -190,10 +190,11 @@ static uint32_t swap_flags(bool flush, const struct hypr_engine_swap *swap)
 static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 			 struct hypr_engine_swap *swap)
 {
+	uint64_t timeout_ns = swap->pause_ns ? swap->pause_ns : swap->hold_ns;
 	struct kvm_hypr_swap arg = {
 		.view = view->number,
 		.flags = swap_flags(flush, swap),
-		.timeout_ns = swap->pause_ns ? swap->pause_ns : KVM_EPT_SWAP_TIMEOUT_MAX_NS,
+		.timeout_ns = timeout_ns ? timeout_ns : KVM_EPT_SWAP_TIMEOUT_MAX_NS,
 	};
 	int ret;
 

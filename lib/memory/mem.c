@@ -260,6 +260,7 @@ int hypr_mem_control_create(struct hypr_vm *vm)
 	page->magic = HYPR_CONTROL_MAGIC;
 	page->version = HYPR_CONTROL_VERSION;
 	page->nr_vcpus = vm->nr_vcpus;
+	page->features = HYPR_CONTROL_MOVES_TIMERS;
 	vm->control = page;
 close_fd:
 	close(fd);

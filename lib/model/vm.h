@@ -5,6 +5,7 @@
  *
  * Locks, outermost first:
  *	hypr_vm.gone_lock	vCPU threads that find no memory, one at a time
+ *	hypr_vm.gate_lock	a swap, until the devices are set: run/gate.c
  *	hypr_vm.op_lock		operations on the VM, one at a time
  *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
  *	hypr_console.lock, hypr_rtc.lock
@@ -81,6 +82,8 @@ struct hypr_vm {
 	struct hypr_rtc rtc;
 
 	pthread_mutex_t gone_lock;
+	pthread_mutex_t gate_lock;
+	unsigned int gate;		/* see run/gate.c: a view's number + 1, or 0 */
 	pthread_mutex_t op_lock;
 	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by number */
 	struct hypr_view *active;			/* op_lock */

@@ -70,14 +70,20 @@ static void control_save(struct hypr_vm *vm, struct hypr_state *state)
 	memcpy(state->boot_id, vm->control->boot_id, sizeof(state->boot_id));
 }
 
-/* Releases the vCPUs of @state that are parked, once their threads go on. */
+/*
+ * Releases the vCPUs of @state that are parked.  A vCPU that is in the guest already may
+ * change its word: where the word says what it must it is left alone.
+ */
 void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
-	for (i = 0; i < vm->nr_vcpus; i++)
-		__atomic_store_n(&vm->control->vcpu[i].state, state->vcpu[i].control,
-				 __ATOMIC_RELEASE);
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		uint32_t *word = &vm->control->vcpu[i].state;
+
+		if (__atomic_load_n(word, __ATOMIC_RELAXED) != state->vcpu[i].control)
+			__atomic_store_n(word, state->vcpu[i].control, __ATOMIC_RELEASE);
+	}
 }
 
 /** hypr_board_draw() - the random words of the next jump, ahead of it */
@@ -91,21 +97,28 @@ int hypr_board_draw(struct hypr_vm *vm)
 
 /*
  * The vCPUs go on where they, or others with the same memory, may have been before:
- * tell the guest by a word that never was (@jump), so that no two random pools go on
- * alike.  A guest that does not know that word looks at the generation, which counts
- * in each VM from 1; so that one is made random too, and never one that is counted.
+ * tell the guest by words that never were (@jump), so that no two random pools go on
+ * alike.
  */
-static int control_jump(struct hypr_vm *vm)
+static int jump_set(struct hypr_vm *vm)
 {
 	int ret = hypr_board_draw(vm);
 
 	if (ret)
 		return ret;
 	vm->has_jump = false;
-	vm->control->jump[0] = vm->jump[0];
-	vm->control->jump[1] = vm->jump[1];
-	__atomic_store_n(&vm->control->generation, vm->jump[0] | 1ull << 63, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm->control->jump[0], vm->jump[0], __ATOMIC_RELEASE);
+	__atomic_store_n(&vm->control->jump[1], vm->jump[1], __ATOMIC_RELEASE);
 	return 0;
+}
+
+/*
+ * A guest that does not know those words looks at the generation, which counts in each VM
+ * from 1; so that one is made random too, and never one that is counted.
+ */
+static void generation_set(struct hypr_vm *vm)
+{
+	__atomic_store_n(&vm->control->generation, vm->jump[0] | 1ull << 63, __ATOMIC_RELEASE);
 }
 
 /* ---- the whole ----------------------------------------------------------- */
@@ -136,29 +149,35 @@ int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state)
 		return hypr_fail_sys(ret, "setting the devices' state");
 	/* A guest from a file is of another boot than the one that ran here. */
 	memcpy(vm->control->boot_id, state->boot_id, sizeof(state->boot_id));
-	return control_jump(vm);
+	ret = jump_set(vm);
+	if (!ret)
+		generation_set(vm);
+	return ret;
 }
 
 /**
- * hypr_board_freeze() - before the engine has the guest park: nothing arrives any more
+ * hypr_board_leave() - before the engine moves vCPUs and chips
  *
- * hypr_vcpus_release() ends it.
+ * Nothing arrives any more until hypr_vcpus_release().  The jump comes first: a vCPU that
+ * is not parked may look at it as soon as it is in the new view.
  */
-void hypr_board_freeze(struct hypr_vm *vm)
+int hypr_board_leave(struct hypr_vm *vm)
 {
 	hypr_console_freeze(&vm->console);
+	return jump_set(vm);
 }
 
 /**
  * hypr_board_exchange() - the board, but for the chips, which the engine has moved
  * @from: out: of the view that was left
- * @to: of the view in which the vCPUs are parked
+ * @to: of the view that the vCPUs are in
  */
-int hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const struct hypr_state *to)
+void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const struct hypr_state *to)
 {
 	from->stopped_ns = hypr_unix_ns();
 	control_save(vm, from);
+	memcpy(vm->control->boot_id, to->boot_id, sizeof(to->boot_id));
 	hypr_devices_save(vm, from);
 	hypr_devices_set(vm, to);
-	return control_jump(vm);
+	generation_set(vm);
 }

@@ -16,6 +16,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/device.h"
+#include "run/gate.h"
 #include "run/hold.h"
 #include "run/machine.h"
 #include "run/vcpu.h"
@@ -87,9 +88,11 @@ void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
+		hypr_gate_pass(vcpu);
 		hypr_device_port_exit(vcpu);
 		break;
 	case KVM_EXIT_MMIO:
+		hypr_gate_pass(vcpu);
 		hypr_device_memory_exit(vcpu);
 		break;
 	case KVM_EXIT_INTR:

@@ -9,14 +9,16 @@
  *	set	those of the view that was entered		state.c
  *	go	the threads enter the guest			hold.c
  *
- * An engine that keeps the state of vCPUs and chips with a view (view/kept.c) does all but
- * the last in one call, while no vCPU's thread leaves KVM_RUN: the vCPUs come out of it
- * parked in the new view, and wait there until the other devices are set.
+ * That needs a guest that parked in both views, in the same boot: only then may its vCPUs
+ * spin on while the memory under them is exchanged.  In all other cases the threads are
+ * held, and the state saved, before the commit; so it is always with an engine that does
+ * not exchange memory under running vCPUs.
  *
- * Both need a guest that parked in both views, in the same boot: only
- * then may its vCPUs spin on while the memory under them is exchanged.  In all
- * other cases the threads are held, and the state saved, before the commit; so it is
- * always with an engine that does not exchange memory under running vCPUs.
+ * An engine that keeps the state of vCPUs and chips with a view (view/kept.c) does all but
+ * the last in one call, while no vCPU's thread leaves KVM_RUN.  The vCPUs need not park for
+ * it, and their boots may differ: their whole state is exchanged.  A vCPU that is parked in
+ * the new view waits there until the other devices are set, one that is not goes on, and
+ * its exits wait (run/gate.c).
  *
  * All or none: up to and including the commit, an error lets the vCPUs go on
  * where they are.  When the state cannot be moved after the commit, the view
@@ -30,6 +32,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/board.h"
+#include "run/gate.h"
 #include "run/hold.h"
 #include "run/state.h"
 #include "swap/pause.h"
@@ -41,6 +44,9 @@
 
 /* The engine waits for the guest so long at a time: a guest may end. */
 #define PAUSE_STEP_NS	100000000ull
+
+/* And so long for vCPUs that do not park: then their threads are held. */
+#define HOLD_NS		100000000ull
 
 /* Was this state saved in the park loop of the guest that is running now? */
 static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
@@ -85,13 +91,6 @@ static int timed_commit(struct hypr_vm *vm, struct hypr_view *to,
 	return ret;
 }
 
-/* May a later swap between the two leave the state to the engine? */
-static bool keeps_states(const struct hypr_view *from, const struct hypr_view *to,
-			 const struct hypr_swap_result *result)
-{
-	return from != to && result->pause == HYPR_PAUSE_COOPERATIVE;
-}
-
 /*
  * Bring the vCPUs to user space, their state into the view that is left, and
  * the VM into @to, in whichever order is allowed.  @reset is not NULL when @to
@@ -127,7 +126,8 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, unsigned in
 		ret = hypr_state_save(vm, from->state);
 		if (ret)
 			goto undo;
-		if (keeps_states(from, to, result))
+		/* So that a later swap between the two can leave it to the engine. */
+		if (from != to)
 			hypr_kept_left(vm, from);
 		result->state_cycles += hypr_tsc() - start;
 	}
@@ -154,7 +154,7 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 	int ret;
 
 	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
-	if (!ret && keeps_states(vm->active, to, result))
+	if (!ret && vm->active != to)
 		hypr_kept_entered(vm, to);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
@@ -175,13 +175,11 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
  * being parked decides how a swap is done, and must not decide whether the memory that is
  * put back stays so.
  */
-static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, unsigned int flags,
-			 bool reset)
+static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, bool reset)
 {
 	const struct hypr_view *from = vm->active;
 
-	return !vm->paused && !reset && from->keeps_left && to != from && to->kept &&
-	       hypr_vm_may_park(vm, flags) && parked_in_this_boot(vm, to->state);
+	return !vm->paused && !reset && from->keeps_left && to != from && to->kept;
 }
 
 /* The engine's whole swap, with the guest asked again until the pause's deadline. */
@@ -191,7 +189,6 @@ static int park_and_commit(struct hypr_vm *vm, struct hypr_view *to,
 	uint64_t left = vm->pause_timeout_ms * 1000000ull;
 	int ret;
 
-	result->pause_cycles = 0;
 	do {
 		swap->pause_ns = left < PAUSE_STEP_NS ? left : PAUSE_STEP_NS;
 		left -= swap->pause_ns;
@@ -201,15 +198,60 @@ static int park_and_commit(struct hypr_vm *vm, struct hypr_view *to,
 	return ret;
 }
 
+static bool any_unparked(const struct hypr_vm *vm, const struct hypr_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
+			return true;
+	}
+	return false;
+}
+
+/* Ask the guest to park if it offers that, and swap; without force if it has to park. */
+static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
+			 struct hypr_engine_swap *swap, struct hypr_swap_result *result)
+{
+	int ret;
+
+	result->pause_cycles = 0;
+	result->pause = HYPR_PAUSE_COOPERATIVE;
+	swap->notify = any_unparked(vm, to->state);
+	if (swap->notify)
+		hypr_gate_close(vm, to);
+	if (hypr_vm_may_park(vm, flags)) {
+		ret = park_and_commit(vm, to, swap, result);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = hypr_vm_check_alive(vm);
+		if (!ret && (flags & HYPR_SWAP_COOPERATIVE))
+			ret = hypr_vm_did_not_park(vm);
+		if (ret)
+			return ret;
+	} else if (flags & HYPR_SWAP_COOPERATIVE) {
+		return -EBUSY;
+	}
+	/* A vCPU that is parked in @to is not asked to wait, either. */
+	if (!swap->notify)
+		hypr_gate_close(vm, to);
+	result->pause = HYPR_PAUSE_FORCED;
+	swap->pause_ns = 0;
+	swap->hold_ns = HOLD_NS;
+	ret = timed_commit(vm, to, swap, result);
+	/* The vCPUs stop when the engine takes them. */
+	result->pause_cycles += swap->commit_cycles;
+	return ret;
+}
+
 /*
- * A swap with the vCPUs parked in the guest all the time: the engine asks them to, and
- * exchanges their state and that of the chips; the other devices follow.
+ * A swap in which no vCPU's thread leaves KVM_RUN: the engine exchanges the state of vCPUs
+ * and chips; the other devices follow.
  *
- * Return: 0 with the vCPUs parked in @to; after an error they run on in the old view:
- * -EBUSY, -ENXIO the engine cannot move the state of some vCPU; -EAGAIN the guest did not
- * park.
+ * Return: 0 with the vCPUs in @to; after an error they run on in the old view: -EBUSY,
+ * -ENXIO the engine cannot move the state of some vCPU.
  */
-static int swap_parked(struct hypr_vm *vm, struct hypr_view *to,
+static int swap_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
 		       struct hypr_swap_result *result)
 {
 	struct hypr_engine_swap swap = { .kept = to->kept };
@@ -217,34 +259,32 @@ static int swap_parked(struct hypr_vm *vm, struct hypr_view *to,
 	uint64_t start;
 	int ret;
 
-	hypr_board_freeze(vm);
-	ret = park_and_commit(vm, to, &swap, result);
+	ret = hypr_board_leave(vm);
 	if (ret)
 		return ret;
-	start = hypr_tsc();
-	hypr_kept_moved(from);
-	ret = hypr_board_exchange(vm, from->state, to->state);
-	if (ret)
-		hypr_vm_end(vm, true, "view %s: lost, its devices cannot be set", to->name);
-	result->pause = HYPR_PAUSE_COOPERATIVE;
-	result->state_cycles = result->ioctl_cycles - swap.pause_cycles - swap.commit_cycles +
-			       hypr_tsc() - start;
-	result->state_way = HYPR_STATE_KERNEL;
+	ret = commit_moving(vm, to, flags, &swap, result);
+	if (!ret) {
+		start = hypr_tsc();
+		hypr_kept_moved(from);
+		hypr_board_exchange(vm, from->state, to->state);
+		result->state_cycles = result->ioctl_cycles - swap.pause_cycles -
+				       swap.commit_cycles + hypr_tsc() - start;
+		result->state_way = HYPR_STATE_KERNEL;
+	}
+	hypr_gate_open(vm);
 	return ret;
 }
 
-/* swap_parked() returned @ret: 0 to go on without it, and with the flags for that. */
-static int after_swap_parked(struct hypr_vm *vm, int ret, unsigned int *flags)
+/* swap_moving() returned @ret: 0 to go on without it, and with the flags for that. */
+static int after_swap_moving(int ret, const struct hypr_swap_result *result,
+			     unsigned int *flags)
 {
-	if (ret == -EBUSY || ret == -ENXIO)
-		return 0;
-	if (ret != -EAGAIN)
-		return ret;
-	ret = hypr_vm_check_alive(vm);
-	if (!ret && (*flags & HYPR_SWAP_COOPERATIVE))
-		ret = hypr_vm_did_not_park(vm);
 	/* It is not asked twice. */
-	*flags |= HYPR_SWAP_FORCE;
+	if (result->pause == HYPR_PAUSE_FORCED)
+		*flags |= HYPR_SWAP_FORCE;
+	if (ret == -EBUSY || ret == -ENXIO ||
+	    (ret == -EAGAIN && result->pause == HYPR_PAUSE_FORCED))
+		return 0;
 	return ret;
 }
 
@@ -292,11 +332,11 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		if (ret)
 			return ret;
 	}
-	if (engine_moves(vm, to, flags, reset)) {
-		ret = swap_parked(vm, to, result);
+	if (engine_moves(vm, to, reset)) {
+		ret = swap_moving(vm, to, flags, result);
 		if (!ret)
 			goto swapped;
-		ret = after_swap_parked(vm, ret, &flags);
+		ret = after_swap_moving(ret, result, &flags);
 		if (ret)
 			goto go_on;
 	}
@@ -323,7 +363,11 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 	}
 swapped:
 	account(vm, to, result);
-	if (!vm->paused) {
+	if (result->state_way == HYPR_STATE_KERNEL) {
+		hypr_state_set_control(vm, to->state);
+		hypr_vcpus_release(vm);
+		result->resume_tsc = hypr_tsc();
+	} else if (!vm->paused) {
 		hypr_vm_release(vm, to->state);
 		result->resume_tsc = hypr_tsc();
 	}

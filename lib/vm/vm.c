@@ -222,6 +222,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 	vm->kvm_fd = -1;
 	vm->vm_fd = -1;
 	pthread_mutex_init(&vm->gone_lock, NULL);
+	pthread_mutex_init(&vm->gate_lock, NULL);
 	pthread_mutex_init(&vm->op_lock, NULL);
 	pthread_mutex_init(&vm->run_lock, NULL);
 	hypr_cond_init(&vm->go_cond);

@@ -445,7 +445,7 @@ static void test_busy(void)
 	struct vm *vm = vm_with_boards();
 
 	vcpu_stop(&vm->vcpu[0]);
-	CHECK_RET(try_swap_all(vm, A, BOARD), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, BOARD), -EAGAIN);
 	check_chips(vm, 1);
 	vcpu_start(&vm->vcpu[0]);
 	OK(try_swap_all(vm, A, BOARD));
@@ -494,7 +494,7 @@ static const struct test tests[] = {
 	{ "ENXIO: there is no room for the board of the old view", test_no_room },
 	{ "ENXIO: no chips in the kernel", test_no_chips },
 	{ "EINVAL: flags that do not go together", test_flags },
-	{ "EBUSY: a vCPU outside KVM_RUN: no chip has moved", test_busy },
+	{ "EAGAIN: a vCPU outside KVM_RUN: no chip has moved", test_busy },
 	{ "ENOENT: no such view", test_no_view },
 	{ "EFAULT: an address that cannot be written", test_bad_addresses },
 };

@@ -71,6 +71,7 @@ static void swap_pick_valid(struct kvm_hypr_swap *arg, unsigned long request,
 				   KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME);
 		if (states && rarely(r, 2))
 			arg->flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_STATE |
+				     PICK(r, 0, KVM_EPT_SWAP_NOTIFY) |
 				     PICK(r, 0, KVM_EPT_SWAP_MOMENT, KVM_EPT_SWAP_BOARD,
 					  KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD);
 	} else if (rarely(r, 4)) {

@@ -11,7 +11,10 @@
 #include "fake_kernel.h"
 #include "fake_kvm.h"
 #include "hypr/hypr.h"
+#include "model/vcpu.h"
 #include "model/vm.h"
+#include "run/gate.h"
+#include "view/view.h"
 
 static char kernel_path[] = "/tmp/hypr-engine-XXXXXX";
 
@@ -316,6 +319,7 @@ static void test_kernel_moves_the_chips(void **ctx)
 	assert_int_equal(fake_kvm.chip_ioctls, 0);
 	/* By ioctls they come back from the kernel. */
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	fake_kvm.swap_errno = EBUSY;
 	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
 	assert_int_equal(fake_kvm.irr, 0x20);
 }
@@ -341,6 +345,8 @@ static void test_devices_follow_before_the_release(void **ctx)
 	struct fixture *f = *ctx;
 	unsigned int i;
 
+	uint64_t jump[2];
+
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
 	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
@@ -350,14 +356,16 @@ static void test_devices_follow_before_the_release(void **ctx)
 	moved_vm = f->vm;
 	fake_kvm.on_moved = while_moved;
 	for (i = 0; i < 2; i++) {
+		memcpy(jump, f->vm->control->jump, sizeof(jump));
 		swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 		assert_int_equal(hypr_console_read(&f->vm->console, 7), 0);
 		assert_int_equal(f->vm->rtc.s.cmos[0x40], 0);
-		assert_memory_not_equal(moved_jump, f->vm->control->jump, sizeof(moved_jump));
+		/* A vCPU that does not wait for the release finds the jump. */
+		assert_memory_not_equal(moved_jump, jump, sizeof(jump));
+		assert_memory_equal(moved_jump, f->vm->control->jump, sizeof(moved_jump));
 		swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 		assert_int_equal(hypr_console_read(&f->vm->console, 7), 0xaa);
 		assert_int_equal(f->vm->rtc.s.cmos[0x40], 0x55);
-		assert_memory_not_equal(moved_jump, f->vm->control->jump, sizeof(moved_jump));
 	}
 	assert_int_equal(hypr_console_receive(&f->vm->console, (const uint8_t *)"x", 1), 1);
 }
@@ -382,11 +390,12 @@ static void test_guest_does_not_park_for_the_kernel(void **ctx)
 	assert_active(f->vm, "boot");
 	assert_true(runs());
 	assert_int_equal(hypr_console_receive(&f->vm->console, (const uint8_t *)"x", 1), 1);
-	/* By force, the way without the kernel's state. */
+	/* By force. */
 	assert_int_equal(hypr_view_swap(f->vm, "A", 0, &r), 0);
 	assert_int_equal(r.pause, HYPR_PAUSE_FORCED);
-	assert_int_equal(r.state_way, HYPR_STATE_IOCTLS);
-	assert_int_equal(fake_kvm.moves, moves);
+	assert_int_equal(r.state_way, HYPR_STATE_KERNEL);
+	assert_int_equal(r.forced_vcpus, FAKE_VCPUS);
+	assert_int_equal(fake_kvm.moves, moves + 1);
 	assert_int_equal(played(1)->cr2, 0xa000);
 	assert_true(runs());
 }
@@ -402,10 +411,68 @@ static void test_kernel_gives_a_state_back(void **ctx)
 	played(0)->cr2 = 0xa000;
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	played(0)->cr2 = 0xb000;
+	fake_kvm.swap_errno = EBUSY;
 	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
 	assert_int_equal(played(0)->cr2, 0xa000);
+	fake_kvm.swap_errno = ENXIO;
 	swap_to(f, "boot", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
 	assert_int_equal(played(0)->cr2, 0xb000);
+}
+
+/* A guest that is not asked: its state is exchanged all the same, from the first swap on. */
+static void test_kernel_moves_by_force(void **ctx)
+{
+	struct fixture *f = *ctx;
+	unsigned int i;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xa000;
+	fake_kvm.pauses = 0;
+	for (i = 0; i < 3; i++) {
+		swap_to(f, "boot", HYPR_SWAP_FORCE, HYPR_STATE_KERNEL);
+		assert_int_equal(played(1)->cr2, 0);
+		assert_true(runs());
+		swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_KERNEL);
+		assert_int_equal(played(1)->cr2, 0xa000);
+		assert_true(runs());
+	}
+	assert_int_equal(fake_kvm.pauses, 0);
+}
+
+static int gate_opens;
+
+static void *gate_thread(void *arg)
+{
+	hypr_gate_pass(arg);
+	return (void *)(intptr_t)__atomic_load_n(&gate_opens, __ATOMIC_SEQ_CST);
+}
+
+/* An exit from the new view waits for the devices, one from the old view does not. */
+static void test_exits_wait_for_the_devices(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vcpu *vcpu;
+	pthread_t thread;
+	void *opened;
+
+	start(f, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	vcpu = &f->vm->vcpu[0];
+	hypr_gate_close(f->vm, hypr_view_lookup(f->vm, "A"));
+	hypr_gate_pass(vcpu);
+	hypr_gate_open(f->vm);
+
+	hypr_gate_close(f->vm, hypr_view_lookup(f->vm, "boot"));
+	assert_int_equal(pthread_create(&thread, NULL, gate_thread, vcpu), 0);
+	__atomic_store_n(&gate_opens, 1, __ATOMIC_SEQ_CST);
+	hypr_gate_open(f->vm);
+	assert_int_equal(pthread_join(thread, &opened), 0);
+	assert_int_equal((intptr_t)opened, 1);
+	hypr_gate_pass(vcpu);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
 }
 
 /* A reset holds the threads: a guest that says that it has parked may be running. */
@@ -1142,6 +1209,8 @@ int main(void)
 		T(test_guest_does_not_park_for_the_kernel),
 		T(test_kernel_moves_the_state),
 		T(test_kernel_gives_a_state_back),
+		T(test_kernel_moves_by_force),
+		T(test_exits_wait_for_the_devices),
 		T(test_reset_trusts_no_guest),
 	T(test_paused_state_is_newer),
 		T(test_kernel_cannot_move_the_state),

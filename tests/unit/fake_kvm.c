@@ -503,6 +503,7 @@ static int get_state(unsigned int vm, struct kvm_hypr_state *arg)
 		if (list->entries[i].index < FAKE_MSRS)
 			list->entries[i].data = from->vcpu.msr[list->entries[i].index];
 	}
+	((struct kvm_mp_state *)(uintptr_t)arg->mp_state)->mp_state = KVM_MP_STATE_RUNNABLE;
 	arg->host_tsc = from->host_tsc;
 	arg->tsc_offset = from->vcpu.tsc_offset;
 	arg->tsc_deadline = from->vcpu.deadline;
@@ -633,7 +634,8 @@ static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 	uint64_t now = __builtin_ia32_rdtsc();
 	unsigned int i, first = vm * FAKE_VCPUS;
 
-	if (fake_kvm.swap_errno == EBUSY || !all_parked()) {
+	if (fake_kvm.swap_errno == EBUSY ||
+	    !(all_parked() || (swap->flags & KVM_EPT_SWAP_FORCE))) {
 		fake_kvm.swap_errno = 0;
 		errno = EBUSY;
 		return -1;
@@ -1141,6 +1143,10 @@ static int vcpu_ioctl(unsigned int i, unsigned long request, void *arg)
 		return 0;
 	case KVM_HYPR_KEEP_STATE:
 		return keep_state(i, arg);
+	case KVM_GET_EPTP:
+		((struct kvm_hypr_eptp *)arg)->view =
+			__atomic_load_n(&fake_kvm.active, __ATOMIC_SEQ_CST);
+		return 0;
 	case KVM_SET_TSC_KHZ:
 		vcpu->tsc_khz = (uintptr_t)arg;
 		return 0;

@@ -15,7 +15,6 @@
  */
 #define pr_fmt(fmt) "VMM control: " fmt
 
-#include <linux/atomic.h>
 #include <linux/clocksource.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
@@ -26,6 +25,7 @@
 #include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/smp.h>
+#include <linux/spinlock.h>
 #include <linux/timex.h>
 #include <linux/workqueue.h>
 
@@ -38,6 +38,7 @@
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 #include <asm/vmm_control.h>
+#include <asm/x86_init.h>
 
 #include <uapi/linux/kvm_hypr.h>
 
@@ -58,7 +59,8 @@ static struct hypr_control_page *vmm_control __ro_after_init;
 
 /* In this view's memory: the place that this CPU, or any, acted on. */
 static DEFINE_PER_CPU(u64, vmm_control_seen);
-static atomic64_t vmm_control_reseeded;
+static DEFINE_RAW_SPINLOCK(vmm_control_lock);
+static u64 vmm_control_reseeded;	/* under vmm_control_lock */
 
 /*
  * One word for where this machine is in its possible pasts and futures.  The
@@ -135,11 +137,9 @@ static noinstr void vmm_control_park(u32 *state)
 }
 
 /*
- * Tell the random pool that this machine may be one of several that share its
- * past.  In a workqueue, since add_vmfork_randomness() calls a blocking
- * notifier chain.  What makes two such machines differ is @jump; a host that
- * does not fill it leaves the time stamp, and RDSEED or RDRAND, which a reseed
- * mixes in by itself.
+ * Tell the random pool, and who else wants to know, that this machine may be one of
+ * several that share its past.  In a workqueue, since add_vmfork_randomness() calls a
+ * blocking notifier chain.
  */
 static void vmm_control_reseed(struct work_struct *work)
 {
@@ -155,53 +155,79 @@ static void vmm_control_reseed(struct work_struct *work)
 	add_vmfork_randomness(id, sizeof(id));
 }
 
-static DECLARE_WORK(vmm_control_reseed_work, vmm_control_reseed);
+static DECLARE_DELAYED_WORK(vmm_control_reseed_work, vmm_control_reseed);
+
+/*
+ * No CPU goes on with random numbers that another copy of this memory gets, too: the first
+ * changes the pool's key, while the others wait for it.  That is quick; a whole reseeding
+ * is not, and follows when the guest has gone on, unless somebody waits for the news.
+ *
+ * What makes two copies differ is @jump.  A host that does not fill it leaves the time
+ * stamp, and RDSEED or RDRAND, which only the reseeding mixes in.
+ */
+static void vmm_control_diverge(u64 place)
+{
+	u64 id[] = { READ_ONCE(vmm_control->jump[0]), READ_ONCE(vmm_control->jump[1]) };
+	bool is_filled = id[0] | id[1];
+	unsigned long delay;
+
+	raw_spin_lock(&vmm_control_lock);
+	if (vmm_control_reseeded != place) {
+		vmm_control_reseeded = place;
+		if (!is_filled) {
+			id[0] = place;
+			id[1] = random_get_entropy();
+		}
+		delay = random_memory_copied(id) || !is_filled ? 0 : HZ / 10;
+		queue_delayed_work(system_highpri_wq, &vmm_control_reseed_work, delay);
+	}
+	raw_spin_unlock(&vmm_control_lock);
+}
 
 /*
  * The memory was swapped, or put back, since this CPU last looked.
  *
- * The timer may have been programmed for a moment that is past, or on an APIC
- * timer that was lost with the other view: raise its interrupt.  The handler
- * runs what is due and programs the next event, whatever mode it is in, and
- * merges with an interrupt that is pending already.
+ * A host that does not move timers with the memory may have left the timer programmed for
+ * a moment that is past, or on an APIC timer that was lost with the other view: raise its
+ * interrupt.  The handler runs what is due and programs the next event, whatever mode it
+ * is in, and merges with an interrupt that is pending already.
  *
  * The watchdogs would take the time in another view for a hang: pacify them.
  */
 static void vmm_control_swapped(u64 place)
 {
-	s64 reseeded = atomic64_read(&vmm_control_reseeded);
-
-	__apic_send_IPI_self(LOCAL_TIMER_VECTOR);
+	if (!(READ_ONCE(vmm_control->features) & HYPR_CONTROL_MOVES_TIMERS))
+		__apic_send_IPI_self(LOCAL_TIMER_VECTOR);
 
 	touch_softlockup_watchdog_sync();
 	clocksource_touch_watchdog();
 	rcu_cpu_stall_reset();
 	reset_hung_task_detector();
 
-	/* One CPU is enough: the first to move the word on. */
-	if (reseeded != (s64)place &&
-	    atomic64_cmpxchg(&vmm_control_reseeded, reseeded,
-			     (s64)place) == reseeded)
-		queue_work(system_highpri_wq, &vmm_control_reseed_work);
+	vmm_control_diverge(place);
 }
 
 /*
  * The host asks this CPU to park, or, without a request in the page, to look at
  * the place: so it can tell a CPU that was swapped without having parked.
+ *
+ * The EOI is a VM-exit: it comes when the host waits no more.
  */
 DEFINE_IDTENTRY_SYSVEC(sysvec_vmm_control)
 {
 	struct hypr_control_vcpu *vcpu = vmm_control_vcpu(smp_processor_id());
 	u64 place;
 
-	apic_eoi();
-	if (!vcpu)
+	if (!vcpu) {
+		apic_eoi();
 		return;
+	}
 
 	if (READ_ONCE(vcpu->state) == HYPR_VCPU_PAUSE_REQUESTED) {
 		vmm_control_park(&vcpu->state);
 		WRITE_ONCE(vcpu->pauses, READ_ONCE(vcpu->pauses) + 1);
 	}
+	apic_eoi();
 
 	place = vmm_control_place();
 	if (place != this_cpu_read(vmm_control_seen)) {
@@ -265,7 +291,7 @@ static int __init vmm_control_init(void)
 	if (!vmm_control)
 		return 0;
 
-	atomic64_set(&vmm_control_reseeded, (s64)vmm_control_place());
+	vmm_control_reseeded = vmm_control_place();
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/vmm_control:online",
 				vmm_control_cpu_online,
 				vmm_control_cpu_offline);
@@ -277,6 +303,12 @@ static int __init vmm_control_init(void)
 	return execute_with_initialized_rng(&vmm_control_boot_id_nb);
 }
 early_initcall(vmm_control_init);
+
+/* KVM's local APIC needs no interrupt remapping for x2APIC mode. */
+static bool __init vmm_control_has_x2apic(void)
+{
+	return true;
+}
 
 /*
  * Look for the page, keep it out of memblock's hands, and map it where every
@@ -309,6 +341,7 @@ void __init vmm_control_early_init(void)
 	set_fixmap(FIX_VMM_CONTROL, HYPR_CONTROL_GPA);
 	vmm_control = (void *)fix_to_virt(FIX_VMM_CONTROL);
 	sysvec_install(VMM_CONTROL_VECTOR, sysvec_vmm_control);
+	x86_init.hyper.x2apic_available = vmm_control_has_x2apic;
 
 	pr_info("page at 0x%08llx, version %u, %u vCPUs\n",
 		HYPR_CONTROL_GPA, version, nr_vcpus);

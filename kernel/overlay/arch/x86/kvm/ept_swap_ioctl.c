@@ -28,7 +28,8 @@ MODULE_PARM_DESC(ept_swap_unprivileged,
 #define HYPR_COMMIT_FLAGS	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_VCPUS)
 #define HYPR_SWAP_ALL_FLAGS						\
 	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |	\
-	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD)
+	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD |	\
+	 KVM_EPT_SWAP_NOTIFY)
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
@@ -78,7 +79,7 @@ static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 	if ((arg->flags & KVM_EPT_SWAP_STATE) && (arg->flags & KVM_EPT_SWAP_RESUME) &&
 	    !(arg->flags & KVM_EPT_SWAP_BOARD))
 		return false;
-	if ((arg->flags & (KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD)) &&
+	if ((arg->flags & (KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD | KVM_EPT_SWAP_NOTIFY)) &&
 	    !(arg->flags & KVM_EPT_SWAP_STATE))
 		return false;
 	return !(arg->flags & KVM_EPT_SWAP_VCPUS) == !arg->vcpu_mask;

@@ -133,6 +133,11 @@ struct kvm_hypr_prepare {
  * too.  No vCPU enters the guest before: see struct kvm_hypr_keep_board.
  */
 #define KVM_EPT_SWAP_BOARD	0x100
+/*
+ * With KVM_EPT_SWAP_STATE: raise HYPR_CONTROL_VECTOR on each vCPU in the new view, before it
+ * enters the guest: one that does not wait in the guest's park loop learns of the swap so.
+ */
+#define KVM_EPT_SWAP_NOTIFY	0x400
 
 #define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
 #define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
@@ -168,11 +173,12 @@ struct kvm_hypr_prepare {
  * leaves every vCPU in @view.  A later swap without the flag brings all vCPUs
  * together.  A view that any vCPU is in cannot be discarded.
  *
- * KVM_EPT_SWAP_STATE: every vCPU must be in KVM_RUN and not halted, in 64-bit mode,
- * with no event under way, and must have a state kept for the old view (it is
- * overwritten) and for the new one; both must have the same XCR0, EFER and APIC base;
- * else -EBUSY, and -ENXIO if a state is missing.  The call returns when each vCPU has
- * its new state.  Without KVM_EPT_SWAP_MOMENT @view must not be the active view
+ * KVM_EPT_SWAP_STATE: every vCPU must be in 64-bit mode, without an NMI, SMI, INIT or SIPI
+ * that has just come, and must have a state kept for the old view (it is overwritten) and
+ * for the new one; both must have the same XCR0, EFER and APIC base; else -EBUSY, and
+ * -ENXIO if a state is missing.  A vCPU outside KVM_RUN, with no ioctl under way, is waited
+ * for until the deadline: it may be back at once; else -EAGAIN.  The call returns when each
+ * vCPU has its new state.  Without KVM_EPT_SWAP_MOMENT @view must not be the active view
  * (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL, unless KVM_EPT_SWAP_BOARD is
  * set: before the guest goes on its devices have to be set, which is for user space to
  * do while the vCPUs are parked in the new view.
@@ -433,14 +439,14 @@ struct kvm_hypr_written {
  *
  * Keeps what the vCPU has now, for KVM_EPT_SWAP_STATE to go back to: registers, FPU,
  * debug registers, the MSRs of the list, local APIC and its timer, the offset of the
- * TSC.  A state that was kept before for the same view and kind is replaced.  The
- * states of a vCPU go with the VM.
+ * TSC, events under way, HLT.  A state that was kept before for the same view and kind is
+ * replaced.  The states of a vCPU go with the VM.
  *
  * -EBUSY: the vCPU has more than that (see KVM_EPT_SWAP_STATE); -ENOENT: no such
  * view; -E2BIG: more than KVM_HYPR_KEPT_MAX_MSRS; -EINVAL: an MSR has no place in a state
- * (the TSC and its deadline, KVM's own), or the list is not that of the states which the vCPU has
- * already, or names an MSR twice; -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU
- * does not have, or that cannot be set, is not moved.
+ * (the TSC and its deadline, the local APIC's, KVM's own), or the list is not that of the
+ * states which the vCPU has already, or names an MSR twice; -ENOMEM; -EINTR a fatal
+ * signal.  An MSR that the vCPU does not have, or that cannot be set, is not moved.
  */
 struct kvm_hypr_keep {
 	__u32 view;
@@ -467,9 +473,10 @@ struct kvm_hypr_keep {
  * @msrs: in: of a struct kvm_msrs with the list of KVM_HYPR_KEEP_STATE; the values
  *	are filled
  * @xsave: in: of a struct kvm_xsave
+ * @events: in: of a struct kvm_vcpu_events
+ * @mp_state: in: of a struct kvm_mp_state: runnable or halted
  *
- * Reads a state that is kept.  No event is under way in it, and the vCPU's MP state
- * is runnable.
+ * Reads a state that is kept.
  *
  * -ENXIO: there is none; -ENOENT: no such view or vCPU; -EINVAL: @msrs has another
  * list, or @xsave_bytes is not the size that the vCPU's state takes; -ENOMEM;
@@ -490,7 +497,9 @@ struct kvm_hypr_state {
 	__u64 lapic;
 	__u64 msrs;
 	__u64 xsave;
-	__u64 reserved[4];
+	__u64 events;
+	__u64 mp_state;
+	__u64 reserved[2];
 };
 
 /**
@@ -564,6 +573,12 @@ struct kvm_hypr_board {
 #define HYPR_CONTROL_VECTOR	0xF0
 
 /*
+ * The host moves each vCPU's local APIC, its timer and its TSC with the memory: the guest
+ * need not program its timer when it learns of a swap.
+ */
+#define HYPR_CONTROL_MOVES_TIMERS	0x1
+
+/*
  * State of a vCPU, and who may make which transition (host: the kernel or the
  * VMM, whichever of them drives the pause; never both at a time):
  *
@@ -607,6 +622,8 @@ struct hypr_control_vcpu {
  *	state that they were not in last: after a swap, a reset, from a file.  A count
  *	does not do: a state from a file may have seen the same count elsewhere, and
  *	two VMs from one file count alike.  Zero from a VMM that does not fill it
+ * @features: filled by VMM before the guest starts: HYPR_CONTROL_MOVES_*; others are for
+ *	later, and a guest takes no notice of them
  * @vcpu: indexed by APIC ID
  */
 struct hypr_control_page {
@@ -616,7 +633,7 @@ struct hypr_control_page {
 	__u64 generation;
 	__u64 boot_id[2];
 	__u64 jump[2];
-	__u64 reserved0;
+	__u64 features;
 	struct hypr_control_vcpu vcpu[HYPR_CONTROL_MAX_VCPUS];
 	__u8 reserved1[HYPR_CONTROL_SIZE - 64 - 32 * HYPR_CONTROL_MAX_VCPUS];
 };

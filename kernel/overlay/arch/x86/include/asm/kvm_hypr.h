@@ -10,6 +10,9 @@
 #include <linux/errno.h>
 #include <linux/types.h>
 
+#include <asm/apicdef.h>
+#include <asm/msr-index.h>
+
 #include <uapi/linux/kvm_hypr.h>
 
 struct kvm;
@@ -153,6 +156,16 @@ struct kvm_hypr_tdp {
 		kvm_hypr_vcpu_sync(_hypr_vcpu, ret);			\
 })
 
+/* The same for one that is halted: it must come by there. */
+#define kvm_hypr_wants_halted(v) ({					\
+	struct kvm_vcpu *_hypr_vcpu = (v);				\
+									\
+	_hypr_vcpu->kvm->arch.hypr.vm && kvm_hypr_halted_poll(_hypr_vcpu); \
+})
+
+#define kvm_hypr_check_extension(kvm, ext)				\
+	((ext) == KVM_CAP_HYPR_EPT_SWAP ? kvm_hypr_nr_views(kvm) : 0)
+
 u8 kvm_hypr_current_view(struct kvm *kvm);
 int kvm_hypr_nr_views(struct kvm *kvm);
 bool kvm_hypr_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap, int *ret);
@@ -164,6 +177,7 @@ bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
 			    const struct kvm_cpuid_entry2 *entries, int nent);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
 bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret);
+bool kvm_hypr_halted_poll(struct kvm_vcpu *vcpu);
 int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);
 bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
@@ -171,7 +185,16 @@ bool kvm_hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg,
 long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			 unsigned long arg);
 
-#define kvm_hypr_note_msr(vcpu)	((void)((vcpu)->arch.hypr.msrs_written = true))
+/* The local APIC goes with a view as a whole: its registers in x2APIC mode, its timer. */
+static inline bool kvm_hypr_msr_is_apart(u32 index)
+{
+	return index == MSR_IA32_TSC_DEADLINE || (index & ~0xffu) == APIC_BASE_MSR;
+}
+
+#define kvm_hypr_note_msr(vcpu, index) do {				\
+	if (!kvm_hypr_msr_is_apart(index))				\
+		(vcpu)->arch.hypr.msrs_written = true;			\
+} while (0)
 #define kvm_arch_vcpu_ioctl_begin(vcpu, ioctl)				\
 	kvm_hypr_vcpu_ioctl_begin(vcpu, ioctl)
 #define kvm_arch_may_create_device(kvm, type)				\
@@ -188,7 +211,7 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 #define KVM_HYPR_NR_ADDRESS_SPACES	2
 #define kvm_hypr_nr_as_ids(kvm)		(kvm_arch_has_private_mem(kvm) ? 1 : 2)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
-#define kvm_hypr_note_msr(vcpu)		((void)(vcpu))
+#define kvm_hypr_note_msr(vcpu, index)	((void)(vcpu), (void)(index))
 #define kvm_hypr_apf_is_retired(work)	((void)(work), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
@@ -196,9 +219,14 @@ long kvm_hypr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 struct kvm_hypr_vm_stat {
 };
 
-static inline int kvm_hypr_nr_views(struct kvm *kvm)
+static inline int kvm_hypr_check_extension(struct kvm *kvm, long ext)
 {
 	return 0;
+}
+
+static inline bool kvm_hypr_wants_halted(struct kvm_vcpu *vcpu)
+{
+	return false;
 }
 
 static inline bool kvm_hypr_enable_cap(struct kvm *kvm,

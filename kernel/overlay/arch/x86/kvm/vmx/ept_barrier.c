@@ -26,13 +26,18 @@
  *    not so while the I/O of its last exit is unfinished: KVM_RUN first completes
  *    the instruction, which may write to memory, and it does so in the old view;
  *  - KVM_RUN has it halted or not started: it comes by before VM-entry.
+ *
+ * A swap that moves states waits for the first of these: only the vCPU's own thread, in
+ * KVM_RUN, can move its state.  A thread in user space may come back at once.
  */
-static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, u32 round)
+static bool hypr_vcpu_is_held(struct kvm_vcpu *vcpu, const struct kvm_hypr *h)
 {
 	/* Pairs with the release in hypr_barrier_is_open(). */
-	if (smp_load_acquire(&vcpu->arch.hypr.round) == round ||
+	if (smp_load_acquire(&vcpu->arch.hypr.round) == h->round ||
 	    READ_ONCE(vcpu->arch.hypr.waits))
 		return true;
+	if (h->moving)
+		return false;
 	if (!mutex_is_locked(&vcpu->mutex)) {
 		/* Read what the last ioctl has left. */
 		smp_acquire__after_ctrl_dep();
@@ -80,7 +85,7 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 	unsigned int spins = 0;
 	int r;
 
-	while (!hypr_vcpu_is_held(vcpu, h->round)) {
+	while (!hypr_vcpu_is_held(vcpu, h)) {
 		r = hypr_wait_step(&spins, timeout_ns, deadline);
 		if (r)
 			return r;
@@ -90,7 +95,8 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 }
 
 /*
- * Make the request, and have a vCPU that is in the guest come out.  Unlike
+ * Make the request, and have a vCPU that is in the guest come out, and one that is halted
+ * come by if its state is to be moved.  Unlike
  * kvm_make_all_cpus_request() this does not wait for the exit: a vCPU is held only
  * when it has come to the barrier, and the barrier is behind the exit.
  */
@@ -105,8 +111,15 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 	 * mark, as each request of KVM's own does: the last look of
 	 * vcpu_enter_guest() comes behind a memory barrier.
 	 */
-	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE)
+	if (kvm_vcpu_exiting_guest_mode(vcpu) != IN_GUEST_MODE) {
+		/* Pairs with the barrier in kvm_hypr_halted_poll(). */
+		if (vcpu->kvm->arch.hypr.vm->moving &&
+		    READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_HALTED) {
+			kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
+			kvm_vcpu_wake_up(vcpu);
+		}
 		return;
+	}
 
 	/* A vCPU that moves to another CPU has come out. */
 	preempt_disable();
@@ -280,9 +293,9 @@ static void hypr_wait_others(struct kvm_hypr *h)
  * thread sleeps without kvm->srcu, which a change of memslots may be waiting for,
  * and a signal wakes it.
  *
- * Return: false to go on to the guest; true after a signal: vcpu_enter_guest() must
- * return @ret at once, without a look at guest memory, because for the swap this
- * vCPU is at the barrier.
+ * Return: false to go on to the guest; true after a signal, and with a vCPU that is
+ * halted: vcpu_enter_guest() must return @ret at once, without a look at guest memory,
+ * because for the swap this vCPU is at the barrier.
  */
 bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 {
@@ -304,7 +317,21 @@ bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 	hypr_vcpu_take_view(vcpu);
 	if (moves)
 		hypr_wait_others(h);
-	return false;
+	*ret = 1;
+	return vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
+}
+
+/**
+ * kvm_hypr_halted_poll() - does a swap want this vCPU at the barrier?
+ * @vcpu: in KVM_RUN, not running
+ */
+bool kvm_hypr_halted_poll(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	/* The MP state is visible before the look at requests: hypr_vcpu_request(). */
+	smp_mb();
+	return kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu);
 }
 
 /*
@@ -343,6 +370,19 @@ static int hypr_vcpu_sync_outside(struct kvm_vcpu *vcpu, bool run)
 	return 0;
 }
 
+/*
+ * A swap that moves states wants this vCPU at the barrier of KVM_RUN.  It waits there for
+ * no other: so the vCPU may come in while it is still in the view that it takes from here.
+ */
+static bool hypr_vcpu_may_run(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->kvm->arch.hypr.vm->moving) &&
+	       !READ_ONCE(vcpu->arch.hypr.move_to) &&
+	       READ_ONCE(vcpu->arch.hypr.next) == vcpu->arch.hypr.view &&
+	       (vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE ||
+		vcpu->arch.mp_state == KVM_MP_STATE_HALTED);
+}
+
 /**
  * kvm_hypr_vcpu_ioctl_begin() - take the view before a vCPU ioctl
  * @vcpu: its mutex is held, it is not loaded
@@ -362,8 +402,8 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 
 	if (!vcpu->kvm->arch.hypr.vm)
 		return 0;
-	if (ioctl != KVM_RUN)
-		kvm_hypr_note_msr(vcpu);
+	if (ioctl != KVM_RUN && ioctl != KVM_GET_EPTP)
+		vcpu->arch.hypr.msrs_written = true;
 	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
 		return -EINVAL;
 	/* Pairs with the release in hypr_vcpus_update(). */
@@ -375,7 +415,12 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 	/* The vCPU leaves the old view when the instruction is complete. */
 	if (unlikely(hypr_vcpu_has_io(vcpu)))
 		return 0;
-	if (likely(!kvm_check_request(KVM_REQ_HYPR_VIEW, vcpu)))
+	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
 		return 0;
+	if (ioctl == KVM_RUN && hypr_vcpu_may_run(vcpu))
+		return 0;
+	kvm_clear_request(KVM_REQ_HYPR_VIEW, vcpu);
+	/* The request before what it stands for, as in kvm_check_request(). */
+	smp_mb__after_atomic();
 	return hypr_vcpu_sync_outside(vcpu, ioctl == KVM_RUN);
 }

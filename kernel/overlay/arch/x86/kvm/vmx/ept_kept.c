@@ -72,7 +72,7 @@ static_assert(ARRAY_SIZE(hypr_live_msrs) + ARRAY_SIZE(hypr_svm_live_msrs) <= HYP
 /* No state of one vCPU, or in guest memory, or apart. */
 static bool hypr_msr_is_refused(u32 index)
 {
-	return index == MSR_IA32_TSC || index == MSR_IA32_TSC_DEADLINE ||
+	return index == MSR_IA32_TSC || kvm_hypr_msr_is_apart(index) ||
 	       index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_SYSTEM_TIME ||
 	       (index & ~0xffu) == MSR_KVM_WALL_CLOCK_NEW;
 }
@@ -153,7 +153,7 @@ static void hypr_kept_fill(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	for (i = 0; i < kept->nr_msrs; i++)
 		hypr_kept_try_msr(vcpu, kept, i);
-	kvm_hypr_note_msr(vcpu);
+	vcpu->arch.hypr.msrs_written = true;
 	hypr_state_read(vcpu, host_tsc, kept);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
@@ -406,13 +406,18 @@ static int hypr_kept_copy_out(struct kvm_vcpu *vcpu, const struct hypr_kept *kep
 			      struct kvm_hypr_state *arg)
 {
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = kept->xcr0 };
+	struct kvm_mp_state mp_state = { .mp_state = kept->events.mp_state };
+	struct kvm_vcpu_events events;
 	struct kvm_regs regs = { 0 };
 	int r;
 
 	hypr_kept_to_regs(kept, &regs);
+	hypr_events_copy(vcpu->kvm, &kept->events, &events);
 	if (hypr_copy_out(arg->regs, &regs, sizeof(regs)) ||
 	    hypr_copy_out(arg->sregs, &kept->sregs, sizeof(kept->sregs)) ||
 	    hypr_copy_out(arg->xcrs, &xcrs, sizeof(xcrs)) ||
+	    hypr_copy_out(arg->events, &events, sizeof(events)) ||
+	    hypr_copy_out(arg->mp_state, &mp_state, sizeof(mp_state)) ||
 	    hypr_copy_out(arg->debugregs, &kept->debugregs, sizeof(kept->debugregs)) ||
 	    hypr_copy_out(arg->lapic, &kept->lapic, sizeof(kept->lapic)))
 		return -EFAULT;

@@ -170,13 +170,35 @@ bool hypr_vcpu_is_quiescent(struct kvm_vcpu *vcpu)
 	       hypr_vcpu_is_parked(vcpu) || hypr_vcpu_is_down(vcpu);
 }
 
-static void hypr_pause_request(struct kvm_vcpu *vcpu)
+static void hypr_notify(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic_irq irq = {
 		.vector = HYPR_CONTROL_VECTOR,
 		.delivery_mode = APIC_DM_FIXED,
 		.level = 1,
 	};
+
+	kvm_apic_set_irq(vcpu, &irq, NULL);
+}
+
+/**
+ * hypr_notify_all() - each vCPU is to look at the control page
+ * @kvm: the VM; its vCPUs have a local APIC in the kernel
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_notify_all(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
+		hypr_notify(vcpu);
+}
+
+static void hypr_pause_request(struct kvm_vcpu *vcpu)
+{
 	u32 *state = hypr_control_state(vcpu);
 
 	/* A vCPU that was down when hypr_pause_check() looked may lack them. */
@@ -186,7 +208,7 @@ static void hypr_pause_request(struct kvm_vcpu *vcpu)
 	    HYPR_VCPU_RUNNING)
 		return;
 	__set_bit(vcpu->vcpu_id, vcpu->kvm->arch.hypr.vm->asked);
-	kvm_apic_set_irq(vcpu, &irq, NULL);
+	hypr_notify(vcpu);
 }
 
 static bool hypr_all_parked(struct kvm *kvm)

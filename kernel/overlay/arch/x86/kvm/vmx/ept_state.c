@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state of a vCPU that goes with a view: registers, FPU, MSRs, local APIC, and
- * the guest's clock.  The vCPU's own thread reads the state of the view that it
- * leaves, and writes what differs in that of the view that it enters.  It does not
- * leave KVM_RUN for that.
+ * The state of a vCPU that goes with a view: registers, FPU, MSRs, local APIC, the guest's
+ * clock, and what is under way (ept_events.c).  The vCPU's own thread reads the state of the
+ * view that it leaves, and writes what differs in that of the view that it enters.  It does
+ * not leave KVM_RUN for that.
  *
- * Reading and writing never fail half way: hypr_state_can_move() refuses every vCPU
- * that has more than this file moves (an event that is being delivered, SMM, a nested
- * guest), and what is written is what KVM has read from the same vCPU.
+ * Reading and writing never fail half way: hypr_state_can_move() refuses every vCPU that has
+ * more than is moved (SMM, a nested guest, an NMI that has just come), and what is written is
+ * what KVM has read from the same vCPU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,39 +24,15 @@
 /* ---- what can move ---------------------------------------------------------- */
 
 /**
- * hypr_state_has_arrivals() - has another CPU sent what this file does not move?
- * @vcpu: any vCPU with a local APIC in the kernel
- */
-bool hypr_state_has_arrivals(struct kvm_vcpu *vcpu)
-{
-	return atomic_read(&vcpu->arch.nmi_queued) ||
-	       READ_ONCE(vcpu->arch.apic->pending_events) ||
-	       kvm_test_request(KVM_REQ_NMI, vcpu) ||
-	       kvm_test_request(KVM_REQ_SMI, vcpu);
-}
-
-static bool hypr_events_are_waiting(struct kvm_vcpu *vcpu)
-{
-	return vcpu->arch.exception.pending || vcpu->arch.exception_vmexit.pending ||
-	       kvm_event_needs_reinjection(vcpu) || vcpu->arch.nmi_pending ||
-	       vcpu->arch.smi_pending || vcpu->arch.apf.halted ||
-	       hypr_state_has_arrivals(vcpu) ||
-	       kvm_test_request(KVM_REQ_TRIPLE_FAULT, vcpu) ||
-	       kvm_x86_call(get_interrupt_shadow)(vcpu) ||
-	       kvm_x86_call(get_nmi_mask)(vcpu);
-}
-
-/**
  * hypr_state_can_move() - is all that this vCPU has what this file moves?
  * @vcpu: loaded, its mutex held by this thread
  */
 bool hypr_state_can_move(struct kvm_vcpu *vcpu)
 {
 	return lapic_in_kernel(vcpu) && is_long_mode(vcpu) &&
-	       vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE &&
 	       !vcpu->arch.guest_state_protected && !vcpu->guest_debug &&
 	       !is_smm(vcpu) && !is_guest_mode(vcpu) && !hypr_vcpu_has_io(vcpu) &&
-	       !hypr_events_are_waiting(vcpu);
+	       hypr_events_can_move(vcpu);
 }
 
 /**
@@ -217,6 +193,7 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 static void hypr_state_read_unloaded(struct kvm_vcpu *vcpu, u64 host_tsc,
 				     struct hypr_kept *kept)
 {
+	hypr_events_read(vcpu, &kept->events);
 	memcpy(kept->fpu, vcpu->arch.guest_fpu.fpstate, hypr_fpu_bytes(vcpu));
 	/* KVM may have left these two in the VMCS. */
 	kvm_rsp_read(vcpu);
@@ -320,6 +297,18 @@ static int hypr_debugregs_write(struct kvm_vcpu *vcpu, const struct kvm_debugreg
 	return r | kvm_set_dr(vcpu, 7, to->dr7);
 }
 
+/* memcmp() goes byte by byte here. */
+static bool hypr_words_match(const u64 *one, const u64 *other, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (one[i] != other[i])
+			return false;
+	}
+	return true;
+}
+
 static int hypr_msr_write(struct kvm_vcpu *vcpu, u32 index, u64 from, u64 to)
 {
 	struct msr_data msr = { .host_initiated = true, .index = index, .data = to };
@@ -336,7 +325,7 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	for (i = 0; i < to->nr_live; i++)
 		r |= hypr_msr_write(vcpu, to->msr[to->live[i].at].index, from->live[i].data,
 				    to->live[i].data);
-	if (memcmp(from->data, to->data, to->nr_msrs * sizeof(u64))) {
+	if (!hypr_words_match(from->data, to->data, to->nr_msrs)) {
 		for (i = 0; i < to->nr_msrs; i++) {
 			if (!to->msr[i].fixed)
 				r |= hypr_msr_write(vcpu, to->msr[i].index,
@@ -362,6 +351,19 @@ static int hypr_lapic_set(struct kvm_vcpu *vcpu, struct kvm_lapic_state *lapic)
 	return r;
 }
 
+/* The registers are 32 bits each, 16 bytes apart. */
+static bool hypr_lapics_match(const struct kvm_lapic_state *one,
+			      const struct kvm_lapic_state *other)
+{
+	unsigned int at;
+
+	for (at = 0; at < KVM_APIC_REG_SIZE; at += 0x10) {
+		if (*(const u32 *)(one->regs + at) != *(const u32 *)(other->regs + at))
+			return false;
+	}
+	return true;
+}
+
 /*
  * KVM_SET_LAPIC takes longer than all the rest.  Two contexts of one guest that wait
  * at the same place often have the same registers there.
@@ -385,7 +387,7 @@ static int hypr_lapic_write(struct kvm_vcpu *vcpu, u64 host_tsc,
 	if (vcpu->arch.pv_time.active)
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 
-	if (memcmp(&from->lapic, lapic, sizeof(*lapic)) ||
+	if (!hypr_lapics_match(&from->lapic, lapic) ||
 	    __kvm_lapic_get_reg(lapic->regs, APIC_TMICT))
 		r = hypr_lapic_set(vcpu, lapic);
 	if (to->tsc_deadline)
@@ -410,6 +412,7 @@ static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
 	r |= hypr_msrs_write(vcpu, from, to);
 	r |= hypr_lapic_write(vcpu, host_tsc, from, to);
 	vcpu->arch.pkru = to->pkru;
+	hypr_events_write(vcpu, &from->events, &to->events);
 
 	/*
 	 * KVM itself read all of it from this vCPU.  User space can take it back: by a

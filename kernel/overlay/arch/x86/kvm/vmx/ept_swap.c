@@ -89,7 +89,7 @@ static int hypr_check_movable(struct kvm *kvm)
 		/* Pairs with the release in hypr_barrier_is_open(). */
 		if (smp_load_acquire(&vcpu->arch.hypr.round) != h->round ||
 		    vcpu->arch.hypr.movable != h->round ||
-		    READ_ONCE(vcpu->arch.hypr.move_to) || hypr_state_has_arrivals(vcpu))
+		    READ_ONCE(vcpu->arch.hypr.move_to) || hypr_events_have_come(vcpu))
 			return -EBUSY;
 	}
 	return 0;
@@ -105,6 +105,9 @@ static void hypr_move_begin(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 		   vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
 }
 
+/* What a swap does between the last vCPU's state and its way on. */
+#define HYPR_AFTER_MOVE	(KVM_EPT_SWAP_BOARD | KVM_EPT_SWAP_NOTIFY)
+
 /* The point of no return. */
 static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
@@ -117,8 +120,8 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	if (h->moving)
 		h->move_tsc = rdtsc();
-	/* No vCPU goes on before the board has moved, too. */
-	if (swap->flags & KVM_EPT_SWAP_BOARD)
+	/* No vCPU goes on before the board has moved, too, and they are notified. */
+	if (swap->flags & HYPR_AFTER_MOVE)
 		atomic_inc(&h->unmoved);
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
 		faults += READ_ONCE(vcpu->stat.pf_taken);
@@ -150,10 +153,13 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 
 	hypr_wait_moved(h, swap->timeout_ns);
-	if (!(swap->flags & KVM_EPT_SWAP_BOARD))
+	if (!(swap->flags & HYPR_AFTER_MOVE))
 		return;
-	hypr_board_move(kvm, hypr_board_find(h, swap->old_view, HYPR_KEPT_LEFT),
-			hypr_board_find(h, swap->view, hypr_move_kind(swap)));
+	if (swap->flags & KVM_EPT_SWAP_BOARD)
+		hypr_board_move(kvm, hypr_board_find(h, swap->old_view, HYPR_KEPT_LEFT),
+				hypr_board_find(h, swap->view, hypr_move_kind(swap)));
+	if (swap->flags & KVM_EPT_SWAP_NOTIFY)
+		hypr_notify_all(kvm);
 	/* Pairs with hypr_wait_others(): the chips' state is visible before. */
 	smp_mb__before_atomic();
 	atomic_dec(&h->unmoved);

@@ -11,7 +11,7 @@
  *	ept_cache, ept_shrink	which views keep their tables
  *	ept_kept, ept_board	states of vCPUs, and of chips, that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
- *	ept_state		what of a vCPU goes with a view
+ *	ept_state, ept_events	what of a vCPU goes with a view
  *	ept_written		which pages were written
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
@@ -77,6 +77,24 @@ static inline enum hypr_kept_kind hypr_kept_kind(u32 flags)
 	return flags & KVM_HYPR_KEPT_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
 }
 
+/**
+ * struct hypr_events - what is under way in a vCPU
+ * @exception: being delivered, or waiting for that
+ * @interrupt: one is being delivered, @interrupt_nr
+ * @shadow: KVM_X86_SHADOW_INT_*
+ * @nmi_pending: how many wait
+ */
+struct hypr_events {
+	struct kvm_queued_exception exception;
+	bool interrupt;
+	u8 interrupt_nr;
+	u8 shadow;
+	bool nmi_injected;
+	bool nmi_masked;
+	unsigned int nmi_pending;
+	int mp_state;
+};
+
 /* MSRs that a guest may write without a VM-exit: ept_kept.c has the list. */
 #define HYPR_LIVE_MSRS	24
 
@@ -107,6 +125,7 @@ struct hypr_kept {
 	struct kvm_sregs sregs;
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic;
+	struct hypr_events events;
 	u64 xcr0;
 	u64 tsc_offset;
 	u64 host_tsc;
@@ -312,6 +331,7 @@ int hypr_pause_check(struct kvm *kvm);
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
 void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
+void hypr_notify_all(struct kvm *kvm);
 
 /* ept_kind.c */
 int hypr_vm_claim(struct kvm *kvm);
@@ -333,9 +353,17 @@ int hypr_view_mark_edited(struct kvm *kvm, u32 view);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
+/* ept_events.c */
+bool hypr_events_have_come(struct kvm_vcpu *vcpu);
+bool hypr_events_can_move(struct kvm_vcpu *vcpu);
+void hypr_events_read(struct kvm_vcpu *vcpu, struct hypr_events *events);
+void hypr_events_write(struct kvm_vcpu *vcpu, const struct hypr_events *from,
+		       const struct hypr_events *to);
+void hypr_events_copy(struct kvm *kvm, const struct hypr_events *events,
+		      struct kvm_vcpu_events *user);
+
 /* ept_state.c */
 bool hypr_state_can_move(struct kvm_vcpu *vcpu);
-bool hypr_state_has_arrivals(struct kvm_vcpu *vcpu);
 bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept);
