@@ -234,27 +234,41 @@ u16 shadow_pcid(const struct shadow_vcpu *vcpu);
 int shadow_fault(struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflags,
 		 struct shadow_fault *fault);
 
-/* Tables that shadow_step() fills: one for each level. */
-#define SHADOW_STEP_TABLES	WALK_LEVELS
+/* Pages that an opening has at most, and tables that it takes for them. */
+#define SHADOW_OPEN_PAGES	2u
+#define SHADOW_OPEN_TABLES	(1 + SHADOW_OPEN_PAGES * (WALK_LEVELS - 1))
 
 /**
- * shadow_step() - tables for one instruction that shadow_fault() wants emulated
- * @gva, @access, @rflags: as for shadow_fault()
- * @tables: pages of 4 KiB in plat_page_alloc()'s memory, the caller's
- * @root: the one of them that the processor's CR3 holds for this instruction
- * @fault: the page written is at .gpa, if .result is MMU_EMULATE; MMU_RETRY: no tables,
- *	run the guest as it is
- * @page: the host's page at .gpa
- *
- * Where @gva leads, the tables let the instruction write.  All else is as in the vCPU's
- * tables, which stay as they are.  What the tables hold is like what a TLB holds: from
- * the next tlb.flush_all() on no processor may use them.  The caller flushes the vCPU's
- * TLB before and after the instruction, runs this one instruction alone (monitor trap
- * flag), and reports what it has written by shadow_guest_wrote().
+ * struct shadow_opening - tables of one vCPU's own, on which it writes what others may not
+ * @table: pages of 4 KiB of plat_page_alloc(), the caller's; [0] becomes the root
+ * @tables: in use; 0 before the first shadow_open_page()
  */
-void shadow_step(const struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflags,
-		 u64 *const tables[SHADOW_STEP_TABLES], hypr_hpa_t *root,
-		 struct shadow_fault *fault, hypr_hpa_t *page);
+struct shadow_opening {
+	u64 *table[SHADOW_OPEN_TABLES];
+	u32 tables;
+};
+
+/**
+ * shadow_open_page() - let the vCPU write a page, where shadow_fault() wants the write emulated
+ * @gva, @access, @rflags: as for shadow_fault()
+ * @opening: gets the page, beside those that it has: SHADOW_OPEN_PAGES at most, all added
+ *	without another call for the shadow page table in between
+ * @gpa, @hpa: the page
+ *
+ * Where @gva leads, the opening's tables let the vCPU write.  All else is as in the vCPU's
+ * tables, which stay as they are.  The opening is like what a TLB holds: from the next
+ * tlb.flush_all() on no processor may use it.  The caller flushes the vCPU's TLB before
+ * and after, ends the opening at the vCPU's next exit, and reports what was written there
+ * by shadow_guest_wrote(); to other vCPUs not later than their next INVLPG or load of CR3.
+ *
+ * Return: false if there is nothing to open: the vCPU runs on its own tables, and may fault
+ * again.
+ */
+bool shadow_open_page(const struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access, u64 rflags,
+		      struct shadow_opening *opening, hypr_gpa_t *gpa, hypr_hpa_t *hpa);
+
+/** shadow_open_root() - what the processor's CR3 holds for an opening, without a PCID */
+hypr_hpa_t shadow_open_root(const struct shadow_opening *opening);
 
 /** shadow_invlpg() - the guest executes INVLPG, or INVPCID type 0 for its own PCID */
 void shadow_invlpg(struct shadow_vcpu *vcpu, hypr_gva_t gva);

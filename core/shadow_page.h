@@ -7,7 +7,7 @@
  *	shadow_pool.c	shadow pages: find, make, recycle, drop
  *	shadow_sync.c	what the guest writes to its tables; what the host changes
  *	shadow_fault.c	page faults
- *	shadow_step.c	tables for a write that is emulated
+ *	shadow_open.c	tables of one vCPU, for writes that are emulated
  *	shadow.c	create and destroy; registers, CR3
  *
  * Each present entry is on one chain: an entry that maps a page on the chain of the

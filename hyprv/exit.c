@@ -424,7 +424,6 @@ static const struct handler {
 	[33] = { "invalid guest state", NULL },
 	[34] = { "MSR loading", NULL },
 	[36] = { "MWAIT", fault_ud },
-	[EXIT_MONITOR_TRAP] = { "monitor trap flag", run_on },
 	[39] = { "MONITOR", fault_ud },
 	[41] = { "machine check at entry", NULL },
 	[48] = { "EPT violation", ept_violation, true },

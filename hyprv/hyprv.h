@@ -43,9 +43,6 @@
 /* Table pages that one fault can need: three levels below the root. */
 #define HYPRV_SPARE_PAGES	4
 
-/* The exit of the monitor trap flag. */
-#define EXIT_MONITOR_TRAP	37
-
 /**
  * struct hypervisor_cpu - what one CPU holds
  * @on: VMXON has been executed; changed by this CPU alone, with interrupts off
@@ -135,6 +132,7 @@ struct region {
  * @edited: how often user space has said that it changed bytes in place; vm->swap_lock
  * @caller: shadow paging: the vCPU whose call it is; vm->lock
  * @flushes: shadow paging: flushes of the tables; changed with vm->lock
+ * @open: shadow paging: pages that vCPUs may write just now; vm->lock
  * @on_stats: shadow paging: in the statistics
  */
 struct view {
@@ -149,6 +147,7 @@ struct view {
 	u64 edited;
 	struct vcpu *caller;
 	u64 flushes;
+	struct list_head open;
 	struct list_head on_stats;
 };
 

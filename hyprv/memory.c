@@ -365,6 +365,7 @@ static int view_init(struct view *view, struct vm *vm)
 	int err;
 
 	view->vm = vm;
+	INIT_LIST_HEAD(&view->open);
 	if (vm->shadow)
 		paging_params(view, &params);
 	err = init_mmu_virtualization(&view->mmu, &params);

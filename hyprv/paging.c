@@ -31,7 +31,7 @@ int paging_create(struct vcpu *vcpu)
 	if (!vcpu->paging)
 		return -ENOMEM;
 	vcpu->paging->reload = PAGING_REGISTERS | PAGING_CR3;
-	return paging_step_create(&vcpu->paging->step);
+	return paging_open_create(&vcpu->paging->open);
 }
 
 /* Its roots may be recycled from here on. */
@@ -46,8 +46,9 @@ void paging_destroy(struct vcpu *vcpu)
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
 		if (paging->in[i].mmu)
 			mmu_vcpu_fini(&paging->in[i]);
+	list_del(&paging->open.on_view);
 	spin_unlock(&vcpu->vm->lock);
-	paging_step_destroy(&paging->step);
+	paging_open_destroy(&paging->open);
 	kvfree(paging);
 	vcpu->paging = NULL;
 }
@@ -81,6 +82,7 @@ void paging_invlpg(struct vcpu *vcpu, u64 gva)
 
 	spin_lock(&vcpu->vm->lock);
 	view->caller = vcpu;
+	paging_open_report(view);
 	view->mmu.tlb->flush_address(&vcpu->paging->in[view->number], hypr_gva(gva));
 	spin_unlock(&vcpu->vm->lock);
 }
@@ -142,13 +144,15 @@ static int load(struct vcpu *vcpu)
 		paging->reload |= PAGING_REGISTERS | PAGING_CR3;
 		paging->keep = false;
 	}
+	if (paging->reload)
+		paging_open_report(view);
 	err = registers_load(vcpu, in);
 	if (err)
 		return err;
 	paging->view = view;
 	vcpu->flushed[view->number] = edited;
-	if (paging->step.armed)
-		root = paging_step_begin(vcpu, in);
+	if (paging->open.armed)
+		root = paging_open_begin(vcpu, in);
 	if (again || other || root)
 		paging_flush(vcpu);
 	vcpu->flushes += again || other;
@@ -164,7 +168,7 @@ int paging_load(struct vcpu *vcpu)
 	int err;
 
 	if (likely(vcpu->loaded == view && paging->view == view && !paging->reload &&
-		   !paging->step.armed &&
+		   !paging->open.armed &&
 		   vcpu->flushed[view->number] == READ_ONCE(view->edited)))
 		return 1;
 	if (!cpumask_test_cpu(smp_processor_id(), &view->cpus))
@@ -189,8 +193,8 @@ bool paging_is_stale(const struct vcpu *vcpu)
 {
 	const struct paging *paging = vcpu->paging;
 
-	return paging && paging->step.armed &&
-	       READ_ONCE(paging->view->flushes) != paging->step.flushes;
+	return paging && paging->open.armed &&
+	       READ_ONCE(paging->view->flushes) != paging->open.flushes;
 }
 
 void paging_exited(struct vcpu *vcpu)
@@ -198,9 +202,10 @@ void paging_exited(struct vcpu *vcpu)
 	struct paging *paging = vcpu->paging;
 	struct mmu_vcpu *in = &paging->in[paging->view->number];
 
-	if (likely(!paging->step.armed))
+	paging->open.ended = paging->open.armed;
+	if (likely(!paging->open.armed))
 		return;
-	paging_step_end(vcpu);
+	paging_open_end(vcpu);
 	vmcs_write(VMCS_GUEST_CR3, paging->view->mmu.cache->root(in) |
 				   shadow_pcid(&in->shadow));
 }
@@ -252,9 +257,8 @@ static int resolve(struct vcpu *vcpu, const struct mmu_fault *fault, bool *loade
 	case MMU_REFLECT:
 		return reflect(vcpu, fault->gva.addr, fault->error_code);
 	case MMU_EMULATE:
-		if (!paging_step_arm(&vcpu->paging->step, fault->gva.addr, fault->access))
-			return 1;
-		return vcpu_report(vcpu, "an instruction that writes to two page tables");
+		paging_open_ask(&vcpu->paging->open, fault->gva.addr, fault->access);
+		return 1;
 	default:
 		break;
 	}

@@ -3,11 +3,14 @@
  * Shadow paging of a VM without EPT (mmu=shadow): the binding to core/shadow.h.
  *
  *	paging.c	registers, CR3, INVLPG, page faults of a vCPU
- *	paging_step.c	a write to a page table, by one instruction on tables of its own
+ *	paging_open.c	page tables that the guest writes, on tables of the vCPU's own
  *	paging_memory.c	a view's shadow: memory, TLB, statistics
  */
 #ifndef HYPRV_PAGING_H
 #define HYPRV_PAGING_H
+
+#include <linux/kvm_hypr.h>
+#include <linux/list.h>
 
 #include "mmu.h"
 
@@ -22,25 +25,36 @@ struct vm;
 #define PAGING_READ_AGAIN	4u	/* user space may have written page tables */
 
 /**
- * struct paging_step - one instruction that may write a page
- * @armed: the next instruction is one
- * @gva, @access: the write
- * @tries: steps since one reached its end
+ * struct paging_page - a page that is open for writes
+ * @gva, @access: the write that asked for it
  * @gpa, @hpa: the page
- * @flushes: the view's, as the tables were built
- * @table: tables of its own
- * @before: the page as it was
+ * @before: its bytes as last reported
  */
-struct paging_step {
-	bool armed;
+struct paging_page {
 	hypr_gva_t gva;
 	u32 access;
-	u32 tries;
 	hypr_gpa_t gpa;
 	hypr_hpa_t hpa;
-	u64 flushes;
-	u64 *table[SHADOW_STEP_TABLES];
 	u64 *before;
+};
+
+/**
+ * struct paging_open - pages that a vCPU may write until its next exit
+ * @armed: at the next VM entry there are some
+ * @ended: the last exit ended that
+ * @page: @pages of them
+ * @flushes: the view's, as the tables were built
+ * @opening: the tables
+ * @on_view: in view->open; vm->lock
+ */
+struct paging_open {
+	bool armed;
+	bool ended;
+	struct paging_page page[SHADOW_OPEN_PAGES];
+	u32 pages;
+	u64 flushes;
+	struct shadow_opening opening;
+	struct list_head on_view;
 };
 
 /**
@@ -51,7 +65,7 @@ struct paging_step {
  * @no_execute: the guest's EFER.NXE; the CPU's is 1
  * @keep: the load of CR3 keeps TLB entries (its bit 63)
  * @reload: PAGING_*
- * @step: a step
+ * @open: pages that are open for writes
  */
 struct paging {
 	struct mmu_vcpu in[KVM_HYPR_MAX_VIEWS];
@@ -60,7 +74,7 @@ struct paging {
 	bool no_execute;
 	bool keep;
 	u32 reload;
-	struct paging_step step;
+	struct paging_open open;
 };
 
 /**
@@ -93,15 +107,17 @@ void paging_changed(struct vcpu *vcpu, u32 what);
 /* A #PF exit.  May put the VMCS: *@loaded is false then. */
 int paging_fault(struct vcpu *vcpu, bool *loaded);
 
-/* ---- paging_step.c ------------------------------------------------------- */
+/* ---- paging_open.c ------------------------------------------------------- */
 
-int paging_step_create(struct paging_step *step);
-void paging_step_destroy(struct paging_step *step);
-/* -EBUSY: it never gets to its end. */
-int paging_step_arm(struct paging_step *step, u64 gva, u32 access);
-/* With vm->lock.  CR3 for the step; 0 if there is nothing to step. */
-u64 paging_step_begin(struct vcpu *vcpu, struct mmu_vcpu *in);
-void paging_step_end(struct vcpu *vcpu);
+int paging_open_create(struct paging_open *open);
+void paging_open_destroy(struct paging_open *open);
+/* Open a page at the next VM entry. */
+void paging_open_ask(struct paging_open *open, u64 gva, u32 access);
+/* With vm->lock.  CR3 for the entry; 0 if there is nothing to open. */
+u64 paging_open_begin(struct vcpu *vcpu, struct mmu_vcpu *in);
+/* With vm->lock: the shadow learns what has been written in all open pages of the view. */
+void paging_open_report(struct view *view);
+void paging_open_end(struct vcpu *vcpu);
 
 /* ---- paging_memory.c ------------------------------------------------------ */
 

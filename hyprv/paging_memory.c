@@ -46,7 +46,7 @@ static void flush_all(void *context)
 {
 	struct view *view = context;
 
-	/* Tables of a step are gone with this: paging_is_stale(). */
+	/* Open pages are gone with this: paging_is_stale(). */
 	WRITE_ONCE(view->flushes, view->flushes + 1);
 	/* The edit before the look at who runs.  Pairs with the barrier in paging_load(). */
 	smp_mb();

@@ -87,7 +87,6 @@ static const char *capability_missing(const struct vmx_capabilities *can, enum n
 		{ "INVVPID of one VPID", can->ept_vpid & TLB_CAN_INVVPID_CONTEXT },
 		{ "INVVPID of all VPIDs", can->ept_vpid & TLB_CAN_INVVPID_ALL, WITH_SHADOW },
 		{ "exits at INVLPG", can->cpu.may & CPU_INVLPG, WITH_SHADOW },
-		{ "the monitor trap flag", can->cpu.may & CPU_MONITOR_TRAP, WITH_SHADOW },
 		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
 		{ "exits at NMIs", can->pin.may & PIN_NMI },
 		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },

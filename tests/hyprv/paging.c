@@ -130,6 +130,52 @@ static void test_table_maps_itself(void)
 	CHECK_EQ(vcpu_read(vcpu, VA), 100);
 }
 
+/* Level-2 tables one behind the other, and one store that changes an entry in each. */
+static void test_write_to_two_tables(void)
+{
+	const uint64_t level3 = GUEST_SHARED_GPA + GUEST_PDPT, first = FRAME(4);
+	const uint64_t va[] = { 2ull << 30, 3ull << 30 };
+	struct vcpu *vcpu = vcpu_with_page();
+	unsigned int i;
+
+	vcpu_write(vcpu, FRAME(2), FRAME(1) | 3);
+	for (i = 0; i < 2; i++) {
+		vcpu_write(vcpu, first + i * 0x1000, LEVEL1 | 3);
+		remap(vcpu, level3 + 16 + i * 8, (first + i * 0x1000) | 3, va[i]);
+	}
+	vcpu_write(vcpu, first + 511 * 8, LEVEL1 | 3);
+	for (i = 1; i <= 10; i++) {
+		CHECK_EQ(vcpu_read(vcpu, va[0] + 511 * 0x200000ull), 100);
+		CHECK_EQ(vcpu_read(vcpu, va[1]), 100 + (i + 1) % 2);
+		/* The upper half of the last entry of one, the lower half of the first. */
+		remap(vcpu, first + 0x1000 - 4, ((i % 2 ? FRAME(2) : LEVEL1) | 3) << 32, va[1]);
+	}
+}
+
+/* What one vCPU writes without an exit, another finds after its own INVLPG. */
+static void test_another_vcpu_invalidates(void)
+{
+	uint64_t tables[] = { LEVEL1, FRAME(2) };
+	struct vm *vm;
+	unsigned int i;
+
+	need_cpus(2);
+	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
+	for (i = 0; i < 2; i++) {
+		*ram_word(vm, 0, FRAME(i)) = 100 + i;
+		*ram_word(vm, 0, tables[i]) = FRAME(i) | 3;
+	}
+	*ram_word(vm, 0, LEVEL2) = LEVEL1 | 3;
+	vcpus_start(vm, 2);
+	for (i = 1; i <= 100; i++) {
+		CHECK_EQ(vcpu_read(&vm->vcpu[1], VA), 100 + (i + 1) % 2);
+		vcpu_write(&vm->vcpu[0], LEVEL2, tables[i % 2] | 3);
+		remap(&vm->vcpu[1], FRAME(6), 0, VA);
+		CHECK_EQ(vcpu_read(&vm->vcpu[1], VA), 100 + i % 2);
+	}
+}
+
 static void expect_fault(struct vcpu *vcpu, enum guest_cmd cmd, uint64_t va)
 {
 	vcpu->catch = true;
@@ -282,6 +328,8 @@ static const struct test tests[] = {
 	{ "an upper entry that changes is followed", test_upper_entry_changes },
 	{ "accessed and dirty flags are set", test_accessed_and_dirty_flags },
 	{ "page tables that map themselves", test_table_maps_itself },
+	{ "one store to two page tables", test_write_to_two_tables },
+	{ "a vCPU writes a table, another invalidates", test_another_vcpu_invalidates },
 	{ "a page that the guest unmaps is a #PF", test_unmapped_page_faults },
 	{ "so is one under a table that it unmaps", test_page_under_an_unmapped_table_faults },
 	{ "so is a write to a page that it makes read-only", test_read_only_page_faults },

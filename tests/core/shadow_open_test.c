@@ -2,43 +2,47 @@
 /* core/shadow*.c: tables for one write, tables read again, memory of the caller's. */
 #include "tests/core/shadow_case.h"
 
-static u64 *tables[SHADOW_STEP_TABLES];
-static hypr_hpa_t root;
+static struct shadow_opening opening;
+static hypr_gpa_t gpa;
 static hypr_hpa_t page;
 
 static int with_tables(void **state)
 {
-	for (u32 i = 0; i < SHADOW_STEP_TABLES; i++) {
-		tables[i] = plat_page_alloc(1, PLAT_NODE_ANY);
-		if (!tables[i])
+	for (u32 i = 0; i < SHADOW_OPEN_TABLES; i++) {
+		opening.table[i] = plat_page_alloc(1, PLAT_NODE_ANY);
+		if (!opening.table[i])
 			return -1;
 	}
+	opening.tables = 0;
 	return setup(state);
 }
 
 static int without_tables(void **state)
 {
-	for (u32 i = 0; i < SHADOW_STEP_TABLES; i++)
-		plat_page_free(tables[i], 1);
+	for (u32 i = 0; i < SHADOW_OPEN_TABLES; i++)
+		plat_page_free(opening.table[i], 1);
 	return teardown(state);
 }
 
-static enum mmu_result step(u64 gva, u32 access)
+static bool more(u64 gva, u32 access)
 {
-	struct shadow_fault fault;
-
-	shadow_step(&guest->vcpu[0], hypr_gva(gva), access, 0, tables, &root, &fault, &page);
-	return fault.result;
+	return shadow_open_page(&guest->vcpu[0], hypr_gva(gva), access, 0, &opening, &gpa, &page);
 }
 
-/* The processor, in the guest's mode but with CR0.WP = 1, on the step's tables. */
-static bool step_allows(u64 gva, u32 access)
+static bool opens(u64 gva, u32 access)
+{
+	opening.tables = 0;
+	return more(gva, access);
+}
+
+/* The processor, in the guest's mode but with CR0.WP = 1, on the opening's tables. */
+static bool allows(u64 gva, u32 access)
 {
 	struct walk walk = guest->vcpu[0].walk;
 	struct walk_result result;
 
 	walk.memory = &walk_host_memory;
-	walk.root = root.addr;
+	walk.root = shadow_open_root(&opening).addr;
 	walk.mode.maxphyaddr = 52;
 	walk.mode.flags |= WALK_WP | WALK_NXE;
 	return !walk_peek(&walk, gva, access, &result);
@@ -61,17 +65,18 @@ static void test_tracked_table_can_be_written(void **state)
 	assert_int_equal(shadow_fault(&guest->vcpu[0], hypr_gva(GVA + 0x3000), WALK_WRITE, 0,
 				      &fault), 0);
 	assert_int_equal(fault.result, MMU_EMULATE);
-	assert_int_equal(step(GVA + 0x3008, WALK_WRITE), MMU_EMULATE);
+	assert_true(opens(GVA + 0x3008, WALK_WRITE));
 	assert_ptr_equal((u8 *)page.addr, (u8 *)guest_at(guest, upper));
-	assert_true(step_allows(GVA + 0x3008, WALK_WRITE));
-	assert_false(step_allows(GVA + 0x3008, WALK_USER));
+	assert_int_equal(gpa.addr, upper);
+	assert_true(allows(GVA + 0x3008, WALK_WRITE));
+	assert_false(allows(GVA + 0x3008, WALK_USER));
 	/* All else is as in the vCPU's own tables. */
-	assert_true(step_allows(GVA, WALK_USER | WALK_WRITE));
-	assert_true(step_allows(GVA + 0x1000, WALK_WRITE));
-	assert_false(step_allows(GVA + 0x1000, WALK_USER));
-	assert_true(step_allows(GVA + 0x2000, WALK_USER));
-	assert_false(step_allows(GVA + 0x2000, WALK_USER | WALK_WRITE));
-	assert_false(step_allows(GVA + 0x4000, 0));
+	assert_true(allows(GVA, WALK_USER | WALK_WRITE));
+	assert_true(allows(GVA + 0x1000, WALK_WRITE));
+	assert_false(allows(GVA + 0x1000, WALK_USER));
+	assert_true(allows(GVA + 0x2000, WALK_USER));
+	assert_false(allows(GVA + 0x2000, WALK_USER | WALK_WRITE));
+	assert_false(allows(GVA + 0x4000, 0));
 	/* The vCPU's own tables still let nobody write the table. */
 	entry = *guest_at(guest, guest_entry(guest, cr3, 4, 1, GVA + 0x3000));
 	assert_int_equal(entry & G_D, G_D);
@@ -91,33 +96,58 @@ static void test_rights_of_upper_entries_hold(void **state)
 	shadow_guest_wrote(guest->table, hypr_gpa(entry), 8);
 	reaches(GVA + 0x1000, 0, DATA + 0x1000);
 	/* With CR0.WP = 0 the guest's kernel may write; the shadow's CR0.WP is 1. */
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_EMULATE);
-	assert_true(step_allows(GVA, WALK_WRITE));
-	assert_false(step_allows(GVA, WALK_FETCH));
-	assert_true(step_allows(GVA + 0x1000, 0));
-	assert_false(step_allows(GVA + 0x1000, WALK_WRITE));
-	assert_false(step_allows(GVA + 0x1000, WALK_FETCH));
+	assert_true(opens(GVA, WALK_WRITE));
+	assert_true(allows(GVA, WALK_WRITE));
+	assert_false(allows(GVA, WALK_FETCH));
+	assert_true(allows(GVA + 0x1000, 0));
+	assert_false(allows(GVA + 0x1000, WALK_WRITE));
+	assert_false(allows(GVA + 0x1000, WALK_FETCH));
 }
 
-static void test_nothing_to_step_is_a_retry(void **state)
+static void test_nothing_to_open(void **state)
 {
 	struct shadow_vcpu none;
-	struct shadow_fault fault;
 
 	(void)state;
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_RETRY);
+	assert_false(opens(GVA, WALK_WRITE));
 	map(GVA, DATA, G_P);
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_RETRY);
+	assert_false(opens(GVA, WALK_WRITE));
 	map(GVA, DATA, RWU);
 	guest->host[DATA / CORE_PAGE_4K] = HOST_READ_ONLY;
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_RETRY);
+	assert_false(opens(GVA, WALK_WRITE));
 	guest->host[DATA / CORE_PAGE_4K] = HOST_MISSING;
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_RETRY);
+	assert_false(opens(GVA, WALK_WRITE));
 	guest->host[DATA / CORE_PAGE_4K] = 0;
-	assert_int_equal(step(GVA, WALK_WRITE), MMU_EMULATE);
+	assert_true(opens(GVA, WALK_WRITE));
 	shadow_vcpu_init(&none, guest->table);
-	shadow_step(&none, hypr_gva(GVA), WALK_WRITE, 0, tables, &root, &fault, &page);
-	assert_int_equal(fault.result, MMU_RETRY);
+	assert_false(shadow_open_page(&none, hypr_gva(GVA), WALK_WRITE, 0, &opening, &gpa, &page));
+}
+
+/* An instruction may write two pages, in any two places. */
+static void test_two_pages(void **state)
+{
+	static const u64 second[] = { 0x1000, 1ull << 21, 1ull << 30, 1ull << 39 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(second); i++) {
+		u64 gva = (u64)(i + 1) << 40;
+		u64 tables = 0;
+
+		map(gva, DATA, G_P | G_W);
+		map(gva + 0x5000, DATA + 0x5000, G_P | G_W);
+		map(gva + second[i], DATA + 0x1000, RWU);
+		reaches(gva + 0x5000, WALK_WRITE, DATA + 0x5000);
+		assert_true(opens(gva, WALK_WRITE));
+		tables = opening.tables;
+		assert_int_equal(tables, 4);
+		assert_true(more(gva + second[i], WALK_WRITE | WALK_USER));
+		assert_int_equal(opening.tables, tables + i);
+		assert_true(allows(gva, WALK_WRITE));
+		assert_false(allows(gva, WALK_USER));
+		assert_true(allows(gva + second[i], WALK_WRITE | WALK_USER));
+		assert_true(allows(gva + 0x5000, WALK_WRITE));
+		assert_false(allows(gva + 0x6000, 0));
+	}
 }
 
 /* ---- written by a way that nobody saw -------------------------------------- */
@@ -326,15 +356,16 @@ static void test_trim_flushes_first(void **state)
 	faults(GVA, WALK_USER, 4);
 }
 
-#define STEP(name) \
+#define OPENS(name) \
 	cmocka_unit_test_setup_teardown(test_##name, with_tables, without_tables)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STEP(tracked_table_can_be_written),
-		STEP(rights_of_upper_entries_hold),
-		STEP(nothing_to_step_is_a_retry),
+		OPENS(tracked_table_can_be_written),
+		OPENS(rights_of_upper_entries_hold),
+		OPENS(two_pages),
+		OPENS(nothing_to_open),
 		TEST(what_agrees_stays),
 		TEST(what_differs_goes),
 		TEST(another_table_or_page_is_seen),
