@@ -36,6 +36,8 @@ extern "C" {
 #define SHADOW_FLOOD		3u
 /* Pages of a host change beyond which everything is dropped. */
 #define SHADOW_RANGE_MAX	1024u
+/* Shadow pages beyond which tables are dropped, not read again. */
+#define SHADOW_READ_MAX		256u
 
 /* Bits of an x86 entry ("Formats of Paging-Structure Entries with 4-Level Paging"). */
 #define SPTE_P		BIT_ULL(0)

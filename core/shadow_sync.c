@@ -202,32 +202,38 @@ static bool agrees(struct shadow_page_table *table, const struct shadow_page *pa
 	       (gpte & SPTE_ADDRESS) / CORE_PAGE_4K == child->key.gfn;
 }
 
+static void read_again(struct shadow_page_table *table, struct shadow_page *page)
+{
+	u32 index, left = page->present;
+
+	for (index = 0; left; index++) {
+		if (!page->entries[index])
+			continue;
+		left--;
+		if (page->key.level == 1)
+			sync_entry(table, page, index);
+		else if (!agrees(table, page, index))
+			shadow_entry_clear(table, page, index);
+	}
+}
+
+/* Entries alone are cleared: the list by age stays as it is. */
 void shadow_read_again(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes)
 {
-	u64 gfn = gpa.addr / CORE_PAGE_4K, last;
-	u32 index;
+	u64 first = gpa.addr / CORE_PAGE_4K, last;
+	struct shadow_page *page;
 
 	if (!bytes)
 		return;
 	last = (gpa.addr + bytes - 1) / CORE_PAGE_4K;
-	if (last - gfn >= SHADOW_RANGE_MAX) {
-		drop_range(table, gfn, last);
+	if (table->stats.pages > SHADOW_READ_MAX) {
+		drop_range(table, first, last);
 		return;
 	}
-	for (; gfn <= last; gfn++) {
-		struct shadow_page *page = shadow_page_first(table, gfn);
-
-		for (; page; page = shadow_page_next(page)) {
-			for (index = 0; !page->unsync && index < CORE_ENTRIES; index++) {
-				if (!page->entries[index])
-					continue;
-				if (page->key.level == 1)
-					sync_entry(table, page, index);
-				else if (!agrees(table, page, index))
-					shadow_entry_clear(table, page, index);
-			}
-		}
-	}
+	for (page = table->newest; page; page = page->older)
+		if (!page->key.direct && !page->unsync && page->key.gfn >= first &&
+		    page->key.gfn <= last)
+			read_again(table, page);
 }
 
 void shadow_host_changed(struct shadow_page_table *table, hypr_gpa_t gpa, u64 bytes)

@@ -7,7 +7,7 @@
  *
  * Locks, in this order: vcpu->lock or vm->build_lock, vm->swap_lock (mutexes), vm->lock (a
  * spin lock).  The memory's callers take vm->lock; nobody sleeps or touches user memory under
- * it.
+ * it.  The statistics of shadow paging have a mutex before vm->lock (paging_memory.c).
  */
 #ifndef HYPRV_HYPRV_H
 #define HYPRV_HYPRV_H

@@ -193,7 +193,7 @@ bool paging_is_stale(const struct vcpu *vcpu)
 {
 	const struct paging *paging = vcpu->paging;
 
-	return paging && paging->open.armed &&
+	return paging->open.armed &&
 	       READ_ONCE(paging->view->flushes) != paging->open.flushes;
 }
 

@@ -354,7 +354,8 @@ static int enter(struct vcpu *vcpu)
 	local_irq_disable();
 	if (thread_must_leave() || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
-	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu) || paging_is_stale(vcpu)) {
+	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu) ||
+	    (vcpu->paging && paging_is_stale(vcpu))) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
 			vmcs_write(VMCS_ENTRY_EVENT, 0);

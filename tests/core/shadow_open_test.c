@@ -275,10 +275,26 @@ static void test_another_table_or_page_is_seen(void **state)
 	shadow_invalidate(guest->table);
 	reaches(GVA, WALK_USER, 2 * CORE_PAGE_2M);
 	reaches(large, WALK_USER, DATA + 0x1000);
-	/* Beyond so many pages everything goes. */
-	shadow_read_again(guest->table, hypr_gpa(0), GUEST_PAGES * CORE_PAGE_4K);
+}
+
+/* One call does a bounded amount of work. */
+static void test_many_tables_are_dropped(void **state)
+{
+	const u64 tables = 300;
+
+	(void)state;
+	teardown(NULL);
+	assert_int_equal(setup_with(512), 0);
+	for (u64 i = 0; i < tables; i++) {
+		map(GVA + (i << 21), (GUEST_PAGES - 1) * CORE_PAGE_4K, RWU);
+		reaches(GVA + (i << 21), WALK_USER, (GUEST_PAGES - 1) * CORE_PAGE_4K);
+	}
+	assert_true(stats().pages > tables);
 	shadow_read_again(guest->table, hypr_gpa(0), 0);
-	reaches(GVA, WALK_USER, 2 * CORE_PAGE_2M);
+	assert_true(stats().pages > tables);
+	shadow_read_again(guest->table, hypr_gpa(0), GUEST_PAGES * CORE_PAGE_4K);
+	assert_int_equal(stats().pages, 1);
+	reaches(GVA, WALK_USER, (GUEST_PAGES - 1) * CORE_PAGE_4K);
 }
 
 /* ---- memory of the caller's ---------------------------------------------- */
@@ -369,6 +385,7 @@ int main(void)
 		TEST(what_agrees_stays),
 		TEST(what_differs_goes),
 		TEST(another_table_or_page_is_seen),
+		TEST(many_tables_are_dropped),
 		TEST(memory_is_the_callers),
 		TEST(trim_flushes_first),
 	};

@@ -6,6 +6,7 @@
  * documented error, and a good VM beside them runs on.
  */
 #define _GNU_SOURCE
+#include "abi.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -99,7 +100,10 @@ static atomic_int *any(struct fuzzer *fuzzer, atomic_int *places)
 
 static void make_vm(struct fuzzer *fuzzer)
 {
-	int fd = call(all.device, KVM_CREATE_VM, (void *)(draw(fuzzer, 16) ? 0 : draw(fuzzer, 9)));
+	const unsigned long types[] = {
+		0, 0, HYPRV_VM_EPT, HYPRV_VM_SHADOW, draw(fuzzer, 9), HYPRV_VM_EPT + draw(fuzzer, 9),
+	};
+	int fd = call(all.device, KVM_CREATE_VM, (void *)types[draw(fuzzer, 6)]);
 
 	if (fd > 0 && draw(fuzzer, 4))
 		call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap) { .cap = KVM_CAP_HYPR_EPT_SWAP });
