@@ -33,7 +33,7 @@ enum {
 	[PIN] = { "pin", 'p', "LIST",						\
 		  "host CPUs for the vCPUs in turn, as 1,2 or 1-3" },		\
 	[ENGINE] = { "engine", 'e', "ENGINE",					\
-		     "ept-swap (default) or stock; nothing else is taken instead" },		\
+		     "ept-swap (default), stock or hyprv; nothing else is taken instead" },		\
 	[FORCED] = { "forced", 0, NULL, "never ask the guest to park" },	\
 	[PAUSE_TIMEOUT] = { "pause-timeout", 0, "MS",				\
 			    "for the guest to park (2000)" },			\

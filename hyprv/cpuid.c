@@ -59,6 +59,9 @@ static bool leaf(struct kvm_cpuid_entry2 *e)
 		e->ebx &= LEAF7_EBX;
 		if (!(hypervisor.can.cpu2.may & CPU2_INVPCID))
 			e->ebx &= ~LEAF7_INVPCID;
+		/* The kernel may have found that the firmware does not want fast strings. */
+		if (!boot_cpu_has(X86_FEATURE_ERMS))
+			e->ebx &= ~BIT(9);
 		e->ecx = 0;
 		e->edx = 0;
 		return true;
