@@ -26,6 +26,7 @@
 #define EXIT_TRIPLE_FAULT	10	/* the guest had a triple fault */
 #define EXIT_TROUBLE		11	/* verify could not compare, translate not look */
 #define EXIT_FUNCTION		12	/* call: the function aborted, ran wild or took too long */
+#define EXIT_GUEST		13	/* the guest exited with another value than 0 (port 0xf4) */
 #define EXIT_INTERRUPTED	130	/* by Ctrl-C and the like, and nothing was written */
 
 #define CLI_OPTIONS_MAX		16

@@ -16,15 +16,37 @@ static const char *state(const struct hypr_host_check *check)
 enum { ENGINE };
 
 static const struct cli_option options[] = {
-	[ENGINE] = { "engine", 'e', "ENGINE", "the one to be judged: ept-swap (default) or stock" },
+	[ENGINE] = { "engine", 'e', "ENGINE", "the one to be judged: ept-swap (default), stock or hyprv" },
 	{ 0 },
 };
 
-/* Engine stock needs no more than a KVM that may be opened and can do what a VM needs. */
-static bool needs(const char *engine, const struct hypr_host_check *check)
+static const char *const engines[] = {
+	HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK, HYPR_ENGINE_HYPRV,
+};
+
+#define NR_ENGINES	(sizeof(engines) / sizeof(engines[0]))
+
+/*
+ * Engine stock needs no more than a KVM that may be opened and can do what a VM needs, engine
+ * hyprv no more than its module, which no other engine needs.
+ */
+static bool lacks(const char *engine, const struct hypr_host_check *check)
 {
-	return !strcmp(engine, HYPR_ENGINE_EPT_SWAP) || !strcmp(check->name, "kvm") ||
-	       !strcmp(check->name, "vm");
+	if (!strcmp(engine, HYPR_ENGINE_HYPRV))
+		return !strcmp(check->name, "hyprv") && check->ok <= 0;
+	return check->ok == 0 && (!strcmp(engine, HYPR_ENGINE_EPT_SWAP) ||
+				  !strcmp(check->name, "kvm") || !strcmp(check->name, "vm"));
+}
+
+static bool is_engine(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_ENGINES; i++) {
+		if (!strcmp(engines[i], name))
+			return true;
+	}
+	return false;
 }
 
 static int count_missing(const char *engine, const struct hypr_host_check *check, int nr)
@@ -32,14 +54,14 @@ static int count_missing(const char *engine, const struct hypr_host_check *check
 	int i, missing = 0;
 
 	for (i = 0; i < nr; i++)
-		missing += needs(engine, &check[i]) && check[i].ok == 0;
+		missing += lacks(engine, &check[i]);
 	return missing;
 }
 
 static void print_json(const char *engine, const struct hypr_host_check *check, int nr)
 {
 	int missing = count_missing(engine, check, nr);
-	json_t *list = json_array(), *answer;
+	json_t *list = json_array(), *ready = json_object(), *answer;
 	int i;
 
 	for (i = 0; i < nr; i++)
@@ -49,12 +71,11 @@ static void print_json(const char *engine, const struct hypr_host_check *check, 
 						"state", state(&check[i]),
 						"found", check[i].detail,
 						"advice", check[i].advice));
-	answer = json_pack("{s:b, s:s, s:i, s:{s:b, s:b}, s:o}", "ok", !missing,
-			   "engine", engine, "missing", missing, "engines",
-			   HYPR_ENGINE_EPT_SWAP,
-			   !count_missing(HYPR_ENGINE_EPT_SWAP, check, nr),
-			   HYPR_ENGINE_STOCK, !count_missing(HYPR_ENGINE_STOCK, check, nr),
-			   "checks", list);
+	for (i = 0; i < (int)NR_ENGINES; i++)
+		json_object_set_new(ready, engines[i],
+				    json_boolean(!count_missing(engines[i], check, nr)));
+	answer = json_pack("{s:b, s:s, s:i, s:o, s:o}", "ok", !missing, "engine", engine,
+			   "missing", missing, "engines", ready, "checks", list);
 	cli_print_json(answer);
 	json_decref(answer);
 }
@@ -74,8 +95,8 @@ static void print_text(const struct hypr_host_check *check, int nr)
 		if (check[i].advice[0])
 			printf("%-9s %-8s -> %s\n", "", "", check[i].advice);
 	}
-	print_engine(HYPR_ENGINE_EPT_SWAP, check, nr);
-	print_engine(HYPR_ENGINE_STOCK, check, nr);
+	for (i = 0; i < (int)NR_ENGINES; i++)
+		print_engine(engines[i], check, nr);
 }
 
 static int run(const struct cli_args *args)
@@ -84,10 +105,10 @@ static int run(const struct cli_args *args)
 	struct hypr_host_check check[CHECKS_MAX];
 	int nr;
 
-	if (strcmp(engine, HYPR_ENGINE_EPT_SWAP) && strcmp(engine, HYPR_ENGINE_STOCK))
+	if (!is_engine(engine))
 		return cli_fail(args, EXIT_USAGE, "doctor",
-				"no engine '%s'; there are %s and %s", engine,
-				HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK);
+				"no engine '%s'; there are %s, %s and %s", engine,
+				HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK, HYPR_ENGINE_HYPRV);
 	nr = hypr_host_probe(check, CHECKS_MAX);
 	if (nr > CHECKS_MAX)
 		nr = CHECKS_MAX;

@@ -33,7 +33,7 @@ enum {
 	[PIN] = { "pin", 'p', "LIST",						\
 		  "host CPUs for the vCPUs in turn, as 1,2 or 1-3" },		\
 	[ENGINE] = { "engine", 'e', "ENGINE",					\
-		     "ept-swap (default) or stock; nothing else is taken instead" },		\
+		     "ept-swap (default), stock or hyprv; nothing else is taken instead" },		\
 	[FORCED] = { "forced", 0, NULL, "never ask the guest to park" },	\
 	[PAUSE_TIMEOUT] = { "pause-timeout", 0, "MS",				\
 			    "for the guest to park (2000)" },			\
@@ -50,8 +50,8 @@ enum {
 
 static const struct cli_option options[] = {
 	OPTIONS_OF_BOTH,
-	[KERNEL] = { "kernel", 'k', "FILE", "bzImage to boot (needed)" },
-	[INITRD] = { "initrd", 'i', "FILE", "initial file system" },
+	[KERNEL] = { "kernel", 'k', "FILE", "bzImage, or multiboot ELF file, to boot (needed)" },
+	[INITRD] = { "initrd", 'i', "FILE", "initial file system; multiboot: module 0" },
 	[CMDLINE] = { "cmdline", 'c', "WORDS", "kernel command line (console=ttyS0)" },
 	[MEM] = { "mem", 'm', "SIZE", "memory (16M)" },
 	[VCPUS] = { "vcpus", 'v', "N", "vCPUs, 1 to 64 (1)" },
@@ -333,6 +333,8 @@ static int end_code(const struct hypr_vm_info *info)
 		return EXIT_TRIPLE_FAULT;
 	case HYPR_END_FAILED:
 		return EXIT_FAILED;
+	case HYPR_END_EXIT_FAILED:
+		return EXIT_GUEST;
 	default:
 		return EXIT_OK;
 	}

@@ -73,7 +73,7 @@ _hypr()
 		words=$(_hypr_options "$verb")
 	elif [[ $verb == run || $verb == resurrect ]]; then
 		case $verb,$prev in
-		*,--engine | *,-e) words="ept-swap stock" ;;
+		*,--engine | *,-e) words="ept-swap stock hyprv" ;;
 		resurrect,--time | resurrect,-t) words="freeze continue" ;;
 		resurrect,--prefault) words="all none used record" ;;
 		*,--kernel | *,-k | *,--initrd | *,-i | *,--log | *,-l | resurrect,*)

@@ -38,6 +38,7 @@ static const struct {
 	{ EXIT_PANIC, "the guest panicked" },
 	{ EXIT_TRIPLE_FAULT, "the guest had a triple fault" },
 	{ EXIT_FUNCTION, "the function aborted, ran wild, or took too long" },
+	{ EXIT_GUEST, "the guest exited with another value than 0 (port 0xf4)" },
 	{ EXIT_INTERRUPTED, "interrupted" },
 };
 
@@ -149,11 +150,12 @@ static int help(int nr, char **word)
 static int version(bool json)
 {
 	if (json)
-		printf("{\"ok\":true,\"version\":\"%s\",\"engines\":[\"%s\",\"%s\"]}\n",
-		       hypr_version(), HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK);
+		printf("{\"ok\":true,\"version\":\"%s\",\"engines\":[\"%s\",\"%s\",\"%s\"]}\n",
+		       hypr_version(), HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK,
+		       HYPR_ENGINE_HYPRV);
 	else
-		printf("hypr %s\nengines: %s, %s\n", hypr_version(), HYPR_ENGINE_EPT_SWAP,
-		       HYPR_ENGINE_STOCK);
+		printf("hypr %s\nengines: %s, %s, %s\n", hypr_version(), HYPR_ENGINE_EPT_SWAP,
+		       HYPR_ENGINE_STOCK, HYPR_ENGINE_HYPRV);
 	return EXIT_OK;
 }
 

@@ -157,3 +157,18 @@ $(GUESTS_HYPRCTL_INITRD): $(GUESTS_HYPRCTL)
 	mv $@.tmp $@
 
 -include out/obj/guests/hyprctl/hyprctl.d
+
+# A multiboot kernel without an operating system, of 64 bits and repackaged as 32 bits.
+GUESTS_MULTIBOOT := out/guests/multiboot.elf
+GUESTS_MULTIBOOT_OBJ := out/obj/guests/multiboot/start.o out/obj/guests/multiboot/main.o
+PROGRAMS += $(GUESTS_MULTIBOOT)
+RIG_FILES += $(GUESTS_MULTIBOOT):/demo/multiboot.elf tests/rig/multiboot.sh:/tests/rig/multiboot.sh
+
+out/obj/guests/multiboot/main.o: GUESTS_CFLAGS += -mno-red-zone
+
+$(GUESTS_MULTIBOOT): $(GUESTS_MULTIBOOT_OBJ) guests/multiboot/multiboot.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUESTS_LDFLAGS) -T guests/multiboot/multiboot.ld -Wl,-z,noexecstack \
+		-Wl,--no-warn-rwx-segments -o $@ $(GUESTS_MULTIBOOT_OBJ)
+
+-include $(GUESTS_MULTIBOOT_OBJ:.o=.d)

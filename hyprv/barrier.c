@@ -10,6 +10,7 @@
 #include <linux/smp.h>
 #include <trace/events/ipi.h>
 
+#include "apic.h"
 #include "hyprv.h"
 #include "vmx.h"
 
@@ -119,8 +120,7 @@ static bool is_held(struct vcpu *vcpu, bool may_wait)
 	return may_wait || vcpu->wait == WAIT_NOTHING;
 }
 
-/* Out of the guest, if it is there: the exit leads to the barrier. */
-static void kick(struct vcpu *vcpu)
+void vcpu_kick(struct vcpu *vcpu)
 {
 	int cpu = READ_ONCE(vcpu->cpu), here = get_cpu();
 
@@ -163,7 +163,7 @@ int barrier_close(struct vm *vm, const struct kvm_hypr_swap *swap, bool may_wait
 	smp_mb();
 	for (i = 0; i < vm->vcpus; i++)
 		if (swap_takes(swap, vm->vcpu[i]))
-			kick(vm->vcpu[i]);
+			apic_wake(vm->vcpu[i]);
 	for (i = 0; i < vm->vcpus; i++) {
 		while (swap_takes(swap, vm->vcpu[i]) && !is_held(vm->vcpu[i], may_wait)) {
 			err = wait_step(&spins, swap->timeout_ns, &deadline);

@@ -7,15 +7,19 @@
 #include <asm/processor.h>
 
 #include "hyprv.h"
+#include "lapic.h"
 #include "vmx.h"
 
 #define LEAF1_OSXSAVE	BIT(27)
 #define LEAF1_HYPERVISOR BIT(31)
 #define LEAF7_INVPCID	BIT(10)
+/* With a local APIC; hyprv's own, whatever the host has. */
+#define LEAF1_EDX_APIC	BIT(9)
+#define LEAF1_ECX_X2APIC BIT(21)
 
 /*
  * Features by bit.  Left out is what hyprv has no state or no emulation for: VMX, SMX,
- * MONITOR, x2APIC and the TSC deadline, performance counters, machine checks, MTRRs.
+ * MONITOR, the TSC deadline, performance counters, machine checks, MTRRs.
  */
 #define LEAF1_EDX \
 	(BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | \
@@ -39,8 +43,8 @@ static bool leaf(struct kvm_cpuid_entry2 *e)
 		e->eax = min(e->eax, 0xdu);
 		return true;
 	case 1:
-		e->ecx = (e->ecx & LEAF1_ECX) | LEAF1_HYPERVISOR;
-		e->edx &= LEAF1_EDX;
+		e->ecx = (e->ecx & LEAF1_ECX) | LEAF1_HYPERVISOR | LEAF1_ECX_X2APIC;
+		e->edx = (e->edx & LEAF1_EDX) | LEAF1_EDX_APIC;
 		e->ebx &= 0x0000ffff;
 		e->ebx |= 1 << 16;
 		if (!hypervisor.xcr0)
@@ -55,6 +59,9 @@ static bool leaf(struct kvm_cpuid_entry2 *e)
 		e->ebx &= LEAF7_EBX;
 		if (!(hypervisor.can.cpu2.may & CPU2_INVPCID))
 			e->ebx &= ~LEAF7_INVPCID;
+		/* The kernel may have found that the firmware does not want fast strings. */
+		if (!boot_cpu_has(X86_FEATURE_ERMS))
+			e->ebx &= ~BIT(9);
 		e->ecx = 0;
 		e->edx = 0;
 		return true;
@@ -167,6 +174,10 @@ void cpuid_guest(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*ecx &= ~LEAF1_OSXSAVE;
 		if (state_cr4() & X86_CR4_OSXSAVE)
 			*ecx |= LEAF1_OSXSAVE;
+		if (!vcpu->apic)
+			*ecx &= ~LEAF1_ECX_X2APIC;
+		if (!vcpu->apic || !(vcpu->apic_base & LAPIC_BASE_ENABLED))
+			*edx &= ~LEAF1_EDX_APIC;
 	} else if (function == 7 && index == 0 && vcpu->paging) {
 		*ebx &= ~LEAF7_INVPCID;
 	} else if (function == 0xd && index == 0) {

@@ -11,6 +11,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "apic.h"
 #include "decode.h"
 #include "hyprv.h"
 #include "vmx.h"
@@ -23,6 +24,8 @@
 #define VECTOR_AC	17
 
 #define DR7_GD		BIT(13)
+
+static const char no_interrupt[] = "an interrupt command for which hyprv has no interrupt";
 
 static u64 width_mask(u32 bytes)
 {
@@ -97,6 +100,7 @@ int vcpu_report(struct vcpu *vcpu, const char *what)
 	struct kvm_run *run = vcpu->run;
 
 	WRITE_ONCE(vcpu->vm->dead, true);
+	apics_wake(vcpu->vm);
 	pr_warn_ratelimited("hyprv: vCPU %u: %s: exit %u (%s), qualification %#llx, RIP %#llx, GPA %#llx: the VM ends\n",
 			    vcpu->index, what, exit->basic, exit_name(exit->basic),
 			    exit->qualification, exit->rip, exit->gpa);
@@ -153,6 +157,10 @@ static int window(struct vcpu *vcpu)
 static int on_halt(struct vcpu *vcpu)
 {
 	skip(vcpu);
+	if (vcpu->apic) {
+		apic_halt(vcpu);
+		return 1;
+	}
 	if (vcpu->interrupt >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
@@ -176,9 +184,13 @@ static int on_cpuid(struct vcpu *vcpu)
 
 static int on_rdmsr(struct vcpu *vcpu)
 {
+	u32 index = vcpu->regs[REG_RCX];
 	u64 value;
+	int err;
 
-	if (msr_read(vcpu, vcpu->regs[REG_RCX], &value))
+	err = apic_is_msr(vcpu, index) ? apic_msr_read(vcpu, index, &value) :
+					 msr_read(vcpu, index, &value);
+	if (err)
 		return fault_gp(vcpu);
 	vcpu->regs[REG_RAX] = (u32)value;
 	vcpu->regs[REG_RDX] = value >> 32;
@@ -189,18 +201,20 @@ static int on_wrmsr(struct vcpu *vcpu)
 {
 	u64 value = (u32)vcpu->regs[REG_RAX] | vcpu->regs[REG_RDX] << 32;
 
-	return skip_or_gp(vcpu, msr_write(vcpu, vcpu->regs[REG_RCX], value, false));
+	u32 index = vcpu->regs[REG_RCX];
+	int err = apic_is_msr(vcpu, index) ? apic_msr_write(vcpu, index, value) :
+					     msr_write(vcpu, index, value, false);
+
+	if (err == -EOPNOTSUPP)
+		return vcpu_report(vcpu, no_interrupt);
+	return skip_or_gp(vcpu, err);
 }
 
 static int on_xsetbv(struct vcpu *vcpu)
 {
 	u64 value = (u32)vcpu->regs[REG_RAX] | vcpu->regs[REG_RDX] << 32;
-	u64 avx512 = value & XFEATURE_MASK_AVX512;
 
-	if ((u32)vcpu->regs[REG_RCX] || (value & ~hypervisor.xcr0) ||
-	    !(value & XFEATURE_MASK_FP) ||
-	    ((value & XFEATURE_MASK_YMM) && !(value & XFEATURE_MASK_SSE)) ||
-	    (avx512 && (avx512 != XFEATURE_MASK_AVX512 || !(value & XFEATURE_MASK_YMM))))
+	if ((u32)vcpu->regs[REG_RCX] || !state_xcr0_is_valid(value))
 		return fault_gp(vcpu);
 	vcpu->xcr0 = value;
 	return skip(vcpu);
@@ -221,7 +235,7 @@ static int control_register(struct vcpu *vcpu)
 
 		if (value > 15)
 			return fault_gp(vcpu);
-		vcpu->cr8 = value;
+		apic_set_cr8(vcpu, value);
 		return skip(vcpu);
 	}
 	if (vcpu->paging && type == 0 && cr == 3)
@@ -231,7 +245,7 @@ static int control_register(struct vcpu *vcpu)
 		return skip(vcpu);
 	}
 	if (type == 1 && cr == 8) {
-		state_set_reg(vcpu, reg, vcpu->cr8);
+		state_set_reg(vcpu, reg, apic_cr8(vcpu));
 		return skip(vcpu);
 	}
 	return vcpu_report(vcpu, "an access to a control register that was not asked for");
@@ -306,6 +320,45 @@ static int port(struct vcpu *vcpu)
 
 /* ---- memory, which sleeps ----------------------------------------------- */
 
+/* 8 and 16 bits leave the rest of a register; 32 bits clear it. */
+static u64 merge(u64 old, u64 value, u32 bytes)
+{
+	u64 mask = width_mask(bytes);
+
+	return bytes >= 4 ? value & mask : (old & ~mask) | (value & mask);
+}
+
+/* What a device answered goes to the register that waits for it; the VMCS is current. */
+static void read_done(struct vcpu *vcpu, u64 value)
+{
+	u64 old = state_reg(vcpu, vcpu->wait_register);
+
+	if (vcpu->wait_signed && vcpu->wait_bytes < 8 && (value >> (8 * vcpu->wait_bytes - 1) & 1))
+		value |= ~width_mask(vcpu->wait_bytes);
+	/* Width 0: the second byte of a register. */
+	value = vcpu->wait_width ? merge(old, value, vcpu->wait_width) :
+				   (old & ~0xff00ull) | (value & 0xff) << 8;
+	state_set_reg(vcpu, vcpu->wait_register, value);
+}
+
+/* The local APIC answers at once. */
+static int apic_page(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	bool write = vcpu->wait != WAIT_READ;
+	u64 value = 0;
+	int err;
+
+	memcpy(&value, run->mmio.data, sizeof(value));
+	err = apic_page_access(vcpu, vcpu->exit.gpa, write, run->mmio.len, &value);
+	vcpu->wait = WAIT_NOTHING;
+	if (err)
+		return vcpu_report(vcpu, no_interrupt);
+	if (!write)
+		read_done(vcpu, value);
+	return 1;
+}
+
 /* Fetch the instruction, find out what it stores or loads, and ask user space. */
 static int mmio(struct vcpu *vcpu, bool write)
 {
@@ -354,8 +407,9 @@ static int mmio(struct vcpu *vcpu, bool write)
 		vcpu->wait_signed = access.extend_sign;
 	}
 	skip(vcpu);
+	err = apic_is_page(vcpu, vcpu->exit.gpa) ? apic_page(vcpu) : 0;
 	vmcs_put(vcpu);
-	return 0;
+	return err;
 }
 
 /* What is no memory is a device. */
@@ -462,18 +516,10 @@ int exit_handle(struct vcpu *vcpu, bool *loaded)
 
 /* ---- user space's answer ------------------------------------------------ */
 
-/* 8 and 16 bits leave the rest of a register; 32 bits clear it. */
-static u64 merge(u64 old, u64 value, u32 bytes)
-{
-	u64 mask = width_mask(bytes);
-
-	return bytes >= 4 ? value & mask : (old & ~mask) | (value & mask);
-}
-
 int exit_complete(struct vcpu *vcpu)
 {
 	enum vcpu_wait wait = vcpu->wait;
-	u64 value = 0, old;
+	u64 value = 0;
 	int err;
 
 	vcpu->wait = WAIT_NOTHING;
@@ -482,19 +528,12 @@ int exit_complete(struct vcpu *vcpu)
 		vcpu->regs[REG_RAX] = merge(vcpu->regs[REG_RAX], value, vcpu->wait_bytes);
 	} else if (wait == WAIT_READ) {
 		memcpy(&value, vcpu->run->mmio.data, vcpu->wait_bytes);
-		if (vcpu->wait_signed && vcpu->wait_bytes < 8 &&
-		    (value >> (8 * vcpu->wait_bytes - 1) & 1))
-			value |= ~width_mask(vcpu->wait_bytes);
 		err = vmcs_get(vcpu);
 		if (err) {
 			vcpu->wait = wait;
 			return err;
 		}
-		old = state_reg(vcpu, vcpu->wait_register);
-		/* Width 0: the second byte of a register. */
-		value = vcpu->wait_width ? merge(old, value, vcpu->wait_width) :
-					   (old & ~0xff00ull) | (value & 0xff) << 8;
-		state_set_reg(vcpu, vcpu->wait_register, value);
+		read_done(vcpu, value);
 		vmcs_put(vcpu);
 	}
 	return 0;

@@ -103,6 +103,8 @@ struct hypervisor {
 
 extern struct hypervisor hypervisor;
 
+struct apic;
+
 /**
  * struct region - guest memory as user space gave it
  * @slot: the caller's number
@@ -174,6 +176,8 @@ struct view {
  * @faults: EPT violations of all vCPUs up to the last swap
  * @lock_timeouts: swaps that did not get @swap_lock in time
  * @barrier: vCPUs sleep here until a swap has ended
+ * @by_index: the vCPU with that number, for senders of interrupts, under RCU
+ * @apics: vCPUs have local APICs
  * @dead: an exit that nobody can handle ended the VM
  */
 struct vm {
@@ -200,6 +204,8 @@ struct vm {
 	u64 faults;
 	atomic64_t lock_timeouts;
 	wait_queue_head_t barrier;
+	struct vcpu *by_index[HYPRV_MAX_VCPUS];
+	bool apics;
 	bool dead;
 };
 
@@ -264,6 +270,7 @@ struct msr_page {
  * @msrs: switched MSRs
  * @run, @data: shared with user space: struct kvm_run and the page of I/O data
  * @exit: the last VM exit
+ * @apic: the local APIC, or NULL: apic.h; it has CR8 then
  * @event, @event_error, @event_bytes: to inject at the next entry
  * @interrupt: from KVM_INTERRUPT, or -1
  * @wait, @wait_register, @wait_bytes, @wait_signed, @wait_width: the answer to wait for
@@ -298,6 +305,7 @@ struct vcpu {
 	struct kvm_run *run;
 	u8 *data;
 	struct vcpu_exit exit;
+	struct apic *apic;
 	u32 event;
 	u32 event_error;
 	u32 event_bytes;
@@ -368,6 +376,8 @@ void vmcs_clear(struct vcpu *vcpu);
 void vmcs_clear_cpu(struct hypervisor_cpu *cpu);
 /* Controls and host state of a new vCPU, and the state after reset. */
 int vmcs_setup(struct vcpu *vcpu);
+/* As after RESET or INIT; the VMCS is current. */
+void vmcs_reset(struct vcpu *vcpu);
 /* Logs why a VM entry failed, by vmcs_check(). */
 enum vmcs_field vmcs_explain(struct vcpu *vcpu);
 
@@ -427,6 +437,9 @@ static inline bool swap_is_asked(const struct vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->asked) != vcpu->came;
 }
+
+/* Out of the guest, if it is there: the exit leads to the barrier. */
+void vcpu_kick(struct vcpu *vcpu);
 
 /*
  * The VMCS is current: one VMWRITE if the vCPU changes its view, a flush if it must.
@@ -496,6 +509,22 @@ int msr_read(struct vcpu *vcpu, u32 index, u64 *value);
 int msr_write(struct vcpu *vcpu, u32 index, u64 value, bool host);
 void msr_page_fill(struct msr_page *page);
 u32 msr_switched_count(void);
+#define MSR_LIST_MAX	32
+/* Those that are state and in no other structure of KVM's: how many. */
+u32 msr_list(u32 index[MSR_LIST_MAX]);
+
+/* ---- state_more.c: what else user space gets and sets ---------------------- */
+
+int state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *events);
+int state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *events);
+void state_get_xcrs(const struct vcpu *vcpu, struct kvm_xcrs *xcrs);
+int state_set_xcrs(struct vcpu *vcpu, const struct kvm_xcrs *xcrs);
+int state_get_debug(struct vcpu *vcpu, struct kvm_debugregs *regs);
+int state_set_debug(struct vcpu *vcpu, const struct kvm_debugregs *regs);
+/* XCR0 that a guest may have. */
+bool state_xcr0_is_valid(u64 value);
+/* Of KVM_VCPU_TSC_CTRL; 0, -ENXIO no such attribute, -EFAULT. */
+int state_attribute(struct vcpu *vcpu, unsigned int request, const struct kvm_device_attr *attr);
 
 int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *count);
 void cpuid_guest(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);

@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 
 #include "abi.h"
+#include "apic.h"
 #include "hyprv.h"
 
 static const struct file_operations vm_fops;
@@ -112,7 +113,20 @@ static int enable_cap(struct vm *vm, void __user *user)
 
 	if (copy_from_user(&cap, user, sizeof(cap)))
 		return -EFAULT;
-	return cap.cap == KVM_CAP_HYPR_EPT_SWAP ? views_enable(vm, &cap) : -EINVAL;
+	switch (cap.cap) {
+	case KVM_CAP_HYPR_EPT_SWAP:
+		return views_enable(vm, &cap);
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return apics_enable(vm, &cap);
+	}
+	return -EINVAL;
+}
+
+static int signal_msi(struct vm *vm, void __user *user)
+{
+	struct kvm_msi msi;
+
+	return copy_from_user(&msi, user, sizeof(msi)) ? -EFAULT : apic_signal_msi(vm, &msi);
 }
 
 static int check_extension(unsigned long extension)
@@ -129,6 +143,13 @@ static int check_extension(unsigned long extension)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_SPLIT_IRQCHIP:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_XCRS:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_VCPU_ATTRIBUTES:
 		return 1;
 	case KVM_CAP_NR_VCPUS:
 		return num_online_cpus();
@@ -158,6 +179,8 @@ static long vm_ioctl(struct file *file, unsigned int request, unsigned long argu
 		return enable_cap(vm, (void __user *)argument);
 	case KVM_CHECK_EXTENSION:
 		return check_extension(argument);
+	case KVM_SIGNAL_MSI:
+		return signal_msi(vm, (void __user *)argument);
 	}
 	return view_vm_ioctl(vm, request, (void __user *)argument);
 }
@@ -197,6 +220,17 @@ static int supported_cpuid(struct kvm_cpuid2 __user *user)
 	return err;
 }
 
+static int msr_index_list(struct kvm_msr_list __user *user)
+{
+	u32 index[MSR_LIST_MAX], room, count = msr_list(index);
+
+	if (get_user(room, &user->nmsrs) || put_user(count, &user->nmsrs))
+		return -EFAULT;
+	if (room < count)
+		return -E2BIG;
+	return copy_to_user(user->indices, index, array_size(count, sizeof(*index))) ? -EFAULT : 0;
+}
+
 static long device_ioctl(struct file *file, unsigned int request, unsigned long argument)
 {
 	switch (request) {
@@ -210,6 +244,8 @@ static long device_ioctl(struct file *file, unsigned int request, unsigned long 
 		return argument ? -EINVAL : 2 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
 		return supported_cpuid((void __user *)argument);
+	case KVM_GET_MSR_INDEX_LIST:
+		return msr_index_list((void __user *)argument);
 	}
 	return -ENOTTY;
 }

@@ -5,7 +5,9 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/tsc.h>
 
+#include "apic.h"
 #include "hyprv.h"
 
 #define MSRS_MAX	256
@@ -213,15 +215,103 @@ static int set_interrupt(struct vcpu *vcpu, void __user *user)
 	return 0;
 }
 
-static int mp_state(void __user *user, bool write)
+static int get_mp_state(struct vcpu *vcpu, void __user *user)
 {
 	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	int err = vcpu->apic ? apic_get_activity(vcpu, &state.mp_state) : 0;
 
-	if (!write)
-		return put_user_struct(user, &state, sizeof(state));
+	return err ? err : put_user_struct(user, &state, sizeof(state));
+}
+
+static int set_mp_state(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_mp_state state;
+
 	if (copy_from_user(&state, user, sizeof(state)))
 		return -EFAULT;
+	if (vcpu->apic)
+		return apic_set_activity(vcpu, state.mp_state);
 	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+}
+
+static int get_lapic(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_lapic_state *state = kmalloc(sizeof(*state), GFP_KERNEL);
+	int err;
+
+	if (!state)
+		return -ENOMEM;
+	err = apic_get_state(vcpu, state);
+	if (!err)
+		err = put_user_struct(user, state, sizeof(*state));
+	kfree(state);
+	return err;
+}
+
+static int set_lapic(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_lapic_state *state = memdup_user(user, sizeof(*state));
+	int err;
+
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	err = apic_set_state(vcpu, state);
+	kfree(state);
+	return err;
+}
+
+static int get_events(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_vcpu_events events;
+	int err = state_get_events(vcpu, &events);
+
+	return err ? err : put_user_struct(user, &events, sizeof(events));
+}
+
+static int set_events(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_vcpu_events events;
+
+	return copy_from_user(&events, user, sizeof(events)) ? -EFAULT :
+							       state_set_events(vcpu, &events);
+}
+
+static int get_debug(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_debugregs regs;
+	int err = state_get_debug(vcpu, &regs);
+
+	return err ? err : put_user_struct(user, &regs, sizeof(regs));
+}
+
+static int set_debug(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_debugregs regs;
+
+	return copy_from_user(&regs, user, sizeof(regs)) ? -EFAULT : state_set_debug(vcpu, &regs);
+}
+
+static int get_xcrs(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_xcrs xcrs;
+
+	state_get_xcrs(vcpu, &xcrs);
+	return put_user_struct(user, &xcrs, sizeof(xcrs));
+}
+
+static int set_xcrs(struct vcpu *vcpu, void __user *user)
+{
+	struct kvm_xcrs xcrs;
+
+	return copy_from_user(&xcrs, user, sizeof(xcrs)) ? -EFAULT : state_set_xcrs(vcpu, &xcrs);
+}
+
+static int attribute(struct vcpu *vcpu, unsigned int request, void __user *user)
+{
+	struct kvm_device_attr attr;
+
+	return copy_from_user(&attr, user, sizeof(attr)) ? -EFAULT :
+							   state_attribute(vcpu, request, &attr);
 }
 
 static long vcpu_do(struct vcpu *vcpu, unsigned int request, unsigned long argument)
@@ -258,13 +348,31 @@ static long vcpu_do(struct vcpu *vcpu, unsigned int request, unsigned long argum
 	case KVM_INTERRUPT:
 		return set_interrupt(vcpu, user);
 	case KVM_GET_MP_STATE:
-		return mp_state(user, false);
+		return get_mp_state(vcpu, user);
 	case KVM_SET_MP_STATE:
-		return mp_state(user, true);
+		return set_mp_state(vcpu, user);
 	case KVM_GET_LAPIC:
+		return vcpu->apic ? get_lapic(vcpu, user) : -EINVAL;
 	case KVM_SET_LAPIC:
-		/* As KVM without a local APIC in the kernel. */
-		return -EINVAL;
+		return vcpu->apic ? set_lapic(vcpu, user) : -EINVAL;
+	case KVM_GET_VCPU_EVENTS:
+		return get_events(vcpu, user);
+	case KVM_SET_VCPU_EVENTS:
+		return set_events(vcpu, user);
+	case KVM_GET_DEBUGREGS:
+		return get_debug(vcpu, user);
+	case KVM_SET_DEBUGREGS:
+		return set_debug(vcpu, user);
+	case KVM_GET_XCRS:
+		return get_xcrs(vcpu, user);
+	case KVM_SET_XCRS:
+		return set_xcrs(vcpu, user);
+	case KVM_GET_TSC_KHZ:
+		return tsc_khz;
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:
+		return attribute(vcpu, request, user);
 	}
 	return view_vcpu_ioctl(vcpu, request, user);
 }

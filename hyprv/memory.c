@@ -17,6 +17,7 @@
 #include <linux/uaccess.h>
 
 #include "hyprv.h"
+#include "lapic.h"
 
 /* ---- TLB ---------------------------------------------------------------- */
 
@@ -207,6 +208,9 @@ int memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 
 	if (err)
 		return err;
+	if (READ_ONCE(vm->apics) && new.bytes && new.gpa < LAPIC_GPA + PAGE_SIZE &&
+	    new.gpa + new.bytes > LAPIC_GPA)
+		return -EEXIST;
 	view = view_make(vm, region->slot >> 16);
 	if (IS_ERR(view))
 		return PTR_ERR(view);

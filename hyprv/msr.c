@@ -8,6 +8,7 @@
 #include <asm/msr.h>
 #include <asm/tsc.h>
 
+#include "apic.h"
 #include "hyprv.h"
 #include "vmx.h"
 
@@ -73,6 +74,23 @@ void msr_bitmap_fill(u8 *bitmap)
 		part[index / 8] &= ~BIT(index % 8);
 		part[2048 + index / 8] &= ~BIT(index % 8);
 	}
+}
+
+/* FS and GS base are in struct kvm_sregs, like the APIC's base and EFER. */
+u32 msr_list(u32 index[MSR_LIST_MAX])
+{
+	u32 count = 0;
+	size_t i;
+
+	BUILD_BUG_ON(ARRAY_SIZE(allowed) > MSR_LIST_MAX);
+	for (i = 0; i < ARRAY_SIZE(allowed); i++) {
+		const struct allowed *msr = &allowed[i];
+
+		if (find(msr->index) && msr->index != MSR_FS_BASE && msr->index != MSR_GS_BASE &&
+		    (msr->kind == KIND_SWITCHED || msr->kind == KIND_FIELD))
+			index[count++] = msr->index;
+	}
+	return count;
 }
 
 u32 msr_switched_count(void)
@@ -170,6 +188,8 @@ int msr_write(struct vcpu *vcpu, u32 index, u64 value, bool host)
 		vmcs_write(VMCS_TSC_OFFSET, value - rdtsc());
 		return 0;
 	case KIND_APIC_BASE:
+		if (vcpu->apic)
+			return apic_set_base(vcpu, value, host);
 		if (!host && value != vcpu->apic_base)
 			return -EINVAL;
 		vcpu->apic_base = value;

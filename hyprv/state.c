@@ -7,6 +7,7 @@
 #include <asm/processor-flags.h>
 #include <asm/tlbflush.h>
 
+#include "apic.h"
 #include "hyprv.h"
 #include "vmx.h"
 
@@ -290,7 +291,7 @@ int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr2 = vcpu->cr2;
 	sregs->cr3 = state_cr3(vcpu);
 	sregs->cr4 = state_cr4();
-	sregs->cr8 = vcpu->cr8;
+	sregs->cr8 = apic_cr8(vcpu);
 	sregs->efer = state_efer(vcpu);
 	sregs->apic_base = vcpu->apic_base;
 	if (vcpu->interrupt >= 0)
@@ -299,12 +300,14 @@ int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
 	return 0;
 }
 
-static bool sregs_valid(const struct kvm_sregs *sregs)
+static bool sregs_valid(const struct vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	bool paging = sregs->cr0 & X86_CR0_PG, lme = sregs->efer & EFER_LME;
 
 	if (!cr0_valid(sregs->cr0) || (sregs->cr4 & ~cr4_allowed()) ||
 	    (sregs->efer & ~(u64)EFER_KNOWN) || sregs->cr8 > 15)
+		return false;
+	if (vcpu->apic && !lapic_base_is_valid(sregs->apic_base))
 		return false;
 	if (sregs->cr3 >> hypervisor.can.maxphyaddr)
 		return false;
@@ -319,7 +322,7 @@ int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	size_t i;
 	int err;
 
-	if (!sregs_valid(sregs))
+	if (!sregs_valid(vcpu, sregs))
 		return -EINVAL;
 	/* With PAE paging the CPU enters with PDPTEs from the VMCS. */
 	if ((sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
@@ -346,8 +349,11 @@ int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	vmcs_flush(vcpu);
 	vmcs_put(vcpu);
 	vcpu->cr2 = sregs->cr2;
-	vcpu->cr8 = sregs->cr8;
-	vcpu->apic_base = sregs->apic_base;
+	apic_set_cr8(vcpu, sregs->cr8);
+	if (vcpu->apic)
+		apic_set_base(vcpu, sregs->apic_base, true);
+	else
+		vcpu->apic_base = sregs->apic_base;
 	vcpu->run->cr8 = sregs->cr8;
 	i = find_first_bit((unsigned long *)sregs->interrupt_bitmap, 256);
 	vcpu->interrupt = i < 256 ? (int)i : -1;

@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <asm/tsc.h>
 
+#include "apic.h"
 #include "hyprv.h"
 
 /* ---- statistics --------------------------------------------------------- */
@@ -267,6 +268,8 @@ int swap_add(struct vm *vm, struct vcpu *vcpu)
 		vcpu->view = vm->view[vm->active];
 		vm->vcpu[vm->vcpus] = vcpu;
 		WRITE_ONCE(vm->vcpus, vm->vcpus + 1);
+		if (vcpu->apic)
+			smp_store_release(&vm->by_index[vcpu->index], vcpu);
 	}
 	mutex_unlock(&vm->swap_lock);
 	return err;
@@ -281,5 +284,8 @@ void swap_remove(struct vm *vm, struct vcpu *vcpu)
 		;
 	WRITE_ONCE(vm->vcpus, vm->vcpus - 1);
 	vm->vcpu[i] = vm->vcpu[vm->vcpus];
+	WRITE_ONCE(vm->by_index[vcpu->index], NULL);
 	mutex_unlock(&vm->swap_lock);
+	/* Whoever sends it an interrupt has done so. */
+	synchronize_rcu();
 }

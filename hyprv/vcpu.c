@@ -19,6 +19,7 @@
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
 
+#include "apic.h"
 #include "hyprv.h"
 #include "vmx.h"
 
@@ -126,6 +127,8 @@ struct vcpu *vcpu_create(struct vm *vm, u32 index)
 		goto fail;
 	msr_page_fill(vcpu->msrs);
 	err = vmcs_setup(vcpu);
+	if (!err && READ_ONCE(vm->apics))
+		err = apic_create(vcpu);
 	if (err)
 		goto fail;
 	return vcpu;
@@ -139,6 +142,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
+	apic_destroy(vcpu);
 	vmcs_clear(vcpu);
 	vpid_put(vcpu->vpid);
 	paging_destroy(vcpu);
@@ -171,16 +175,32 @@ static void window_set(struct vcpu *vcpu, bool wanted)
 	vmcs_write(VMCS_CPU_CONTROLS, controls);
 }
 
+/* User space's, or else the APIC's. */
+static int interrupt_next(struct vcpu *vcpu)
+{
+	return vcpu->interrupt >= 0 || !vcpu->apic ? vcpu->interrupt : apic_next(vcpu);
+}
+
+static void interrupt_take(struct vcpu *vcpu, u8 vector)
+{
+	vcpu->event = EVENT_VALID | EVENT_EXTERNAL | vector;
+	if (vcpu->interrupt >= 0)
+		vcpu->interrupt = -1;
+	else
+		apic_take(vcpu, vector);
+}
+
 /* An event that was under way comes first; an interrupt waits until the guest takes it. */
 static void event_write(struct vcpu *vcpu)
 {
 	bool window = vcpu->run->request_interrupt_window;
+	int vector = interrupt_next(vcpu);
 
-	if (vcpu->interrupt >= 0 && !vcpu->event && interrupts_allowed()) {
-		vcpu->event = EVENT_VALID | EVENT_EXTERNAL | vcpu->interrupt;
-		vcpu->interrupt = -1;
+	if (vector >= 0 && !vcpu->event && interrupts_allowed()) {
+		interrupt_take(vcpu, vector);
+		vector = interrupt_next(vcpu);
 	}
-	window_set(vcpu, window || vcpu->interrupt >= 0);
+	window_set(vcpu, window || vector >= 0);
 	if (!vcpu->event)
 		return;
 	vmcs_write(VMCS_ENTRY_EVENT, vcpu->event);
@@ -355,7 +375,7 @@ static int enter(struct vcpu *vcpu)
 	if (thread_must_leave() || need_resched() ||
 	    READ_ONCE(vcpu->run->immediate_exit__unsafe) || READ_ONCE(vcpu->vm->dead) ||
 	    !this_cpu_read(hypervisor.cpu->on) || swap_is_asked(vcpu) ||
-	    (vcpu->paging && paging_is_stale(vcpu))) {
+	    (vcpu->paging && paging_is_stale(vcpu)) || apic_is_posted(vcpu)) {
 		vcpu->event = vmcs_read(VMCS_ENTRY_EVENT);
 		if (vcpu->event & EVENT_VALID)
 			vmcs_write(VMCS_ENTRY_EVENT, 0);
@@ -406,7 +426,7 @@ static void run_leave(struct vcpu *vcpu)
 	run->ready_for_interrupt_injection = vcpu->interrupt < 0 && !vcpu->event &&
 					     interrupts_allowed();
 	vmcs_put(vcpu);
-	run->cr8 = vcpu->cr8;
+	run->cr8 = apic_cr8(vcpu);
 	run->apic_base = vcpu->apic_base;
 }
 
@@ -429,6 +449,10 @@ static int turn(struct vcpu *vcpu)
 		ret = view_load(vcpu);
 		if (ret <= 0)
 			break;
+		if (vcpu->apic && !apic_sync(vcpu)) {
+			ret = 1;
+			break;
+		}
 		ret = enter(vcpu);
 		/* A swap came in between. */
 		if (ret == -EAGAIN && swap_is_asked(vcpu))
@@ -454,7 +478,8 @@ int vcpu_run(struct vcpu *vcpu)
 	ret = exit_complete(vcpu);
 	if (ret)
 		return ret;
-	vcpu->cr8 = run->cr8 & 0xf;
+	if (!vcpu->apic)
+		vcpu->cr8 = run->cr8 & 0xf;
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	for (;;) {
@@ -468,7 +493,7 @@ int vcpu_run(struct vcpu *vcpu)
 			break;
 		}
 		cond_resched();
-		ret = turn(vcpu);
+		ret = apic_is_idle(vcpu) ? apic_wait(vcpu) : turn(vcpu);
 		if (ret == -EAGAIN && raw_cpu_read(hypervisor.cpu->on))
 			continue;
 		if (ret <= 0)

@@ -243,7 +243,7 @@ static void pointers_write(struct vcpu *vcpu)
 }
 
 /* The state after RESET or INIT (SDM volume 3A, "Processor State After Reset"). */
-static void reset_write(struct vcpu *vcpu)
+void vmcs_reset(struct vcpu *vcpu)
 {
 	static const struct {
 		u16 selector, limit, rights, base;
@@ -311,7 +311,7 @@ int vmcs_setup(struct vcpu *vcpu)
 	controls_write(vcpu);
 	pointers_write(vcpu);
 	host_write();
-	reset_write(vcpu);
+	vmcs_reset(vcpu);
 	vmcs_put(vcpu);
 	return 0;
 }

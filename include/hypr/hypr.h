@@ -41,7 +41,7 @@ extern "C" {
 
 #define HYPR_ENGINE_EPT_SWAP	"ept-swap"	/* needs the HYPR host kernel */
 #define HYPR_ENGINE_STOCK	"stock"		/* any KVM: a VM for each view */
-#define HYPR_ENGINE_HYPRV	"hyprv"		/* the module hyprv: function VMs only */
+#define HYPR_ENGINE_HYPRV	"hyprv"		/* the module hyprv: no guest with an operating system */
 
 #define HYPR_MEM_MIN_BYTES	(16ull << 20)
 #define HYPR_MEM_MAX_BYTES	(3ull << 30)
@@ -274,8 +274,13 @@ const char *hypr_vm_state_name(int state);
 #define HYPR_END_PANIC		4	/* it said that it panicked, and reset or ended */
 #define HYPR_END_TRIPLE_FAULT	5
 #define HYPR_END_FAILED		6	/* the VM cannot run on */
+#define HYPR_END_EXIT		7	/* the guest wrote 0 to its exit port 0xf4 */
+#define HYPR_END_EXIT_FAILED	8	/* it wrote another value, which the reason names */
 
-/** hypr_end_name() - "none", "stopped", "reset", "halted", "panic", "triple-fault", "failed" */
+/**
+ * hypr_end_name() - "none", "stopped", "reset", "halted", "panic", "triple-fault", "failed",
+ *	"exit", "exit-failed"
+ */
 const char *hypr_end_name(int end);
 
 struct hypr_vm_info {

@@ -123,9 +123,11 @@ const char *hypr_end_name(int end)
 		[HYPR_END_PANIC] = "panic",
 		[HYPR_END_TRIPLE_FAULT] = "triple-fault",
 		[HYPR_END_FAILED] = "failed",
+		[HYPR_END_EXIT] = "exit",
+		[HYPR_END_EXIT_FAILED] = "exit-failed",
 	};
 
-	return end >= 0 && end <= HYPR_END_FAILED ? names[end] : "failed";
+	return end >= 0 && end <= HYPR_END_EXIT_FAILED ? names[end] : "failed";
 }
 
 const char *hypr_copy_name(int copy)

@@ -8,6 +8,7 @@
 static const struct hypr_engine *const engines[] = {
 	&hypr_engine_ept_swap,
 	&hypr_engine_stock,
+	&hypr_engine_hyprv,
 };
 
 const struct hypr_engine *hypr_engine_find(const char *name)

@@ -15,6 +15,8 @@ struct hypr_vcpu_state;
 struct hypr_view;
 struct hypr_vm;
 
+#define HYPR_ENGINE_REMEDY_KVM	"load kvm_intel, or enable VT-x"
+
 /* Which state of a view the engine itself keeps. */
 enum hypr_kept {
 	HYPR_KEPT_NONE,
@@ -47,11 +49,13 @@ struct hypr_engine_swap {
 /**
  * struct hypr_engine - all return 0 or -errno with hypr_error() set
  * @name: as a user gives it and sees it
+ * @device: that speaks KVM's API
+ * @remedy: what to do where there is no such device
  * @swaps_in_guest: @swap may find parked vCPUs in the guest; else they all have
  *	to be held
  * @keeps_vcpus: all views have the same vCPUs, so that what KVM has of one stays
- * @enable: on a VM without slots and vCPUs; sets vm->views_max; -EOPNOTSUPP
- *	when this host cannot
+ * @enable: on a VM without slots and vCPUs; sets vm->views_max and vm->apics_only;
+ *	-EOPNOTSUPP when this host cannot
  * @control: tell it the control page, whose slot stands in the boot view
  * @open: a place for a view's slots: sets view->vm_fd and view->slot_base.  The boot
  *	view comes first, when the vCPUs are there
@@ -76,6 +80,8 @@ struct hypr_engine_swap {
  */
 struct hypr_engine {
 	const char *name;
+	const char *device;
+	const char *remedy;
 	bool swaps_in_guest;
 	bool keeps_vcpus;
 	int (*enable)(struct hypr_vm *vm);
@@ -100,6 +106,7 @@ struct hypr_engine {
 
 extern const struct hypr_engine hypr_engine_ept_swap;
 extern const struct hypr_engine hypr_engine_stock;
+extern const struct hypr_engine hypr_engine_hyprv;
 
 /** hypr_engine_find() - by name, NULL for the default.  NULL when there is none. */
 const struct hypr_engine *hypr_engine_find(const char *name);

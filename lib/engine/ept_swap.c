@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "engine/ept_swap.h"
 #include "model/state.h"
 #include "model/vcpu.h"
 #include "model/view.h"
@@ -39,7 +40,7 @@ static int ept_swap_control(struct hypr_vm *vm)
 	return 0;
 }
 
-static int ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
+int hypr_ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
 {
 	view->vm_fd = vm->vm_fd;
 	view->slot_base = view->number << 16;
@@ -47,7 +48,7 @@ static int ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
 }
 
 /* Nothing can be done about an error; the slots go in any case. */
-static void ept_swap_close(struct hypr_vm *vm, struct hypr_view *view)
+void hypr_ept_swap_close(struct hypr_vm *vm, struct hypr_view *view)
 {
 	struct kvm_hypr_discard discard = { .view = view->number };
 
@@ -55,7 +56,7 @@ static void ept_swap_close(struct hypr_vm *vm, struct hypr_view *view)
 		ioctl(vm->vm_fd, KVM_HYPR_DISCARD_VIEW, &discard);
 }
 
-static int ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped)
+int hypr_ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped)
 {
 	struct kvm_hypr_prepare prepare;
 	int ret;
@@ -71,8 +72,8 @@ static int ept_swap_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 	return 0;
 }
 
-static int ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
-				 uint64_t bytes, uint64_t *pages_mapped)
+int hypr_ept_swap_prepare_part(struct hypr_vm *vm, struct hypr_view *view, uint64_t gpa,
+			       uint64_t bytes, uint64_t *pages_mapped)
 {
 	uint64_t end = gpa + bytes;
 	int ret = 0;
@@ -187,8 +188,8 @@ static uint32_t swap_flags(bool flush, const struct hypr_engine_swap *swap)
 	       (swap->kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
 }
 
-static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
-			 struct hypr_engine_swap *swap)
+int hypr_ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
+		       struct hypr_engine_swap *swap)
 {
 	uint64_t timeout_ns = swap->pause_ns ? swap->pause_ns : swap->hold_ns;
 	struct kvm_hypr_swap arg = {
@@ -213,18 +214,20 @@ static int ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 
 const struct hypr_engine hypr_engine_ept_swap = {
 	.name = HYPR_ENGINE_EPT_SWAP,
+	.device = "/dev/kvm",
+	.remedy = HYPR_ENGINE_REMEDY_KVM,
 	.swaps_in_guest = true,
 	.keeps_vcpus = true,
 	.enable = ept_swap_enable,
 	.control = ept_swap_control,
-	.open = ept_swap_open,
-	.close = ept_swap_close,
-	.prepare = ept_swap_prepare,
-	.prepare_part = ept_swap_prepare_part,
+	.open = hypr_ept_swap_open,
+	.close = hypr_ept_swap_close,
+	.prepare = hypr_ept_swap_prepare,
+	.prepare_part = hypr_ept_swap_prepare_part,
 	.written = ept_swap_written,
 	.keep = ept_swap_keep,
 	.kept = ept_swap_kept,
 	.keep_board = ept_swap_keep_board,
 	.kept_board = ept_swap_kept_board,
-	.swap = ept_swap_swap,
+	.swap = hypr_ept_swap_swap,
 };

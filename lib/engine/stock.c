@@ -159,6 +159,8 @@ static int stock_swap(struct hypr_vm *vm, struct hypr_view *view, bool edited,
 
 const struct hypr_engine hypr_engine_stock = {
 	.name = HYPR_ENGINE_STOCK,
+	.device = "/dev/kvm",
+	.remedy = HYPR_ENGINE_REMEDY_KVM,
 	.swaps_in_guest = false,
 	.enable = stock_enable,
 	.control = stock_control,

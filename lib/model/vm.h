@@ -66,6 +66,7 @@ struct hypr_vm {
 	size_t run_bytes;
 	size_t xsave_bytes;
 	bool has_xsave2;
+	bool apics_only;		/* no PIC, I/O APIC and PIT beside the local APICs */
 	bool has_deadline;
 	bool has_pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	bool has_tsc_control;		/* this host can scale a TSC */

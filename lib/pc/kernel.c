@@ -17,6 +17,7 @@
 #include "pc/boot.h"
 #include "pc/kernel.h"
 #include "pc/mptable.h"
+#include "pc/multiboot.h"
 
 #define CR0_PE		(1ull << 0)
 #define CR0_ET		(1ull << 4)
@@ -80,6 +81,40 @@ static int file_read(const char *path, const char *what, struct file *file)
 	return ret;
 }
 
+/* What the boot processor starts with; @cr3, @cr4 and @efer 0: without paging. */
+struct start {
+	struct kvm_segment code, data;
+	struct kvm_regs regs;
+	uint64_t gdt_base;
+	uint16_t gdt_limit;
+	uint64_t cr0, cr3, cr4, efer;
+};
+
+static int registers_write(struct hypr_vm *vm, const struct start *start)
+{
+	struct kvm_regs regs = start->regs;
+	struct kvm_sregs sregs;
+	int fd = vm->vcpu[0].fd;
+
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return hypr_fail_sys(-errno, "vCPU 0: KVM_GET_SREGS");
+	sregs.cs = start->code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = start->data;
+	sregs.gdt.base = start->gdt_base;
+	sregs.gdt.limit = start->gdt_limit;
+	sregs.idt.base = 0;
+	sregs.idt.limit = 0;
+	sregs.cr0 = start->cr0;
+	sregs.cr3 = start->cr3;
+	sregs.cr4 = start->cr4;
+	sregs.efer = start->efer;
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)
+		return hypr_fail_sys(-errno, "vCPU 0: KVM_SET_SREGS");
+	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		return hypr_fail_sys(-errno, "vCPU 0: KVM_SET_REGS");
+	return 0;
+}
+
 static int registers_set(struct hypr_vm *vm, const struct hypr_boot_entry *entry)
 {
 	const struct kvm_segment code = {
@@ -90,37 +125,74 @@ static int registers_set(struct hypr_vm *vm, const struct hypr_boot_entry *entry
 		.limit = 0xffffffff, .selector = HYPR_BOOT_DS, .type = 0x3,
 		.present = 1, .s = 1, .db = 1, .g = 1,
 	};
-	struct kvm_regs regs = {
+	const struct kvm_regs regs = {
 		.rip = entry->rip, .rsi = entry->rsi, .rsp = entry->rsp,
 		.rflags = RFLAGS_FIXED,
 	};
-	struct kvm_sregs sregs;
-	int fd = vm->vcpu[0].fd;
 
-	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
-		return hypr_fail_sys(-errno, "vCPU 0: KVM_GET_SREGS");
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.gdt.base = entry->gdt_base;
-	sregs.gdt.limit = entry->gdt_limit;
-	sregs.idt.base = 0;
-	sregs.idt.limit = 0;
-	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-	sregs.cr3 = entry->cr3;
-	sregs.cr4 = CR4_PAE;
-	sregs.efer = EFER_LME | EFER_LMA;
-	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)
-		return hypr_fail_sys(-errno, "vCPU 0: KVM_SET_SREGS");
-	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
-		return hypr_fail_sys(-errno, "vCPU 0: KVM_SET_REGS");
-	return 0;
+	return registers_write(vm, &(struct start){
+		.code = code, .data = data, .regs = regs,
+		.gdt_base = entry->gdt_base, .gdt_limit = entry->gdt_limit,
+		.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG,
+		.cr3 = entry->cr3, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA,
+	});
+}
+
+/* 32-bit protected mode without paging, as the multiboot specification says. */
+static int multiboot_registers_set(struct hypr_vm *vm, const struct hypr_multiboot_entry *entry)
+{
+	const struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = HYPR_BOOT_CS, .type = 0xb,
+		.present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	const struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = HYPR_BOOT_DS, .type = 0x3,
+		.present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	const struct kvm_regs regs = {
+		.rip = entry->eip, .rax = HYPR_MULTIBOOT_EAX, .rbx = entry->ebx,
+		.rsp = entry->esp, .rflags = RFLAGS_FIXED,
+	};
+
+	return registers_write(vm, &(struct start){
+		.code = code, .data = data, .regs = regs,
+		.gdt_base = entry->gdt_base, .gdt_limit = entry->gdt_limit,
+		.cr0 = CR0_PE | CR0_ET | CR0_NE,
+	});
+}
+
+static int multiboot_place(struct hypr_vm *vm, const struct hypr_guest *guest,
+			   const struct hypr_boot_image *image)
+{
+	struct hypr_multiboot_entry entry;
+	int ret = hypr_multiboot_place(guest, image, &entry);
+
+	if (!ret)
+		ret = hypr_mptable_write(guest, vm->nr_vcpus);
+	return ret ? ret : multiboot_registers_set(vm, &entry);
+}
+
+static int linux_place(struct hypr_vm *vm, const struct hypr_guest *guest,
+		       const struct hypr_boot_image *image)
+{
+	struct hypr_boot_entry entry;
+	int ret;
+
+	if (vm->apics_only)
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: this engine has no PIC, I/O APIC and PIT: it boots multiboot ELF files, no Linux",
+				 image->kernel_name);
+	ret = hypr_boot_place(guest, image, &entry);
+
+	if (!ret)
+		ret = hypr_mptable_write(guest, vm->nr_vcpus);
+	return ret ? ret : registers_set(vm, &entry);
 }
 
 int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config)
 {
 	struct file kernel = { 0 }, initrd = { 0 };
 	struct hypr_boot_image image;
-	struct hypr_boot_entry entry;
 	const struct hypr_guest *guest = &vm->active->mem;
 	int ret;
 
@@ -138,13 +210,15 @@ int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config)
 		.kernel_name = config->kernel,
 		.initrd = initrd.data,
 		.initrd_bytes = initrd.bytes,
-		.cmdline = config->cmdline ? config->cmdline : DEFAULT_CMDLINE,
+		.cmdline = config->cmdline ? config->cmdline : "",
 	};
-	ret = hypr_boot_place(guest, &image, &entry);
-	if (!ret)
-		ret = hypr_mptable_write(guest, vm->nr_vcpus);
-	if (!ret)
-		ret = registers_set(vm, &entry);
+	if (hypr_multiboot_is(&image)) {
+		ret = multiboot_place(vm, guest, &image);
+		goto free_files;
+	}
+	if (!config->cmdline)
+		image.cmdline = DEFAULT_CMDLINE;
+	ret = linux_place(vm, guest, &image);
 free_files:
 	free(initrd.data);
 	free(kernel.data);

@@ -22,11 +22,51 @@
 
 /* ---- devices ------------------------------------------------------------- */
 
+/* ELCR bits that a PIC has, where the I/O APIC is, a PIT's counter that nobody has set up. */
+#define ELCR_MASTER		0xf8
+#define ELCR_SLAVE		0xde
+#define IOAPIC_BASE		0xfec00000
+#define PIT_MODE_NONE		0xff
+
+/* As chips that no guest has touched: a state has them, also of a VM that does not. */
+static void chips_untouched(struct kvm_irqchip chip[NR_CHIPS], struct kvm_pit_state2 *pit)
+{
+	unsigned int i;
+
+	memset(chip, 0, NR_CHIPS * sizeof(*chip));
+	memset(pit, 0, sizeof(*pit));
+	for (i = 0; i < NR_CHIPS; i++)
+		chip[i].chip_id = i;
+	chip[0].chip.pic.elcr_mask = ELCR_MASTER;
+	chip[1].chip.pic.elcr_mask = ELCR_SLAVE;
+	chip[2].chip.ioapic.base_address = IOAPIC_BASE;
+	for (i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+		chip[2].chip.ioapic.redirtbl[i].fields.mask = 1;
+	for (i = 0; i < 3; i++) {
+		pit->channels[i].mode = PIT_MODE_NONE;
+		pit->channels[i].gate = i != 2;
+	}
+}
+
+/** hypr_board_needs_chips() - has the guest of @state used the PIC, the I/O APIC or the PIT? */
+bool hypr_board_needs_chips(const struct hypr_state *state)
+{
+	struct kvm_irqchip chip[NR_CHIPS];
+	struct kvm_pit_state2 pit;
+
+	chips_untouched(chip, &pit);
+	return memcmp(chip, state->chip, sizeof(chip)) || memcmp(&pit, &state->pit, sizeof(pit));
+}
+
 static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
 	hypr_devices_save(vm, state);
+	if (vm->apics_only) {
+		chips_untouched(state->chip, &state->pit);
+		return 0;
+	}
 	for (i = 0; i < NR_CHIPS; i++) {
 		state->chip[i].chip_id = i;
 		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->chip[i]) < 0)
@@ -42,11 +82,11 @@ static int devices_set(struct hypr_vm *vm, const struct hypr_state *state)
 {
 	unsigned int i;
 
-	for (i = 0; i < NR_CHIPS; i++) {
+	for (i = 0; i < NR_CHIPS && !vm->apics_only; i++) {
 		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->chip[i]) < 0)
 			return -errno;
 	}
-	if (ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
+	if (!vm->apics_only && ioctl(vm->vm_fd, KVM_SET_PIT2, &state->pit) < 0)
 		return -errno;
 	hypr_console_lower(&vm->console);
 	hypr_devices_set(vm, state);

@@ -3,6 +3,8 @@
 #ifndef LIB_RUN_BOARD_H
 #define LIB_RUN_BOARD_H
 
+#include <stdbool.h>
+
 struct hypr_state;
 struct hypr_vm;
 
@@ -13,5 +15,7 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from,
 			 const struct hypr_state *to);
 int hypr_board_draw(struct hypr_vm *vm);
 void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state);
+
+bool hypr_board_needs_chips(const struct hypr_state *state);
 
 #endif /* LIB_RUN_BOARD_H */

@@ -2,8 +2,9 @@
 /*
  * The devices of a VM that KVM does not have: one table, in which an exit finds the
  * device by its port or GPA.  They are the serial line, the clock chip, the report
- * port, the ports of guest requests, the port on which a guest says that it panicked, the three ways in which a
- * PC is reset, each of which ends the VM, and memory that the guest may not write.
+ * port, the ports of guest requests, the port on which a guest says that it panicked, its exit
+ * port, the three ways in which a PC is reset, each of which ends the VM, and memory that the
+ * guest may not write.
  * Where no device answers, reads are all ones and writes go nowhere.
  */
 #include <string.h>
@@ -22,6 +23,7 @@
 #define PORT_SYSTEM_A		0x92	/* bit 0: fast reset */
 #define PORT_RESET_CONTROL	0xcf9	/* bit 2: reset */
 
+#define PORT_EXIT		0xf4
 #define PORT_PANIC		0x505	/* as QEMU's pvpanic: reads what may be said */
 
 #define PANIC_PANICKED		0x01
@@ -122,6 +124,15 @@ static void panic_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
 			       (unsigned int)at);
 }
 
+/* A guest without an operating system has no other way to say how it ends. */
+static void exit_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
+{
+	if (!hypr_device_panic(vcpu->vm))
+		hypr_vm_end_as(vcpu->vm, value ? HYPR_END_EXIT_FAILED : HYPR_END_EXIT,
+			       "guest exited with %u (port 0x%x)", (unsigned int)value,
+			       (unsigned int)at);
+}
+
 /* The keyboard controller is idle, so that the guest does not wait to reset. */
 static uint8_t idle_read(struct hypr_vcpu *vcpu, uint64_t at)
 {
@@ -167,6 +178,7 @@ static const struct hypr_device devices[] = {
 	  .read = idle_read, .write = reset_write },
 	{ "reset control", HYPR_BUS_PORT, PORT_RESET_CONTROL, 1, .write = reset_write },
 	{ "panic", HYPR_BUS_PORT, PORT_PANIC, 1, .read = panic_read, .write = panic_write },
+	{ "exit", HYPR_BUS_PORT, PORT_EXIT, 1, .write = exit_write },
 	{ "memory", HYPR_BUS_MEMORY, 0, HYPR_MEM_MAX_BYTES, .write = memory_write },
 };
 

@@ -193,7 +193,7 @@ int hypr_vm_wait(struct hypr_vm *vm, int timeout_ms)
 	if (!vm->ended)
 		ret = hypr_fail(-ETIMEDOUT, "the guest still runs");
 	else
-		ret = vm->end >= HYPR_END_PANIC ? hypr_fail(-EIO, "%s", vm->end_reason) : 0;
+		ret = hypr_end_is_bad(vm->end) ? hypr_fail(-EIO, "%s", vm->end_reason) : 0;
 	pthread_mutex_unlock(&vm->run_lock);
 	return ret;
 }

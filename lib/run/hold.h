@@ -6,6 +6,7 @@
 #ifndef LIB_RUN_HOLD_H
 #define LIB_RUN_HOLD_H
 
+#include "hypr/hypr.h"
 #include <stdbool.h>
 
 struct hypr_ask;
@@ -30,5 +31,11 @@ void hypr_vcpus_forget(struct hypr_vm *vm);
 void hypr_vcpus_kick_locked(struct hypr_vm *vm);
 int hypr_vcpus_do(struct hypr_vm *vm, int (*job)(struct hypr_vcpu *vcpu, void *arg),
 		  void *arg);
+
+/** hypr_end_is_bad() - is that end of a VM (HYPR_END_*) an error, of the guest or of the host? */
+static inline bool hypr_end_is_bad(int end)
+{
+	return end >= HYPR_END_PANIC && end != HYPR_END_EXIT;
+}
 
 #endif /* LIB_RUN_HOLD_H */

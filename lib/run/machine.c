@@ -38,16 +38,19 @@ static int counters_off(int vm_fd)
 	return 0;
 }
 
-/** hypr_machine_chips() - what has to be there before the first vCPU */
-int hypr_machine_chips(int vm_fd)
+static int apics_create(int vm_fd)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP };
+
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return hypr_fail_sys(-errno, "KVM_CAP_SPLIT_IRQCHIP");
+	return 0;
+}
+
+static int chips_create(int vm_fd)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	uint64_t identity_map = IDENTITY_MAP_GPA;
-
-	int ret = counters_off(vm_fd);
-
-	if (ret)
-		return ret;
 
 	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
 		return hypr_fail_sys(-errno, "KVM_SET_IDENTITY_MAP_ADDR");
@@ -58,6 +61,22 @@ int hypr_machine_chips(int vm_fd)
 	if (ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
 		return hypr_fail_sys(-errno, "KVM_CREATE_PIT2");
 	return 0;
+}
+
+static int chips_of(const struct hypr_vm *vm, int vm_fd)
+{
+	int ret;
+
+	if (vm->apics_only)
+		return apics_create(vm_fd);
+	ret = counters_off(vm_fd);
+	return ret ? ret : chips_create(vm_fd);
+}
+
+/** hypr_machine_chips() - what has to be there before the first vCPU */
+int hypr_machine_chips(const struct hypr_vm *vm)
+{
+	return chips_of(vm, vm->vm_fd);
 }
 
 /**
@@ -148,6 +167,10 @@ int hypr_machine_set_features(const struct hypr_vm *vm, int vcpu_fd)
 
 	if (vm->has_pv_enforce && ioctl(vcpu_fd, KVM_ENABLE_CAP, &cap) < 0)
 		return hypr_fail_sys(-errno, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID");
+	if (vm->apics_only && vm->mce_banks != HYPR_MCE_BANKS_KVM)
+		return hypr_fail(-EOPNOTSUPP,
+				 "the file's guest has machine check banks, which engine %s does not have: it was saved on another engine",
+				 HYPR_ENGINE_HYPRV);
 	if (vm->mce_banks != HYPR_MCE_BANKS_KVM &&
 	    ioctl(vcpu_fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
 		return hypr_fail_sys(-errno, "KVM_X86_SETUP_MCE: %u banks", vm->mce_banks);
@@ -178,7 +201,7 @@ static int machine_build(struct hypr_vm *vm, struct hypr_machine *machine)
 	machine->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (machine->vm_fd < 0)
 		return hypr_fail_sys(-errno, "KVM_CREATE_VM for a further view");
-	ret = hypr_machine_chips(machine->vm_fd);
+	ret = chips_of(vm, machine->vm_fd);
 	for (i = 0; i < vm->nr_vcpus && !ret; i++) {
 		struct hypr_machine_vcpu *vcpu = &machine->vcpu[i];
 

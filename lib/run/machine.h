@@ -20,7 +20,7 @@ struct hypr_machine {
 	} vcpu[];
 };
 
-int hypr_machine_chips(int vm_fd);
+int hypr_machine_chips(const struct hypr_vm *vm);
 int hypr_machine_vcpu_open(int vm_fd, unsigned int index, size_t run_bytes,
 			   struct hypr_machine_vcpu *vcpu);
 void hypr_machine_vcpu_close(struct hypr_machine_vcpu *vcpu, size_t run_bytes);

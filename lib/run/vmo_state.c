@@ -13,6 +13,7 @@
 #include "model/vm.h"
 #include "pc/console.h"
 #include "pc/msr.h"
+#include "run/board.h"
 #include "run/machine.h"
 #include "run/state_check.h"
 #include "run/timers.h"
@@ -417,6 +418,10 @@ int hypr_vmo_state_read(struct hypr_vm *vm, struct hypr_vmo *vmo, const char *pa
 	}
 	if (!ret)
 		ret = read_devices(vmo, path, state);
+	if (!ret && vm->apics_only && hypr_board_needs_chips(state))
+		ret = hypr_fail(-EOPNOTSUPP,
+				"%s: its guest has a PIC, an I/O APIC and a PIT, which this engine does not have",
+				path);
 	state->valid = !ret;
 	return ret;
 }

@@ -69,7 +69,7 @@ static bool take_end(struct hypr_vm *vm, struct hypr_run_result *result)
 	pthread_mutex_lock(&vm->run_lock);
 	ends = runner->end != HYPR_END_NONE;
 	if (ends) {
-		result->what = runner->end >= HYPR_END_PANIC ? HYPR_RUN_CRASH : HYPR_RUN_QUIT;
+		result->what = hypr_end_is_bad(runner->end) ? HYPR_RUN_CRASH : HYPR_RUN_QUIT;
 		result->end = runner->end;
 		result->vcpu = runner->vcpu;
 		memcpy(result->reason, runner->reason, sizeof(result->reason));

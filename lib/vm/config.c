@@ -72,8 +72,9 @@ int hypr_config_check(const struct hypr_vm_config *config)
 	if (ret)
 		return ret;
 	if (!hypr_engine_find(config->engine))
-		return hypr_fail(-EINVAL, "no engine '%.20s'; there are %s and %s",
-				 config->engine, HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK);
+		return hypr_fail(-EINVAL, "no engine '%.20s'; there are %s, %s and %s",
+				 config->engine, HYPR_ENGINE_EPT_SWAP, HYPR_ENGINE_STOCK,
+				 HYPR_ENGINE_HYPRV);
 	if (config->vmo)
 		return config_check_vmo(config);
 	if (config->load_flags)

@@ -178,7 +178,7 @@ static int probe_device(struct probe *probe)
 /* The module hyprv, and who has VT-x: hyprv or KVM, whoever took it first. */
 static void probe_hyprv(struct probe *probe)
 {
-	const char *advice = "only hypr call --engine hyprv needs the module hyprv (hyprv(4))";
+	const char *advice = "only engine hyprv needs the module hyprv (hyprv(4))";
 	char detail[96];
 	int fd;
 
@@ -219,7 +219,7 @@ static void probe_vm(struct probe *probe, int kvm_fd)
 		add(probe, "vm", MISSING, detail, advice);
 		return;
 	}
-	lacks = hypr_vm_lacks(vm_fd);
+	lacks = hypr_vm_lacks(vm_fd, false);
 	close(vm_fd);
 	snprintf(detail, sizeof(detail), "%s%s", lacks ? "KVM lacks " : "a VM can be created",
 		 lacks ? lacks : "");
@@ -297,26 +297,32 @@ int hypr_host_probe(struct hypr_host_check *check, unsigned int nr)
 	return (int)probe.nr;
 }
 
-/** hypr_vm_lacks() - the first capability that a VM needs and KVM lacks, or NULL */
-const char *hypr_vm_lacks(int vm_fd)
+/**
+ * hypr_vm_lacks() - the first capability that a VM needs and KVM lacks, or NULL
+ * @apics_only: a VM with local APICs and no other chips
+ */
+const char *hypr_vm_lacks(int vm_fd, bool apics_only)
 {
 	static const struct {
 		unsigned long capability;
 		const char *name;
+		bool chips;
 	} needed[] = {
-		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
-		{ KVM_CAP_PIT2, "KVM_CAP_PIT2" },
-		{ KVM_CAP_PIT_STATE2, "KVM_CAP_PIT_STATE2" },
-		{ KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI" },
-		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
-		{ KVM_CAP_XSAVE, "KVM_CAP_XSAVE" },
-		{ KVM_CAP_XCRS, "KVM_CAP_XCRS" },
-		{ KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS" },
-		{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS" },
+		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", true },
+		{ KVM_CAP_PIT2, "KVM_CAP_PIT2", true },
+		{ KVM_CAP_PIT_STATE2, "KVM_CAP_PIT_STATE2", true },
+		{ KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI", false },
+		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", false },
+		{ KVM_CAP_XSAVE, "KVM_CAP_XSAVE", false },
+		{ KVM_CAP_XCRS, "KVM_CAP_XCRS", false },
+		{ KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS", false },
+		{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS", false },
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (apics_only && needed[i].chips)
+			continue;
 		if (ioctl(vm_fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
 			return needed[i].name;
 	}

@@ -3,6 +3,8 @@
 #ifndef LIB_VM_HOST_H
 #define LIB_VM_HOST_H
 
-const char *hypr_vm_lacks(int vm_fd);
+#include <stdbool.h>
+
+const char *hypr_vm_lacks(int vm_fd, bool apics_only);
 
 #endif /* LIB_VM_HOST_H */

@@ -55,21 +55,22 @@ static void console_irq(void *arg, int level)
 
 static int kvm_open(struct hypr_vm *vm)
 {
+	const char *device = vm->engine->device;
 	int version;
 
-	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm->kvm_fd = open(device, O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0 && errno == ENOENT)
-		return hypr_fail(-ENODEV,
-				 "/dev/kvm: not there; load kvm_intel, or enable VT-x (hypr doctor says more)");
+		return hypr_fail(-ENODEV, "%s: not there; %s (hypr doctor says more)", device,
+				 vm->engine->remedy);
 	if (vm->kvm_fd < 0)
-		return hypr_fail_sys(-errno, "/dev/kvm");
+		return hypr_fail_sys(-errno, "%s", device);
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
-		return hypr_fail(-EOPNOTSUPP, "/dev/kvm: API version %d, not %d", version,
+		return hypr_fail(-EOPNOTSUPP, "%s: API version %d, not %d", device, version,
 				 KVM_API_VERSION);
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->vm_fd < 0)
-		return hypr_fail_no_vm(-errno, "/dev/kvm");
+		return hypr_fail_no_vm(-errno, device);
 	return 0;
 }
 
@@ -80,11 +81,12 @@ static int has(const struct hypr_vm *vm, unsigned long capability)
 
 static int capabilities_check(struct hypr_vm *vm)
 {
-	const char *lacks = hypr_vm_lacks(vm->vm_fd);
+	const char *lacks = hypr_vm_lacks(vm->vm_fd, vm->apics_only);
 	int bytes;
 
 	if (lacks)
-		return hypr_fail(-EOPNOTSUPP, "this host's KVM lacks %s", lacks);
+		return hypr_fail(-EOPNOTSUPP, "%s lacks %s",
+				 vm->apics_only ? vm->engine->device : "this host's KVM", lacks);
 	if (has(vm, KVM_CAP_MAX_VCPUS) < (int)vm->nr_vcpus)
 		return hypr_fail(-EOPNOTSUPP, "this host's KVM has at most %d vCPUs",
 				 has(vm, KVM_CAP_MAX_VCPUS));
@@ -175,7 +177,7 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, con
 	ret = capabilities_check(vm);
 	if (ret)
 		return ret;
-	ret = hypr_machine_chips(vm->vm_fd);
+	ret = hypr_machine_chips(vm);
 	if (ret)
 		return ret;
 	/* The number of MSRs, part of a view's state, is known after this. */

@@ -142,7 +142,7 @@ void vcpu_ask_churn(struct vcpu *vcpu, uint64_t rounds);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
 void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */
-/* Returns when its thread sleeps; skips the test on hyprv. */
+/* Returns when its thread sleeps; skips the test on hyprv without APICs. */
 void vcpu_halt(struct vcpu *vcpu);
 void vcpu_wake(struct vcpu *vcpu);
 

@@ -377,7 +377,8 @@ void vcpu_wait_asleep(struct vcpu *vcpu)
 
 void vcpu_halt(struct vcpu *vcpu)
 {
-	need_kvm("halted vCPU inside KVM_RUN");
+	if (vcpu->guest->no_apic)
+		need_kvm("halted vCPU inside KVM_RUN, without an APIC");
 	vcpu->guest->halt = 1;
 	vcpu_ask(vcpu, GUEST_HALT, 0, 0, 0);
 	vcpu_wait_asleep(vcpu);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Hostile guests on /dev/hyprv: random bytes as code, random registers, in real mode,
- * protected mode and 64-bit mode; HYPR_FUZZ_GUESTS of them (default 50).  Whatever
+ * protected mode and 64-bit mode, half of them with a local APIC; HYPR_FUZZ_GUESTS of them (default 50).  Whatever
  * the guest does, KVM_RUN returns one of the documented exits or errors, and a good VM
  * beside it runs on.
  */
@@ -117,7 +117,7 @@ static void run_hostile(uint8_t *memory)
 	/* Again and again: the first may come before KVM_RUN. */
 	const struct itimerval soon = { { .tv_usec = 5000 }, { .tv_usec = 5000 } };
 	const struct itimerval never = { { 0 }, { 0 } };
-	struct vm *vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	struct vm *vm = vm_new_plain_irqchip(tap_random() & 1 ? IRQCHIP_SPLIT : IRQCHIP_NONE);
 	struct kvm_regs regs = { .rip = CODE + tap_random() % 0x4000, .rflags = 0x202 };
 	struct kvm_sregs sregs;
 	struct vcpu *vcpu;
@@ -130,6 +130,9 @@ static void run_hostile(uint8_t *memory)
 	try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 	for (i = 0; i < 16; i++)
 		(&regs.rax)[i] = tap_random() >> tap_random() % 64;
+	/* For RDMSR and WRMSR. */
+	if (tap_random() & 1)
+		regs.rcx = 0x800 + tap_random() % 0x40;
 	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
 	setitimer(ITIMER_REAL, &soon, NULL);
 	for (i = 0; i < EXITS; i++) {

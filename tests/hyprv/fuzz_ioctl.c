@@ -55,7 +55,7 @@ static void note_result(const char *what, int ret)
 	/* EBADF: another thread has closed the file. */
 	static const int known[] = {
 		0, EINVAL, EFAULT, ENOMEM, EEXIST, EIO, EINTR, EAGAIN, ENOTTY, E2BIG, ENOSPC, EBADF,
-		ENODEV, ENOENT, ENODATA, ESTALE, EBUSY,
+		ENODEV, ENOENT, ENODATA, ESTALE, EBUSY, ENXIO,
 	};
 	size_t i;
 
@@ -109,6 +109,24 @@ static void make_vm(struct fuzzer *fuzzer)
 		call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap) { .cap = KVM_CAP_HYPR_EPT_SWAP });
 	if (fd > 0)
 		file_put(&all.vm[draw(fuzzer, FILES)], fd);
+}
+
+/* At times too late, for a VM that has memory or vCPUs. */
+static void enable_apics(struct fuzzer *fuzzer)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { draw(fuzzer, 26) } };
+
+	call(*any(fuzzer, all.vm), KVM_ENABLE_CAP, &cap);
+}
+
+static void message(struct fuzzer *fuzzer)
+{
+	struct kvm_msi msi = {
+		.address_lo = 0xfee00000 | draw(fuzzer, 4) << 12 | (draw(fuzzer, 8) ? 0 : 4),
+		.data = draw(fuzzer, 8) ? draw(fuzzer, 256) : draw(fuzzer, 0x1000),
+	};
+
+	call(*any(fuzzer, all.vm), KVM_SIGNAL_MSI, &msi);
 }
 
 static void make_vcpu(struct fuzzer *fuzzer)
@@ -213,6 +231,11 @@ static void set_state(struct fuzzer *fuzzer)
 		{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, sizeof(struct kvm_mp_state) },
 		{ KVM_GET_CPUID2, KVM_SET_CPUID2, 8 + 4 * sizeof(struct kvm_cpuid_entry2) },
 		{ KVM_GET_MSRS, KVM_SET_MSRS, 8 + 8 * sizeof(struct kvm_msr_entry) },
+		{ KVM_GET_LAPIC, KVM_SET_LAPIC, sizeof(struct kvm_lapic_state) },
+		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, sizeof(struct kvm_vcpu_events) },
+		{ KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, sizeof(struct kvm_debugregs) },
+		{ KVM_GET_XCRS, KVM_SET_XCRS, 8 + sizeof(struct kvm_xcr) },
+		{ KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, sizeof(struct kvm_device_attr) },
 	};
 	size_t i = draw(fuzzer, sizeof(states) / sizeof(states[0])), flips = draw(fuzzer, 4);
 	int vcpu = *any(fuzzer, all.vcpu);
@@ -307,7 +330,7 @@ static const struct {
 } acts[] = {
 	{ make_vm, 4 }, { make_vcpu, 8 }, { set_region, 6 }, { close_one, 2 }, { set_state, 12 },
 	{ run, 12 }, { interrupt, 2 }, { scribble, 3 }, { change_memory, 6 }, { any_number, 6 },
-	{ swap_views, 8 }, { build_view, 8 }, { move_eptp, 3 },
+	{ swap_views, 8 }, { build_view, 8 }, { move_eptp, 3 }, { enable_apics, 4 }, { message, 6 },
 };
 
 static void on_signal(int signal)

@@ -28,7 +28,7 @@ if [ "$engine" = stock ]; then
 		"the other engine is not taken instead" \
 		hypr run --name vm1 --kernel /demo/vmlinuz --detach
 fi
-expect 0 "engines: ept-swap, stock" "version names the engines" hypr version
+expect 0 "engines: ept-swap, stock, hyprv$" "version names the engines" hypr version
 expect 0 "usage: hypr" "help" hypr help
 expect 0 "^NAME" "ps of nothing" hypr ps
 expect 2 "usage: hypr" "no command is a usage error" hypr

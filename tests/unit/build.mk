@@ -4,7 +4,8 @@
 # The library's and the command's own files are compiled once more for them.
 # Tests of other areas that live in this folder are built by their areas.
 
-UNIT_NAMES := guest func boot device cpu state_check mptable console rtc pause moment protocol cli vm
+UNIT_NAMES := guest func boot multiboot device cpu state_check mptable console rtc pause moment \
+	protocol cli vm
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
 UNIT_TESTS += $(UNIT_PROGRAMS)

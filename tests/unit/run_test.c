@@ -308,6 +308,8 @@ static void test_run_to_a_crash(void **ctx)
 		{ KVM_EXIT_FAIL_ENTRY, 0, 0, HYPR_RUN_CRASH, HYPR_END_FAILED },
 		{ KVM_EXIT_IO, 0x505, 1, HYPR_RUN_CRASH, HYPR_END_PANIC },
 		{ KVM_EXIT_IO, 0x64, 0xfe, HYPR_RUN_QUIT, HYPR_END_RESET },
+		{ KVM_EXIT_IO, 0xf4, 0, HYPR_RUN_QUIT, HYPR_END_EXIT },
+		{ KVM_EXIT_IO, 0xf4, 3, HYPR_RUN_CRASH, HYPR_END_EXIT_FAILED },
 	};
 	struct hypr_run_result result;
 	struct hypr_vm_info info;
