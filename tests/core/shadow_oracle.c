@@ -76,9 +76,12 @@ struct guest_outcome oracle_now(struct machine *m, const struct shadow_vcpu *vcp
 	err = walk_translate(&walk, gva, access, &result);
 	guest_check(!err || err == -EFAULT);
 	if (err) {
-		outcome.result = result.fault == WALK_FAULT_MEMORY ? MMU_NO_TABLE :
-								     MMU_REFLECT;
+		outcome.result = MMU_REFLECT;
 		outcome.error_code = result.error_code;
+		if (result.fault == WALK_FAULT_MEMORY) {
+			outcome.result = MMU_NO_TABLE;
+			outcome.gpa = result.step[result.level - 1].address;
+		}
 		return outcome;
 	}
 	outcome.gpa = result.address;

@@ -510,6 +510,9 @@ static int get_state(unsigned int vm, struct kvm_hypr_state *arg)
 	return 0;
 }
 
+/* Held by a vCPU in the guest, and by a swap that has all vCPUs in front of their entry. */
+static pthread_rwlock_t barrier = PTHREAD_RWLOCK_INITIALIZER;
+
 /* All of a parked vCPU that goes with a view. */
 static void move_state(struct fake_vcpu *vcpu, struct fake_kept *from, struct fake_kept *to,
 		       uint64_t now)
@@ -640,9 +643,11 @@ static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 		errno = EBUSY;
 		return -1;
 	}
+	pthread_rwlock_wrlock(&barrier);
 	for (i = first; i < first + FAKE_VCPUS; i++)
 		move_state(&fake_kvm.vcpu[i], kept_state(i, fake_kvm.active, false),
 			   kept_state(i, swap->view, moment), now);
+	pthread_rwlock_unlock(&barrier);
 	if (swap->flags & KVM_EPT_SWAP_BOARD) {
 		*from = (struct fake_board){ true, fake_kvm.irr };
 		fake_kvm.irr = boards[swap->view % KVM_HYPR_MAX_VIEWS][moment].irr;
@@ -960,7 +965,9 @@ static int vcpu_run(unsigned int i)
 						    __ATOMIC_SEQ_CST);
 			return -1;
 		}
+		pthread_rwlock_rdlock(&barrier);
 		guest_step(i);
+		pthread_rwlock_unlock(&barrier);
 		nanosleep(&step, NULL);
 	}
 	/* Once: the lock is taken and released again. */
