@@ -19,7 +19,8 @@ enum prepare_memory {
 
 /**
  * bench_prepare() - KVM_PREPARE_EPT_SWAP of 16 MiB
- * @cycles: for a page of 4 KiB, with PREPARE_HUGE for one of 2 MiB
+ * @cycles: for a page of 4 KiB, with PREPARE_HUGE for one of 2 MiB; none where the host
+ *	has no pages of 2 MiB
  */
 void bench_prepare(enum prepare_memory kind, unsigned int rounds, struct samples *cycles);
 

@@ -183,7 +183,11 @@ static void measure_prepare(json_t *root, unsigned int rounds)
 
 	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		bench_prepare(row[i].kind, rounds, &samples);
-		samples_put(root, row[i].key, row[i].text, &samples);
+		if (samples.nr)
+			samples_put(root, row[i].key, row[i].text, &samples);
+		else
+			printf("%s: the host has none (transparent_hugepage/enabled)\n",
+			       row[i].text);
 	}
 }
 
