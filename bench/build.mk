@@ -22,7 +22,7 @@ $(BENCH_DEMO): $(BENCH_DEMO_OBJ) out/lib/libhypr.a
 PROGRAMS += $(BENCH_DEMO)
 
 # hypr-bench-swap: swaps and plain KVM with the tiny guest of the ioctl tests.
-BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/reset_bench.c bench/stats.c \
+BENCH_SWAP_SRC := bench/swap.c bench/swap_bench.c bench/reset_bench.c bench/prepare_bench.c bench/stats.c \
 		  bench/stats_json.c bench/memslot_replace.c
 BENCH_SWAP_OBJ := $(BENCH_SWAP_SRC:%.c=out/obj/%.o)
 BENCH_SWAP := out/bin/hypr-bench-swap

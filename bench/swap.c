@@ -14,6 +14,7 @@
 #include <sys/utsname.h>
 
 #include "memslot_replace.h"
+#include "prepare_bench.h"
 #include "reset_bench.h"
 #include "stats_json.h"
 #include "swap_bench.h"
@@ -24,12 +25,13 @@
 
 static void usage(void)
 {
-	puts("usage: hypr-bench-swap [--rounds N] [--plain | --device] [--json FILE]\n"
+	puts("usage: hypr-bench-swap [--rounds N] [--plain | --device | --prepare] [--json FILE]\n"
 	     "\n"
 	     "  --rounds N   swaps measured for each figure (default 200)\n"
 	     "  --plain      only what KVM without views can do\n"
 	     "  --device     only an exit, page-table edits and swaps, of the device that\n"
 	     "               HYPR_DEVICE in the environment names (default /dev/kvm)\n"
+	     "  --prepare    only what building a view's tables costs\n"
 	     "  --json FILE  the figures in that file too\n"
 	     "\n"
 	     "Cycles are those of the TSC: on the emulated PC, instructions.");
@@ -91,6 +93,9 @@ static void measure_plain(json_t *root, unsigned int rounds)
 		samples_put(root, key, text, &samples);
 	}
 	measure_dirty_resets(root, (rounds + 3) / 4, false);
+	bench_prefault((rounds + 19) / 20, &samples);
+	samples_put(root, "prefault_4k_per_page", "KVM_PRE_FAULT_MEMORY, a page of 4 KiB",
+		    &samples);
 }
 
 /* Swaps, and what replaces them without views, against the size of memory. */
@@ -158,6 +163,34 @@ static void measure_swaps(json_t *root, unsigned int rounds)
 	samples_put(root, "swap_first_call", "  of that, the ioctl", &times.call);
 }
 
+static void measure_prepare(json_t *root, unsigned int rounds)
+{
+	static const struct {
+		enum prepare_memory kind;
+		const char *key, *text;
+	} row[] = {
+		{ PREPARE_SHARED, "prepare_shared_4k_per_page",
+		  "prepare a page of 4 KiB: mapped by the host, read-only" },
+		{ PREPARE_WRITTEN, "prepare_written_4k_per_page",
+		  "  mapped by the host, writable" },
+		{ PREPARE_COLD, "prepare_cold_4k_per_page", "  in a file, not mapped yet" },
+		{ PREPARE_HOLES, "prepare_hole_4k_per_page", "  a hole of a file, not mapped yet" },
+		{ PREPARE_EMPTY, "prepare_empty_4k_per_page", "  plain memory, never touched" },
+		{ PREPARE_HUGE, "prepare_2m_per_page", "prepare a page of 2 MiB" },
+	};
+	struct samples samples = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		bench_prepare(row[i].kind, rounds, &samples);
+		if (samples.nr)
+			samples_put(root, row[i].key, row[i].text, &samples);
+		else
+			printf("%s: the host has none (transparent_hugepage/enabled)\n",
+			       row[i].text);
+	}
+}
+
 static int measure_memslot(json_t *root)
 {
 	struct memslot_replace result = { 0 };
@@ -187,7 +220,7 @@ static int measure_new_vm(json_t *root, unsigned int rounds)
 	return 0;
 }
 
-enum what { ALL, PLAIN, DEVICE };
+enum what { ALL, PLAIN, DEVICE, PREPARE };
 
 static int measure_kernel(json_t *root, unsigned int rounds, enum what what)
 {
@@ -200,6 +233,7 @@ static int measure_kernel(json_t *root, unsigned int rounds, enum what what)
 	if (!ret && what == ALL) {
 		measure_swaps(root, rounds);
 		measure_dirty_resets(root, (rounds + 3) / 4, true);
+		measure_prepare(root, (rounds + 19) / 20);
 		ret = measure_sizes(root, rounds);
 	}
 	return ret;
@@ -222,6 +256,8 @@ static int measure(unsigned int rounds, enum what what, const char *path)
 		measure_exit(root, rounds);
 		measure_churn(root, rounds);
 		measure_cached(root, rounds);
+	} else if (what == PREPARE) {
+		measure_prepare(root, rounds);
 	} else {
 		ret = measure_kernel(root, rounds, what);
 	}
@@ -239,6 +275,7 @@ int main(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "plain", no_argument, NULL, 'p' },
 		{ "device", no_argument, NULL, 'd' },
+		{ "prepare", no_argument, NULL, 'b' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -263,6 +300,9 @@ int main(int argc, char **argv)
 			break;
 		case 'd':
 			what = DEVICE;
+			break;
+		case 'b':
+			what = PREPARE;
 			break;
 		case 'j':
 			path = optarg;

@@ -17,6 +17,7 @@
 #define SCAN_PAGE_IS_FILE	(1ull << 2)
 #define SCAN_PAGE_IS_PRESENT	(1ull << 3)
 #define SCAN_PAGE_IS_SWAPPED	(1ull << 4)
+#define SCAN_PAGE_IS_PFNZERO	(1ull << 5)
 
 struct scan_region {
 	__u64 start;
@@ -45,7 +46,8 @@ struct scan_arg {
 /**
  * hypr_pagemap_scan() - find the pages of a mapping of this process
  * @kind: HYPR_PAGES_PRESENT: all that are there, or were and are swapped;
- *	HYPR_PAGES_PRIVATE: of these, the ones that are no file's
+ *	HYPR_PAGES_PRIVATE: of these, the ones that are no file's, nor
+ *	the zero page, which who reads plain memory gets
  * @fn: called for each stretch of them, in order, by their GPA; may be NULL
  * @pages: out: how many there are
  *
@@ -57,15 +59,16 @@ int hypr_pagemap_scan(const struct hypr_guest *guest, enum hypr_pages kind,
 {
 	struct scan_region region[SCAN_REGIONS];
 	uint64_t start = (uintptr_t)guest->host;
-	uint64_t not_a_file = kind == HYPR_PAGES_PRIVATE ? SCAN_PAGE_IS_FILE : 0;
+	uint64_t not_own = kind == HYPR_PAGES_PRIVATE ?
+			   SCAN_PAGE_IS_FILE | SCAN_PAGE_IS_PFNZERO : 0;
 	struct scan_arg arg = {
 		.size = sizeof(arg),
 		.start = start,
 		.end = start + guest->bytes,
 		.vec = (uintptr_t)region,
 		.vec_len = SCAN_REGIONS,
-		.category_inverted = not_a_file,
-		.category_mask = not_a_file,
+		.category_inverted = not_own,
+		.category_mask = not_own,
 		.category_anyof_mask = SCAN_PAGE_IS_PRESENT | SCAN_PAGE_IS_SWAPPED,
 		.return_mask = SCAN_PAGE_IS_PRESENT,
 	};

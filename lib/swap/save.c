@@ -17,6 +17,7 @@
 #include "run/vmo_state.h"
 #include "swap/snapshot.h"
 #include "view/moment.h"
+#include "view/hole.h"
 #include "view/peek.h"
 #include "view/view.h"
 
@@ -26,34 +27,13 @@
  */
 #define HOLE_PAGES	256
 
-/*
- * hole_find() - the first long hole in [gpa, end) of memory that is kept here
- * @hole_end: out: its end
- * Return: its start; @end: there is none.
- */
 static uint64_t hole_find(const struct hypr_moment *moment, uint64_t gpa, uint64_t end,
 			  uint64_t *hole_end)
 {
-	off_t hole, data;
-
 	*hole_end = end;
 	if (moment->vmo)
 		return end;
-	while (gpa < end) {
-		hole = lseek(moment->fd, (off_t)gpa, SEEK_HOLE);
-		if (hole < 0 || (uint64_t)hole >= end)
-			break;
-		/* -ENXIO: no data behind it. */
-		data = lseek(moment->fd, hole, SEEK_DATA);
-		if (data < 0 && errno != ENXIO)
-			break;
-		gpa = data < 0 || (uint64_t)data > end ? end : (uint64_t)data;
-		if (gpa - (uint64_t)hole >= HOLE_PAGES * HYPR_PAGE_BYTES) {
-			*hole_end = gpa;
-			return (uint64_t)hole;
-		}
-	}
-	return end;
+	return hypr_hole_find(moment->fd, gpa, end, HOLE_PAGES * HYPR_PAGE_BYTES, hole_end);
 }
 
 /* What is in a file is read piece by piece, what is in memory is written as it is. */

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "fake_vm.h"
 
@@ -136,6 +137,53 @@ static void test_private_pages_are_counted_and_put_back(void **ctx)
 	hypr_moment_destroy(f->vm, moment);
 }
 
+static blkcnt_t blocks(const struct hypr_moment *moment)
+{
+	struct stat stat;
+
+	assert_int_equal(fstat(moment->fd, &stat), 0);
+	return stat.st_blocks;
+}
+
+/* Reading a view costs no memory where the moment has none, and makes nothing private. */
+static void test_holes_stay_holes(void **ctx)
+{
+	static const uint8_t zero[FAKE_MEM_BYTES];
+	struct fixture *f = *ctx;
+	struct hypr_moment *moment;
+	struct hypr_guest view;
+	struct hypr_privmem privmem;
+	uint64_t pages;
+	blkcnt_t before;
+
+	memset(f->boot, 0x11, 8 * PAGE);
+	memset(f->boot + 100 * PAGE, 0x22, PAGE);
+	moment = freeze(f->vm);
+	assert_non_null(moment);
+	before = blocks(moment);
+	assert_int_equal(hypr_moment_map(f->vm, moment, &view), 0);
+	privmem = (struct hypr_privmem){ &view, &moment->mem };
+	assert_int_equal(memcmp(view.host, f->boot, 101 * PAGE), 0);
+	assert_int_equal(memcmp(view.host + 101 * PAGE, zero, FAKE_MEM_BYTES - 101 * PAGE), 0);
+	assert_int_equal(blocks(moment), before);
+	assert_int_equal(hypr_privmem_count(&view, &pages), 0);
+	assert_int_equal(pages, 0);
+
+	view.host[50 * PAGE] = 1;
+	view.host[100 * PAGE] = 2;
+	assert_int_equal(hypr_privmem_count(&view, &pages), 0);
+	assert_int_equal(pages, 2);
+	assert_int_equal(hypr_privmem_restore(&privmem, &pages), 0);
+	assert_int_equal(view.host[50 * PAGE], 0);
+	assert_int_equal(view.host[100 * PAGE], 0x22);
+	view.host[50 * PAGE] = 1;
+	assert_int_equal(hypr_privmem_drop(&view, &pages), 0);
+	assert_int_equal(view.host[50 * PAGE], 0);
+	assert_int_equal(view.host[0], 0x11);
+	munmap(view.host, view.bytes);
+	hypr_moment_destroy(f->vm, moment);
+}
+
 static void test_private_pages_more_than_one_scan(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -234,6 +282,7 @@ int main(void)
 		T(test_moment_keeps_memory_and_state),
 		T(test_moment_is_sealed),
 		T(test_private_pages_are_counted_and_put_back),
+		T(test_holes_stay_holes),
 		T(test_private_pages_more_than_one_scan),
 		T(test_verify_finds_every_difference),
 		T(test_verify_refuses),

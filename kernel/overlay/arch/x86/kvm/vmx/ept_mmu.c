@@ -10,7 +10,6 @@
  */
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
-#include "mmu/tdp_iter.h"
 #include "mmu/tdp_mmu.h"
 #include "x86.h"
 
@@ -156,50 +155,6 @@ static struct page *hypr_page_get(unsigned long hva, bool *writable)
 	return NULL;
 }
 
-/*
- * Mark in @missing the GFNs of [start, start + n), all of one last-level table,
- * that the root does not map.
- *
- * Return: the number of GFNs that the root maps.
- */
-static unsigned int hypr_find_missing(struct kvm *kvm, struct kvm_mmu_page *root,
-				      gfn_t start, unsigned int n,
-				      unsigned long *missing)
-{
-	unsigned int i, found = 0;
-	struct tdp_iter iter;
-	u64 *sptep;
-
-	bitmap_fill(missing, n);
-
-	read_lock(&kvm->mmu_lock);
-	rcu_read_lock();
-	for_each_tdp_pte(iter, root, start, start + n) {
-		if (is_shadow_present_pte(iter.old_spte) &&
-		    is_last_spte(iter.old_spte, iter.level) &&
-		    iter.level > PG_LEVEL_4K) {
-			bitmap_zero(missing, n);
-			found = n;
-			break;
-		}
-		if (iter.level > PG_LEVEL_4K)
-			continue;
-
-		/* The walk is at the first entry: the others follow it. */
-		sptep = rcu_dereference(iter.sptep);
-		for (i = 0; i < n; i++) {
-			if (!is_shadow_present_pte(READ_ONCE(sptep[i])))
-				continue;
-			__clear_bit(i, missing);
-			found++;
-		}
-		break;
-	}
-	rcu_read_unlock();
-	read_unlock(&kvm->mmu_lock);
-	return found;
-}
-
 /* Return: 1 mapped, 0 left to be faulted in, -errno. */
 static int hypr_page_map(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
 			 gfn_t gfn)
@@ -262,28 +217,54 @@ static int hypr_page_map(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
 	return ret == RET_PF_FIXED || ret == RET_PF_SPURIOUS;
 }
 
-/* Build [start, start + n) of @slot; the caller holds SRCU. */
-static int hypr_slot_build(struct kvm_vcpu *builder,
-			   struct kvm_memory_slot *slot, gfn_t start,
-			   unsigned int n, struct kvm_hypr_prepare *arg)
+/* Have the host map @n pages, or the first of them.  Return: how many it has mapped. */
+static unsigned int hypr_pages_fault_in(const struct kvm_memory_slot *slot, gfn_t gfn,
+					unsigned int n)
 {
-	struct kvm_mmu_page *root = root_to_sp(builder->arch.mmu->root.hpa);
-	DECLARE_BITMAP(missing, HYPR_BUILD_BATCH);
-	unsigned int i;
+	long r = get_user_pages_unlocked(__gfn_to_hva_memslot(slot, gfn), n, NULL, 0);
+
+	return r > 0 ? r : 0;
+}
+
+/*
+ * Build [gfn, last) of @slot, all of one last-level table; the caller holds SRCU.
+ *
+ * What the host maps is filled in at once.  Only where that stops - the table is
+ * missing, the page is not mapped or is of another kind - goes a page the long way,
+ * which makes the table, and has the host map the page.  Of a file the host then maps
+ * some more; where it does not, pages are faulted in ahead, more and more.
+ */
+static int hypr_slot_build(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
+			   gfn_t gfn, gfn_t last, struct kvm_hypr_prepare *arg)
+{
+	unsigned int ahead = 0;
+	bool huge = true;
 	int r;
 
-	arg->pages_mapped += hypr_find_missing(builder->kvm, root, start, n,
-					       missing);
-	for_each_set_bit(i, missing, n) {
-		r = hypr_page_map(builder, slot, start + i);
+	for (;;) {
+		r = hypr_table_fill(builder, slot, gfn, last - gfn, &huge);
+		if (r < 0)
+			return r;
+		arg->pages_mapped += r;
+		gfn += r;
+		if (gfn == last)
+			return 0;
+		ahead = r > ahead ? 0 : min(2 * ahead + 1, HYPR_HOST_PAGES);
+
+		r = hypr_page_map(builder, slot, gfn);
 		if (r < 0)
 			return r;
 		if (r)
 			arg->pages_mapped++;
 		else
 			arg->pages_skipped++;
+		gfn++;
+		if (gfn == last)
+			return 0;
+		if (ahead > 1)
+			ahead = hypr_pages_fault_in(slot, gfn,
+						    min_t(u64, ahead, last - gfn));
 	}
-	return 0;
 }
 
 /**
@@ -358,7 +339,7 @@ int hypr_build_batch(struct kvm *kvm, gfn_t *gfn, gfn_t last,
 			r = 1;
 			break;
 		}
-		r = hypr_slot_build(builder, slot, start, n, arg);
+		r = hypr_slot_build(builder, slot, start, start + n, arg);
 		if (!r) {
 			*gfn = start + n;
 			r = 1;

@@ -16,6 +16,7 @@
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
+ *	ept_fill, ept_host	many SPTEs at once, by the host's page tables
  *	ept_lock, ept_stats	waits for locks; statistics, tracepoints, log
  *	ept_lru, ../hypr/	arithmetic, each with a header of its own
  *
@@ -305,6 +306,21 @@ int hypr_root_check(u64 value);
 
 /* ept_shadow.h, in mmu/mmu.c */
 void hypr_shadows_drop(struct kvm *kvm, u32 view);
+
+/* ept_host.c */
+/* With the address of a page. */
+#define HYPR_HOST_PRESENT	BIT(0)
+#define HYPR_HOST_WRITABLE	BIT(1)
+/* By an entry for 2 MiB. */
+#define HYPR_HOST_HUGE		BIT(2)
+/* Pages to look at in one go: their entries are on the stack. */
+#define HYPR_HOST_PAGES		64u
+
+unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, u64 *page);
+
+/* ept_fill.c */
+int hypr_table_fill(struct kvm_vcpu *builder, const struct kvm_memory_slot *slot, gfn_t gfn,
+		    unsigned int n, bool *huge);
 
 /* ept_mmu.c */
 struct kvm_vcpu *hypr_builder_create(struct kvm *kvm);
