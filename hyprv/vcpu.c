@@ -446,13 +446,14 @@ static int turn(struct vcpu *vcpu)
 			ret = swap_sleep(vcpu, false);
 			return ret ? ret : -EAGAIN;
 		}
-		ret = view_load(vcpu);
-		if (ret <= 0)
-			break;
+		/* First: INIT is another mode. */
 		if (vcpu->apic && !apic_sync(vcpu)) {
 			ret = 1;
 			break;
 		}
+		ret = view_load(vcpu);
+		if (ret <= 0)
+			break;
 		ret = enter(vcpu);
 		/* A swap came in between. */
 		if (ret == -EAGAIN && swap_is_asked(vcpu))

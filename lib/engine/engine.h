@@ -51,6 +51,7 @@ struct hypr_engine_swap {
  * @name: as a user gives it and sees it
  * @device: that speaks KVM's API
  * @remedy: what to do where there is no such device
+ * @vm_type: of KVM_CREATE_VM
  * @swaps_in_guest: @swap may find parked vCPUs in the guest; else they all have
  *	to be held
  * @keeps_vcpus: all views have the same vCPUs, so that what KVM has of one stays
@@ -82,6 +83,7 @@ struct hypr_engine {
 	const char *name;
 	const char *device;
 	const char *remedy;
+	unsigned long vm_type;
 	bool swaps_in_guest;
 	bool keeps_vcpus;
 	int (*enable)(struct hypr_vm *vm);

@@ -12,6 +12,9 @@
 #include "engine/ept_swap.h"
 #include "model/vm.h"
 
+/* As in hyprv/abi.h: with shadow paging a guest is in 64-bit mode from its start. */
+#define HYPRV_VM_EPT	0x100
+
 static int hyprv_enable(struct hypr_vm *vm)
 {
 	struct kvm_enable_cap views = { .cap = KVM_CAP_HYPR_EPT_SWAP };
@@ -48,6 +51,7 @@ const struct hypr_engine hypr_engine_hyprv = {
 	.name = HYPR_ENGINE_HYPRV,
 	.device = "/dev/hyprv",
 	.remedy = "load the module hyprv, as root",
+	.vm_type = HYPRV_VM_EPT,
 	.swaps_in_guest = false,
 	.keeps_vcpus = true,
 	.enable = hyprv_enable,

@@ -68,7 +68,11 @@ static int kvm_open(struct hypr_vm *vm)
 	if (version != KVM_API_VERSION)
 		return hypr_fail(-EOPNOTSUPP, "%s: API version %d, not %d", device, version,
 				 KVM_API_VERSION);
-	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, vm->engine->vm_type);
+	if (vm->vm_fd < 0 && errno == EOPNOTSUPP && vm->engine->vm_type)
+		return hypr_fail(-EOPNOTSUPP,
+				 "%s: this CPU has no EPT, and with shadow paging engine %s has no place for a guest that starts in 32-bit mode",
+				 device, vm->engine->name);
 	if (vm->vm_fd < 0)
 		return hypr_fail_no_vm(-errno, device);
 	return 0;

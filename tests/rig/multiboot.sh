@@ -36,7 +36,7 @@ goes_on_ticking()
 if [ "$engine" = hyprv ] && [ -e /tmp/multiboot.stock.vmo ]; then
 	expect_line 5 "machine check banks, which engine hyprv does not have" "a file of engine stock is refused" \
 		hypr resurrect --engine hyprv --name count /tmp/multiboot.stock.vmo
-elif [ -e /tmp/multiboot.hyprv.vmo ]; then
+elif [ "$engine" != hyprv ] && [ -e /tmp/multiboot.hyprv.vmo ]; then
 	expect 0 "runs" "a file of engine hyprv" hypr resurrect --engine "$engine" --name count \
 		--detach /tmp/multiboot.hyprv.vmo
 	check "its guest counts on" goes_on_ticking

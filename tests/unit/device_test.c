@@ -80,7 +80,8 @@ static void test_device_of_each_port(void **ctx)
 		const char *name;
 	} want[] = {
 		{ 0x64, 0x64, "keyboard" }, { 0x70, 0x71, "clock chip" },
-		{ 0x92, 0x92, "system port A" }, { 0x3f8, 0x3ff, "serial line" },
+		{ 0x92, 0x92, "system port A" }, { 0xf4, 0xf4, "exit" },
+		{ 0x3f8, 0x3ff, "serial line" },
 		{ HYPR_REPORT_PORT, HYPR_REPORT_PORT, "reports" }, { 0x505, 0x505, "panic" },
 		{ 0xcf9, 0xcf9, "reset control" },
 		{ HYPR_REQUEST_PORT, HYPR_REQUEST_PORT, "requests" },
