@@ -87,9 +87,14 @@ static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	struct desc_ptr table;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(hypr_segments); i++)
-		kvm_x86_call(get_segment)(vcpu, (void *)sregs + hypr_segments[i].offset,
-					  hypr_segments[i].segment);
+	if (kvm_x86_ops.hypr_tdp->get_segments) {
+		kvm_x86_ops.hypr_tdp->get_segments(vcpu, sregs);
+	} else {
+		for (i = 0; i < ARRAY_SIZE(hypr_segments); i++)
+			kvm_x86_call(get_segment)(vcpu,
+						  (void *)sregs + hypr_segments[i].offset,
+						  hypr_segments[i].segment);
+	}
 	kvm_x86_call(get_idt)(vcpu, &table);
 	sregs->idt.base = table.address;
 	sregs->idt.limit = table.size;
@@ -164,6 +169,9 @@ static void hypr_msr_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept, u32 ind
 	kept->broken |= __kvm_get_msr(vcpu, index, data, true);
 }
 
+/* Of hypr_kept.data: those of one number are alike. */
+static atomic64_t hypr_data_ids = ATOMIC64_INIT(0);
+
 /*
  * Most MSRs change only when KVM sets them.  As long as it has not, their values are in
  * the state that the vCPU came from.
@@ -178,12 +186,14 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 			      &kept->live[i].data);
 	if (known && known != kept) {
 		memcpy(kept->data, known->data, kept->nr_msrs * sizeof(u64));
+		kept->data_id = known->data_id;
 	} else if (!known) {
 		for (i = 0; i < kept->nr_msrs; i++) {
 			if (!kept->msr[i].fixed && !kept->msr[i].live)
 				hypr_msr_read(vcpu, kept, kept->msr[i].index,
 					      &kept->data[i]);
 		}
+		kept->data_id = atomic64_inc_return(&hypr_data_ids);
 	}
 	vcpu->arch.hypr.msrs_written = false;
 	vcpu->arch.hypr.msrs_of = kept;
@@ -325,8 +335,10 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	for (i = 0; i < to->nr_live; i++)
 		r |= hypr_msr_write(vcpu, to->msr[to->live[i].at].index, from->live[i].data,
 				    to->live[i].data);
-	if (!hypr_words_match(from->data, to->data, to->nr_msrs)) {
-		for (i = 0; i < to->nr_msrs; i++) {
+	if (from->data_id != to->data_id) {
+		if (hypr_words_match(from->data, to->data, to->nr_msrs))
+			to->data_id = from->data_id;
+		for (i = 0; i < to->nr_msrs && from->data_id != to->data_id; i++) {
 			if (!to->msr[i].fixed)
 				r |= hypr_msr_write(vcpu, to->msr[i].index,
 						    from->data[i], to->data[i]);

@@ -108,6 +108,7 @@ struct hypr_events {
  * @nr_live: in @live, which has the values of those that a guest can write without a
  *	VM-exit; those in @data are 0
  * @data: values of the MSRs, apart from their numbers so that two states are compared fast
+ * @data_id: states with the same one have the same @data
  * @host_tsc: the host's TSC, as KVM scales it for this vCPU, when the guest's clock
  *	stopped; the guest's TSC then was this plus @tsc_offset
  * @fpu: the register image and what describes it
@@ -139,6 +140,7 @@ struct hypr_kept {
 		u64 data;
 	} live[HYPR_LIVE_MSRS];
 	u64 *data;
+	u64 data_id;
 	struct hypr_kept_msr {
 		u32 index;
 		bool fixed;	/* the vCPU has none, or cannot set it: not moved */
