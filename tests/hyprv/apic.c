@@ -4,6 +4,7 @@
  * behaviour with a split irqchip: the program also runs on /dev/kvm.
  */
 #define _GNU_SOURCE
+#include "abi.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -289,14 +290,15 @@ static void test_init_and_startup(void)
 	static const uint8_t code[] = {
 		0xc7, 0x06, 0x00, 0x70, 0x34, 0x12, 0xf4, 0xeb, 0xfd,
 	};
-	struct vm *vm = on_shadow() ? NULL : vm_with_apics(2, false);
-	struct vcpu *other;
 	struct kvm_mp_state state;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
+	struct vcpu *other;
+	struct vm *vm;
 
-	if (!vm)
-		skip("mmu=shadow runs 64-bit guests alone");
+	/* Shadow paging has no real mode. */
+	harness_vm_type = on_hyprv() ? HYPRV_VM_EPT : 0;
+	vm = vm_with_apics(2, false);
 	other = &vm->vcpu[1];
 	memcpy(vm->ram[0] + 0x10000, code, sizeof(code));
 	/* A startup is for one that waits for it. */
