@@ -51,7 +51,7 @@ static void swap_many(int nr_vcpus, bool commit)
 {
 	struct vm *vm = running_vm(nr_vcpus);
 	uint64_t sum = 0, max = 0;
-	unsigned int i;
+	unsigned int i, outside = 0;
 
 	for (i = 0; i < SWAPS; i++) {
 		unsigned int view = views[i % 3];
@@ -60,11 +60,14 @@ static void swap_many(int nr_vcpus, bool commit)
 		swap = commit ? vm_commit(vm, view, KVM_EPT_SWAP_FORCE) :
 				vm_swap_all(vm, view, KVM_EPT_SWAP_FORCE);
 		check_all_in_view(vm, view);
-		CHECK_EQ(swap.forced, nr_vcpus);
+		CHECK(swap.forced <= (uint32_t)nr_vcpus);
+		outside += nr_vcpus - swap.forced;
 		sum += swap.commit_cycles;
 		if (swap.commit_cycles > max)
 			max = swap.commit_cycles;
 	}
+	/* hyprv lets a thread out to user space where the kernel's tick has work for it. */
+	CHECK(outside <= (on_hyprv() ? SWAPS / 100 : 0));
 	check_logs(vm, SWAPS);
 	note("%d vCPUs, %u swaps: commit %llu cycles on average, at most %llu",
 	     nr_vcpus, SWAPS, (unsigned long long)sum / SWAPS,
