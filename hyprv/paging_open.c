@@ -62,8 +62,11 @@ void paging_open_ask(struct paging_open *open, u64 gva, u32 access)
 
 static bool page_open(struct vcpu *vcpu, struct mmu_vcpu *in, struct paging_page *page)
 {
-	if (!shadow_open_page(&in->shadow, page->gva, page->access,
-			 vmcs_read(VMCS_GUEST_RFLAGS), &vcpu->paging->open.opening, &page->gpa, &page->hpa))
+	struct shadow_opening *opening = &vcpu->paging->open.opening;
+	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+
+	if (!shadow_open_page(&in->shadow, page->gva, page->access, rflags, opening,
+			      &page->gpa, &page->hpa))
 		return false;
 	/* What another vCPU changes now is that vCPU's to report. */
 	memcpy(page->before, plat_hpa_to_virt(page->hpa), PAGE_SIZE);
