@@ -83,7 +83,7 @@ _hypr()
 		esac
 	elif [[ $verb == call ]]; then
 		case $prev in
-		--engine | -e) words="stock ept-swap" ;;
+		--engine | -e) words="stock ept-swap hyprv" ;;
 		--arg | -a | --timeout | -t | --repeat | -r | --heap | --stack | --max) return ;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -91,7 +91,7 @@ _hypr()
 			;;
 		esac
 	elif [[ $verb == doctor && ($prev == --engine || $prev == -e) ]]; then
-		words="ept-swap stock"
+		words="ept-swap stock hyprv"
 	elif [[ $verb == load && ($prev == --time || $prev == -t) ]]; then
 		words="freeze continue"
 	elif [[ ($verb == reset || $verb == swap) && ($prev == --way || $prev == -w) ]]; then

@@ -15,6 +15,6 @@ int hypr_fail_no_vm(int err, const char *device)
 {
 	if (err == -EIO && !strcmp(device, "/dev/kvm") && hypr_hyprv_loaded())
 		return hypr_fail(-ENODEV,
-				 "KVM_CREATE_VM: the module hyprv has VT-x; rmmod hyprv, or hypr call --engine hyprv");
+				 "KVM_CREATE_VM: the module hyprv has VT-x; rmmod hyprv, or --engine hyprv");
 	return hypr_fail_sys(err, "KVM_CREATE_VM");
 }
