@@ -49,18 +49,22 @@
 /* And so long for vCPUs that do not park: then their threads are held. */
 #define HOLD_NS		100000000ull
 
+/* vCPUs that were not parked when the state was saved, but for those that were down. */
+static uint32_t count_unparked(const struct hypr_vm *vm, const struct hypr_state *state)
+{
+	uint32_t unparked = 0;
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		unparked += !state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE;
+	return unparked;
+}
+
 /* Was this state saved in the park loop of the guest that is running now? */
 static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	unsigned int i;
-
-	if (memcmp(state->boot_id, vm->control->boot_id, sizeof(state->boot_id)))
-		return false;
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
-			return false;
-	}
-	return true;
+	return !memcmp(state->boot_id, vm->control->boot_id, sizeof(state->boot_id)) &&
+	       !count_unparked(vm, state);
 }
 
 /* The engine's swap; a view that lost its tables (host memory pressure) gets new ones. */
@@ -206,17 +210,6 @@ static int park_and_commit(struct hypr_vm *vm, struct hypr_view *to,
 	return ret;
 }
 
-static bool any_unparked(const struct hypr_vm *vm, const struct hypr_state *state)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
-			return true;
-	}
-	return false;
-}
-
 /* Ask the guest to park if it offers that, and swap; without force if it has to park. */
 static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
 			 struct hypr_engine_swap *swap, struct hypr_swap_result *result)
@@ -225,7 +218,7 @@ static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int 
 
 	result->pause_cycles = 0;
 	result->pause = HYPR_PAUSE_COOPERATIVE;
-	swap->notify = any_unparked(vm, to->state);
+	swap->notify = count_unparked(vm, to->state);
 	if (swap->notify)
 		hypr_gate_close(vm, to);
 	if (hypr_vm_may_park(vm, flags)) {
@@ -360,21 +353,11 @@ static int after_swap_moving(int ret, const struct hypr_swap_result *result,
 	return ret;
 }
 
-static uint32_t count_forced(const struct hypr_vm *vm, const struct hypr_state *left)
-{
-	uint32_t forced = 0;
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		forced += !left->vcpu[i].parked && left->vcpu[i].control != HYPR_VCPU_OFFLINE;
-	return forced;
-}
-
 static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
 {
 	/* A guest without HYPR's patch leaves all its vCPUs "offline". */
 	result->forced_vcpus = result->pause == HYPR_PAUSE_FORCED ?
-			       vm->nr_vcpus : count_forced(vm, vm->active->state);
+			       vm->nr_vcpus : count_unparked(vm, vm->active->state);
 	vm->active = to;
 	to->at_moment = false;
 	to->state_is_old = false;

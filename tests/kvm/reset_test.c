@@ -200,7 +200,7 @@ static void test_state(void)
 	/* A vCPU outside KVM_RUN cannot move, and then no byte moves. */
 	vm->ram[A][FIRST_PAGE * 4096] ^= 1;
 	edited[0] = 1ull << FIRST_PAGE;
-	CHECK_RET(try_swap_all(vm, A, RESET_ALL), -EBUSY);
+	CHECK_RET(try_swap_all(vm, A, RESET_ALL), -EAGAIN);
 	CHECK(memcmp(vm->ram[A] + FIRST_PAGE * 4096, moment + FIRST_PAGE * 4096, 4096));
 	reset(vm, RESET);
 }
