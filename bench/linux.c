@@ -32,7 +32,7 @@ const char bench_name[] = "hypr-bench-linux";
 
 static struct report_log reports;
 static const char *kernel = "/demo/vmlinuz", *initrd = "/demo/beat";
-static unsigned long rounds = 100;
+static unsigned long rounds = 100, only;
 static json_t *root;
 
 /* What one kind of swap cost, and the parts of it. */
@@ -273,6 +273,8 @@ static void measure_resets(struct hypr_vm *vm, unsigned int pages, int way)
 		after = bench_tsc();
 		if (i < WARM_UP)
 			continue;
+		if (way == HYPR_RESET_COPY_BACK && r.state_way != HYPR_STATE_KERNEL)
+			give_up("the kernel did not put the view back");
 		add(&total, r.total_cycles);
 		add(&times.pause, r.pause_cycles);
 		add(&times.commit, r.reset_cycles);
@@ -343,11 +345,12 @@ static void measure(unsigned int vcpus)
 
 static void usage(FILE *to)
 {
-	fputs("usage: hypr-bench-linux [--rounds N] [--kernel FILE] [--initrd FILE] [--json FILE]\n"
+	fputs("usage: hypr-bench-linux [--rounds N] [--kernel FILE] [--initrd FILE] [--vcpus N] [--json FILE]\n"
 	      "\n"
 	      "  --rounds N     swaps and resets measured for each figure (default 100)\n"
 	      "  --kernel FILE  of the guest, with HYPR's patch (/demo/vmlinuz)\n"
 	      "  --initrd FILE  guests/beat (/demo/beat)\n"
+	      "  --vcpus N      only with so many vCPUs, and resets with 2\n"
 	      "  --json FILE    the figures in that file too\n", to);
 }
 
@@ -357,6 +360,7 @@ int main(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
+		{ "vcpus", required_argument, NULL, 'v' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -373,13 +377,15 @@ int main(int argc, char **argv)
 			kernel = optarg;
 		else if (c == 'i')
 			initrd = optarg;
+		else if (c == 'v')
+			only = strtoul(optarg, &end, 10);
 		else if (c == 'j')
 			path = optarg;
 		else
 			usage(c == 'h' ? stdout : stderr);
 		if (c == 'h')
 			return 0;
-		if (c == '?' || *end || !rounds || rounds > 100000)
+		if (c == '?' || *end || !rounds || rounds > 100000 || only > VCPUS_MAX)
 			return 2;
 	}
 	if (sysconf(_SC_NPROCESSORS_ONLN) <= VCPUS_MAX)
@@ -389,7 +395,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("%-52s %9s %9s %9s\n", "a Linux guest", "median", "p99", "max");
 	for (vcpus = 1; vcpus <= VCPUS_MAX; vcpus++)
-		measure(vcpus);
+		if (!only || vcpus == only)
+			measure(vcpus);
 	if (path && json_dump_file(root, path, JSON_INDENT(2)))
 		give_up("cannot write the file of --json");
 	json_decref(root);

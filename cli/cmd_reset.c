@@ -24,11 +24,11 @@ static int run(const struct cli_args *args)
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("view %s reset by %s: %lld pages looked at; pause %s, copy %lld cycles, prepare %lld\n",
+		printf("view %s reset by %s: %lld pages looked at; pause %s, copy %lld cycles, prepare %lld; state by %s\n",
 		       cli_str(answer, "name"), cli_str(answer, "way"),
 		       cli_int(answer, "pages_restored"), cli_str(answer, "pause"),
 		       cli_int(answer, "restore_cycles"),
-		       cli_int(answer, "prepare_cycles"));
+		       cli_int(answer, "prepare_cycles"), cli_str(answer, "state_way"));
 	}
 	json_decref(answer);
 	return EXIT_OK;

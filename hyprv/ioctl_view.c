@@ -45,7 +45,7 @@ static long prepare(struct vm *vm, void __user *user)
 /* A field whose flag is not set must be zero. */
 static bool swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 {
-	if ((arg->flags & ~flags) || arg->reserved ||
+	if ((arg->flags & ~flags) || arg->pages ||
 	    arg->timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
 		return false;
 	if (!(arg->flags & KVM_EPT_SWAP_EXPECT) && arg->expected_view)

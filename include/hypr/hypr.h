@@ -522,7 +522,7 @@ struct hypr_reset_result {
 	uint32_t view;
 	int pause;			/* HYPR_PAUSE_*; NONE for a view that is not active */
 	int way;			/* HYPR_RESET_* */
-	uint32_t reserved;
+	int state_way;			/* HYPR_STATE_*, of the active view */
 	uint64_t pages_restored;	/* pages looked at, and put back if they differed */
 	uint64_t pause_cycles;
 	uint64_t restore_cycles;	/* finding and putting them back */

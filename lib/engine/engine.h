@@ -32,6 +32,10 @@ enum hypr_kept {
  *	after an error they run on
  * @hold_ns: in: with @kept and without @pause_ns: how long it waits for vCPUs that run
  * @notify: in: with @kept: each vCPU gets vector 0xF0 in the new view before it goes on
+ * @put_back: in: to the active view, whose memory gets its moment's bytes again while no
+ *	vCPU runs; the vCPUs need not have stopped before.  They are parked afterwards if
+ *	they were in the moment
+ * @pages: out: with @put_back, pages that were looked at
  * @pause_cycles: out: what that took
  * The rest: out.
  */
@@ -40,6 +44,8 @@ struct hypr_engine_swap {
 	uint64_t pause_ns;
 	uint64_t hold_ns;
 	bool notify;
+	bool put_back;
+	uint64_t pages;
 	uint64_t pause_cycles;
 	uint32_t old_view;
 	uint64_t generation;
@@ -67,6 +73,8 @@ struct hypr_engine_swap {
  *	builds no parts
  * @written: fill @bitmap, @pages bits, with the pages that may have been written in the
  *	view since the last call.  NULL: it does not know
+ * @moment: take note of where the view, its moment, and view->written are, for a swap with
+ *	@put_back; without hypr_error().  NULL: it cannot put memory back
  * @keep: keep what a held vCPU has as a state of a view; on the vCPU's own thread, and
  *	without hypr_error().  Its clock stops at @host_tsc.  NULL: it keeps none
  * @kept: fill @state with what is kept for a view as it was left, and @host_tsc
@@ -77,7 +85,9 @@ struct hypr_engine_swap {
  *	view changed while it was not active.  With @swap->kept also: the state of vCPUs
  *	and chips is exchanged for the one that is kept; -EBUSY, -ENXIO it cannot be.
  *	With @swap->pause_ns also: -EAGAIN the guest did not park; with @swap->hold_ns: a
- *	vCPU did not come in time
+ *	vCPU did not come in time.  With @swap->put_back
+ *	also: -EOPNOTSUPP it is not known which pages were written; -E2BIG too many were;
+ *	-EFAULT the moment is gone; -EIO it went away in the middle: the VM runs no more
  */
 struct hypr_engine {
 	const char *name;
@@ -95,6 +105,7 @@ struct hypr_engine {
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
 		       uint64_t pages);
+	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view);
 	int (*keep)(struct hypr_vcpu *vcpu, const struct hypr_view *view, enum hypr_kept kept,
 		    uint64_t host_tsc, struct hypr_vcpu_state *state);
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,

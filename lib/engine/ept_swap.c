@@ -111,6 +111,18 @@ static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 	return 0;
 }
 
+static int ept_swap_moment(struct hypr_vm *vm, const struct hypr_view *view)
+{
+	struct kvm_hypr_moment arg = {
+		.view = view->number,
+		.userspace_addr = (uintptr_t)view->moment->mem.host,
+		.size = view->moment->mem.bytes,
+		.bitmap = (uintptr_t)view->written,
+	};
+
+	return ioctl(vm->vm_fd, KVM_HYPR_SET_MOMENT, &arg) < 0 ? -errno : 0;
+}
+
 static int ept_swap_keep(struct hypr_vcpu *vcpu, const struct hypr_view *view,
 			 enum hypr_kept kept, uint64_t host_tsc, struct hypr_vcpu_state *state)
 {
@@ -185,7 +197,8 @@ static uint32_t swap_flags(bool flush, const struct hypr_engine_swap *swap)
 	       (swap->hold_ns ? KVM_EPT_SWAP_FORCE : 0) |
 	       (swap->notify ? KVM_EPT_SWAP_NOTIFY : 0) |
 	       (swap->kept ? KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_BOARD : 0) |
-	       (swap->kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0);
+	       (swap->kept == HYPR_KEPT_MOMENT ? KVM_EPT_SWAP_MOMENT : 0) |
+	       (swap->put_back ? KVM_EPT_SWAP_RESET : 0);
 }
 
 int hypr_ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
@@ -209,6 +222,7 @@ int hypr_ept_swap_swap(struct hypr_vm *vm, struct hypr_view *view, bool flush,
 	swap->old_view = arg.old_view;
 	swap->generation = arg.generation;
 	swap->commit_cycles = arg.commit_cycles;
+	swap->pages = arg.pages;
 	return 0;
 }
 
@@ -225,6 +239,7 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.prepare = hypr_ept_swap_prepare,
 	.prepare_part = hypr_ept_swap_prepare_part,
 	.written = ept_swap_written,
+	.moment = ept_swap_moment,
 	.keep = ept_swap_keep,
 	.kept = ept_swap_kept,
 	.keep_board = ept_swap_keep_board,

@@ -76,7 +76,9 @@ struct hypr_view {
 	bool keeps_moment;		/* and keeps that of the moment: see view/kept.c */
 	int kept;			/* enum hypr_kept: which of the two is @state now */
 	bool state_is_old;		/* vCPUs and chips of @state: the engine's are newer */
-	uint64_t *written;		/* see view/written.c, or NULL */
+	uint64_t *written;		/* see view/written.c, or NULL; */
+	bool written_known;		/* what is not in it was not written; */
+	bool put_back;			/* the engine knows it and the moment */
 	struct hypr_record record;
 	uint64_t swaps;
 	uint64_t resets;

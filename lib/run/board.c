@@ -221,3 +221,13 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
 	hypr_devices_set(vm, to);
 	generation_set(vm);
 }
+
+/**
+ * hypr_board_reset() - the same, when the engine has put the active view back
+ * @to: of its moment; what was before is forgotten
+ */
+void hypr_board_reset(struct hypr_vm *vm, const struct hypr_state *to)
+{
+	hypr_devices_set(vm, to);
+	generation_set(vm);
+}

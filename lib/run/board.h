@@ -13,6 +13,7 @@ int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state);
 int hypr_board_leave(struct hypr_vm *vm);
 void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from,
 			 const struct hypr_state *to);
+void hypr_board_reset(struct hypr_vm *vm, const struct hypr_state *to);
 int hypr_board_draw(struct hypr_vm *vm);
 void hypr_state_set_control(struct hypr_vm *vm, const struct hypr_state *state);
 

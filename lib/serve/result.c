@@ -123,10 +123,11 @@ json_t *hypr_json_swap(const struct hypr_swap_result *r)
 
 json_t *hypr_json_reset(const struct hypr_reset_result *r)
 {
-	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
 			 "view", (int)r->view,
 			 "pause", hypr_pause_name(r->pause),
 			 "way", hypr_reset_name(r->way),
+			 "state_way", hypr_state_way_name(r->state_way),
 			 "pages_restored", (json_int_t)r->pages_restored,
 			 "pause_cycles", (json_int_t)r->pause_cycles,
 			 "restore_cycles", (json_int_t)r->restore_cycles,

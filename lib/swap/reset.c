@@ -27,6 +27,7 @@ static int reset_active(struct hypr_vm *vm, struct hypr_view *view, unsigned int
 		return hypr_view_restore(vm, view, flags, result);
 	ret = hypr_swap_locked(vm, view, flags, &swap, result);
 	result->pause = swap.pause;
+	result->state_way = swap.state_way;
 	result->pause_cycles = swap.pause_cycles;
 	result->total_cycles = swap.total_cycles;
 	return ret;

@@ -40,6 +40,7 @@
 #include "view/kept.h"
 #include "view/restore.h"
 #include "view/view.h"
+#include "view/written.h"
 #include "vmo/vmo.h"
 
 /* The engine waits for the guest so long at a time: a guest may end. */
@@ -48,18 +49,22 @@
 /* And so long for vCPUs that do not park: then their threads are held. */
 #define HOLD_NS		100000000ull
 
+/* vCPUs that were not parked when the state was saved, but for those that were down. */
+static uint32_t count_unparked(const struct hypr_vm *vm, const struct hypr_state *state)
+{
+	uint32_t unparked = 0;
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		unparked += !state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE;
+	return unparked;
+}
+
 /* Was this state saved in the park loop of the guest that is running now? */
 static bool parked_in_this_boot(struct hypr_vm *vm, const struct hypr_state *state)
 {
-	unsigned int i;
-
-	if (memcmp(state->boot_id, vm->control->boot_id, sizeof(state->boot_id)))
-		return false;
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
-			return false;
-	}
-	return true;
+	return !memcmp(state->boot_id, vm->control->boot_id, sizeof(state->boot_id)) &&
+	       !count_unparked(vm, state);
 }
 
 /* The engine's swap; a view that lost its tables (host memory pressure) gets new ones. */
@@ -127,7 +132,7 @@ static int save_and_commit(struct hypr_vm *vm, struct hypr_view *to, unsigned in
 		if (ret)
 			goto undo;
 		/* So that a later swap between the two can leave it to the engine. */
-		if (from != to)
+		if (from != to || (reset && !to->keeps_left))
 			hypr_kept_left(vm, from);
 		result->state_cycles += hypr_tsc() - start;
 	}
@@ -154,7 +159,7 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 	int ret;
 
 	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
-	if (!ret && vm->active != to)
+	if (!ret && (vm->active != to || to->put_back))
 		hypr_kept_entered(vm, to);
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
@@ -170,16 +175,23 @@ static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 			    from->name);
 }
 
-/*
- * Can the engine move the vCPUs' state?  Not in a reset: what the guest says of its
- * being parked decides how a swap is done, and must not decide whether the memory that is
- * put back stays so.
- */
-static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to, bool reset)
+/* Can the engine move the vCPUs' state in a swap? */
+static bool engine_moves(struct hypr_vm *vm, const struct hypr_view *to)
 {
 	const struct hypr_view *from = vm->active;
 
-	return !vm->paused && !reset && from->keeps_left && to != from && to->kept;
+	return !vm->paused && from->keeps_left && to != from && to->kept;
+}
+
+/* And in a reset of the active view, whose memory it puts back as well? */
+static bool engine_puts_back(struct hypr_vm *vm, const struct hypr_view *view,
+			     unsigned int flags)
+{
+	return !vm->paused && view == vm->active && view->put_back && view->written_known &&
+	       view->keeps_left && view->keeps_moment &&
+	       (!(flags & HYPR_RESET_FLAGS) ||
+		(flags & HYPR_RESET_ONLY(HYPR_RESET_COPY_BACK))) &&
+	       parked_in_this_boot(vm, view->moment->state);
 }
 
 /* The engine's whole swap, with the guest asked again until the pause's deadline. */
@@ -198,17 +210,6 @@ static int park_and_commit(struct hypr_vm *vm, struct hypr_view *to,
 	return ret;
 }
 
-static bool any_unparked(const struct hypr_vm *vm, const struct hypr_state *state)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (!state->vcpu[i].parked && state->vcpu[i].control != HYPR_VCPU_OFFLINE)
-			return true;
-	}
-	return false;
-}
-
 /* Ask the guest to park if it offers that, and swap; without force if it has to park. */
 static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
 			 struct hypr_engine_swap *swap, struct hypr_swap_result *result)
@@ -217,7 +218,7 @@ static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int 
 
 	result->pause_cycles = 0;
 	result->pause = HYPR_PAUSE_COOPERATIVE;
-	swap->notify = any_unparked(vm, to->state);
+	swap->notify = count_unparked(vm, to->state);
 	if (swap->notify)
 		hypr_gate_close(vm, to);
 	if (hypr_vm_may_park(vm, flags)) {
@@ -275,34 +276,88 @@ static int swap_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int fl
 	return ret;
 }
 
-/* swap_moving() returned @ret: 0 to go on without it, and with the flags for that. */
+static int park_and_reset(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
+			  struct hypr_engine_swap *swap, struct hypr_swap_result *result)
+{
+	int ret;
+
+	result->pause_cycles = 0;
+	ret = park_and_commit(vm, view, swap, result);
+	if (ret != -EAGAIN)
+		return ret;
+	result->pause = HYPR_PAUSE_FORCED;
+	ret = hypr_vm_check_alive(vm);
+	if (!ret && (flags & HYPR_SWAP_COOPERATIVE))
+		ret = hypr_vm_did_not_park(vm);
+	return ret ? ret : -EBUSY;
+}
+
+/*
+ * A reset of the active view by the engine alone.  It believes the guest nothing: no vCPU
+ * enters the guest before memory and vCPUs are back.  What the guest does now is
+ * forgotten, so it is not asked to park, unless a vCPU is in the middle of something that
+ * the engine cannot throw away, or the caller insists.
+ *
+ * Return: as swap_moving(); also -EOPNOTSUPP, -E2BIG, -EFAULT the engine cannot do it.
+ */
+static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
+		      struct hypr_swap_result *result, struct hypr_reset_result *reset)
+{
+	struct hypr_engine_swap swap = {
+		.kept = HYPR_KEPT_MOMENT, .put_back = true, .hold_ns = HOLD_NS,
+	};
+	int ret = hypr_board_leave(vm);
+
+	if (ret)
+		return ret;
+	result->pause = HYPR_PAUSE_COOPERATIVE;
+	ret = -EBUSY;
+	if (!(flags & HYPR_SWAP_COOPERATIVE))
+		ret = timed_commit(vm, view, &swap, result);
+	if (!ret)
+		result->pause = HYPR_PAUSE_FORCED;
+	else if (ret == -EAGAIN)
+		ret = -EBUSY;
+	else if (ret == -EBUSY && hypr_vm_may_park(vm, flags))
+		ret = park_and_reset(vm, view, flags, &swap, result);
+	if (ret == -EIO)
+		hypr_vm_end(vm, true, "view %s: lost, its moment went away during a reset",
+			    view->name);
+	if (ret)
+		return ret;
+	hypr_board_reset(vm, view->moment->state);
+	hypr_written_clear(vm, view);
+	view->resets++;
+	result->state_way = HYPR_STATE_KERNEL;
+	result->state_cycles = result->ioctl_cycles - swap.pause_cycles - swap.commit_cycles;
+	*reset = (struct hypr_reset_result){
+		.view = view->number,
+		.way = HYPR_RESET_COPY_BACK,
+		.pages_restored = swap.pages,
+		.restore_cycles = swap.commit_cycles,
+		.total_cycles = swap.commit_cycles,
+	};
+	return 0;
+}
+
+/* swap_moving(), reset_held() returned @ret: 0 to go on without it, and with the flags for that. */
 static int after_swap_moving(int ret, const struct hypr_swap_result *result,
 			     unsigned int *flags)
 {
 	/* It is not asked twice. */
 	if (result->pause == HYPR_PAUSE_FORCED)
 		*flags |= HYPR_SWAP_FORCE;
-	if (ret == -EBUSY || ret == -ENXIO ||
-	    (ret == -EAGAIN && result->pause == HYPR_PAUSE_FORCED))
+	if (ret == -EBUSY || ret == -ENXIO || ret == -EOPNOTSUPP || ret == -E2BIG ||
+	    ret == -EFAULT || (ret == -EAGAIN && result->pause == HYPR_PAUSE_FORCED))
 		return 0;
 	return ret;
-}
-
-static uint32_t count_forced(const struct hypr_vm *vm, const struct hypr_state *left)
-{
-	uint32_t forced = 0;
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		forced += !left->vcpu[i].parked && left->vcpu[i].control != HYPR_VCPU_OFFLINE;
-	return forced;
 }
 
 static void account(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_result *result)
 {
 	/* A guest without HYPR's patch leaves all its vCPUs "offline". */
 	result->forced_vcpus = result->pause == HYPR_PAUSE_FORCED ?
-			       vm->nr_vcpus : count_forced(vm, vm->active->state);
+			       vm->nr_vcpus : count_unparked(vm, vm->active->state);
 	vm->active = to;
 	to->at_moment = false;
 	to->state_is_old = false;
@@ -332,8 +387,9 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		if (ret)
 			return ret;
 	}
-	if (engine_moves(vm, to, reset)) {
-		ret = swap_moving(vm, to, flags, result);
+	if (reset ? engine_puts_back(vm, to, flags) : engine_moves(vm, to)) {
+		ret = reset ? reset_held(vm, to, flags, result, reset) :
+			      swap_moving(vm, to, flags, result);
 		if (!ret)
 			goto swapped;
 		ret = after_swap_moving(ret, result, &flags);
@@ -364,7 +420,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 swapped:
 	account(vm, to, result);
 	if (result->state_way == HYPR_STATE_KERNEL) {
-		hypr_state_set_control(vm, to->state);
+		hypr_state_set_control(vm, reset ? to->moment->state : to->state);
 		hypr_vcpus_release(vm);
 		result->resume_tsc = hypr_tsc();
 	} else if (!vm->paused) {

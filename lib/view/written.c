@@ -29,10 +29,14 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 
 	if (!vm->engine->written)
 		return false;
-	if (!view->written)
+	if (!view->written) {
 		view->written = calloc(2 * words, sizeof(*view->written));
+		view->put_back = view->written && view->moment && vm->engine->moment &&
+				 !vm->engine->moment(vm, view);
+	}
 	if (!view->written)
 		return false;
+	view->written_known = false;
 	reported = view->written + words;
 	if (vm->engine->written(vm, view, reported, words * WORD_PAGES))
 		return false;
@@ -40,7 +44,8 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 		view->written[i] |= reported[i];
 		all &= view->written[i];
 	}
-	return all != UINT64_MAX;
+	view->written_known = all != UINT64_MAX;
+	return view->written_known;
 }
 
 void hypr_written_start(struct hypr_vm *vm, struct hypr_view *view)
@@ -86,4 +91,5 @@ void hypr_written_clear(const struct hypr_vm *vm, struct hypr_view *view)
 {
 	if (view->written)
 		memset(view->written, 0, words_of(vm) * sizeof(*view->written));
+	view->written_known = view->written;
 }

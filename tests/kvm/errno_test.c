@@ -89,7 +89,7 @@ static void test_commit(void)
 	CHECK_FLAGS(vm->fd, KVM_COMMIT_EPT_SWAP, arg,
 		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH |
 		    KVM_EPT_SWAP_EXPECT | KVM_EPT_SWAP_VCPUS);
-	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, arg, reserved);
+	CHECK_RESERVED(vm->fd, KVM_COMMIT_EPT_SWAP, arg, pages);
 	CHECK_RET(try_ioctl(vm->fd, KVM_COMMIT_EPT_SWAP, NULL), -EFAULT);
 }
 
@@ -102,7 +102,7 @@ static void test_swap_all(void)
 		    KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_EXPECT |
 		    (on_hyprv() ? 0 : KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |
 				      KVM_EPT_SWAP_STATE));
-	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, arg, reserved);
+	CHECK_RESERVED(vm->fd, KVM_EPT_SWAP_ALL, arg, pages);
 	CHECK_RET(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, NULL), -EFAULT);
 }
 

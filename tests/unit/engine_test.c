@@ -475,23 +475,117 @@ static void test_exits_wait_for_the_devices(void **ctx)
 	assert_int_equal(hypr_vm_resume(f->vm), 0);
 }
 
-/* A reset holds the threads: a guest that says that it has parked may be running. */
-static void test_reset_trusts_no_guest(void **ctx)
+/* The first word of a page of view A, which no vCPU is in. */
+static volatile uint64_t *word_of_a(unsigned int page)
 {
-	struct fixture *f = *ctx;
-	unsigned int moves;
+	return (uint64_t *)(uintptr_t)(fake_kvm_slot(KVM_HYPR_VIEW_FIRST, 0)->userspace_addr +
+				       page * 4096ull);
+}
 
+/* The guest in A, and the kernel can put it back. */
+static void start_in_a(struct fixture *f)
+{
+	fake_kvm.tracks = true;
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
 	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+}
+
+static void dirty(unsigned int page)
+{
+	*word_of_a(page) += 1;
+	fake_kvm.written |= 1ull << page;
 	played(1)->cr2 = 0xc000;
-	moves = fake_kvm.moves;
-	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
-	assert_int_equal(fake_kvm.moves, moves);
+}
+
+static void reset_active(struct fixture *f, unsigned int flags, int pause, int state_way,
+			 uint64_t pages)
+{
+	struct hypr_verify_result v;
+	struct hypr_swap_result r;
+
+	assert_int_equal(hypr_view_swap(f->vm, "A", HYPR_SWAP_RESET | flags, &r), 0);
+	assert_int_equal(r.pause, pause);
+	assert_int_equal(r.state_way, state_way);
+	assert_int_equal(r.reset_way, HYPR_RESET_COPY_BACK);
+	assert_int_equal(r.pages_restored, pages);
 	assert_int_equal(played(1)->cr2, 0);
 	assert_true(runs());
-	/* Put back while it is not active: its moment's state, by the kernel. */
-	played(1)->cr2 = 0xc000;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_verify(f->vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	assert_true(runs());
+}
+
+/* All of a reset in one call: nobody asks the guest, and no thread leaves KVM_RUN. */
+static void test_kernel_resets_the_active_view(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start_in_a(f);
+	dirty(20);
+	reset_active(f, 0, HYPR_PAUSE_FORCED, HYPR_STATE_KERNEL, 1);
+	assert_int_equal(fake_kvm.put_backs, 1);
+	dirty(21);
+	dirty(22);
+	reset_active(f, HYPR_SWAP_COOPERATIVE, HYPR_PAUSE_COOPERATIVE, HYPR_STATE_KERNEL, 2);
+	/* In the middle of something a vCPU has to come out of it. */
+	fake_kvm.swap_errno = EBUSY;
+	dirty(23);
+	reset_active(f, 0, HYPR_PAUSE_COOPERATIVE, HYPR_STATE_KERNEL, 1);
+	assert_int_equal(fake_kvm.put_backs, 3);
+	/* And from another view and back. */
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	dirty(24);
+	reset_active(f, 0, HYPR_PAUSE_FORCED, HYPR_STATE_KERNEL, 1);
+}
+
+/* What the kernel cannot do goes the old way, and the result says so. */
+static void test_kernel_cannot_reset(void **ctx)
+{
+	const int errors[] = { EOPNOTSUPP, E2BIG, EFAULT, ENXIO, EAGAIN };
+	struct fixture *f = *ctx;
+	unsigned int i;
+
+	start_in_a(f);
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		fake_kvm.put_back_errno = errors[i];
+		dirty(20);
+		reset_active(f, HYPR_RESET_ONLY(HYPR_RESET_COPY_BACK),
+			     HYPR_PAUSE_COOPERATIVE, HYPR_STATE_IOCTLS, 1);
+	}
+	assert_int_equal(fake_kvm.put_backs, 0);
+	/* A guest that never parks, and by a way that is not the kernel's. */
+	fake_kvm.put_back_errno = 0;
+	__atomic_fetch_or(&fake_kvm.flags, FAKE_DEAF, __ATOMIC_SEQ_CST);
+	f->vm->pause_timeout_ms = 20;
+	dirty(20);
+	reset_active(f, 0, HYPR_PAUSE_FORCED, HYPR_STATE_IOCTLS, 1);
+	assert_int_equal(fake_kvm.put_backs, 0);
+}
+
+static void test_moment_goes_away_in_a_reset(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct hypr_vm_info info;
+
+	start_in_a(f);
+	fake_kvm.put_back_errno = EIO;
+	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), -EIO);
+	hypr_vm_info(f->vm, &info);
+	assert_int_equal(info.state, HYPR_VM_ENDED);
+	assert_non_null(strstr(info.end_reason, "its moment went away during a reset"));
+}
+
+/* Put back while it is not active: its moment's state, by the kernel. */
+static void test_kernel_enters_a_moment(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start_in_a(f);
+	dirty(20);
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), 0);
 	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
@@ -849,13 +943,6 @@ static void test_view_errors(void **ctx)
 	assert_true(runs());
 }
 
-/* The first word of a page of view A, which no vCPU is in. */
-static volatile uint64_t *word_of_a(unsigned int page)
-{
-	return (uint64_t *)(uintptr_t)(fake_kvm_slot(KVM_HYPR_VIEW_FIRST, 0)->userspace_addr +
-				       page * 4096ull);
-}
-
 static void check_reset(struct hypr_vm *vm, int way, uint64_t looked_at, uint64_t differ)
 {
 	struct hypr_verify_result v;
@@ -1211,7 +1298,10 @@ int main(void)
 		T(test_kernel_gives_a_state_back),
 		T(test_kernel_moves_by_force),
 		T(test_exits_wait_for_the_devices),
-		T(test_reset_trusts_no_guest),
+		T(test_kernel_resets_the_active_view),
+		T(test_kernel_cannot_reset),
+		T(test_moment_goes_away_in_a_reset),
+		T(test_kernel_enters_a_moment),
 	T(test_paused_state_is_newer),
 		T(test_kernel_cannot_move_the_state),
 		T(test_only_what_differs_is_loaded),

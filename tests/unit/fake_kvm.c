@@ -630,6 +630,48 @@ static int park_all(uint64_t timeout_ns)
 	return 0;
 }
 
+/* ---- memory back to its moment --------------------------------------------- */
+
+static struct kvm_hypr_moment moments[KVM_HYPR_MAX_VIEWS];
+
+static int set_moment(const struct kvm_hypr_moment *arg)
+{
+	if (!has_flag(FAKE_KEEPS)) {
+		errno = EINVAL;
+		return -1;
+	}
+	moments[arg->view % KVM_HYPR_MAX_VIEWS] = *arg;
+	return 0;
+}
+
+/* The pages of fake_kvm.written, and of the caller's bitmap. */
+static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
+{
+	const struct kvm_hypr_moment *moment = &moments[swap->view % KVM_HYPR_MAX_VIEWS];
+	const uint64_t *bits = (const uint64_t *)(uintptr_t)moment->bitmap;
+	uint8_t *to = (uint8_t *)(uintptr_t)slot_of(vm, swap->view << 16)->userspace_addr;
+	uint64_t page;
+
+	if (fake_kvm.put_back_errno) {
+		errno = fake_kvm.put_back_errno;
+		return -1;
+	}
+	if (!moment->size || swap->view != fake_kvm.active || !fake_kvm.tracks) {
+		errno = !moment->size ? ENXIO : fake_kvm.tracks ? EINVAL : EOPNOTSUPP;
+		return -1;
+	}
+	for (page = 0; page < moment->size / 4096; page++) {
+		if (!((bits[page / 64] | (page < 64 ? fake_kvm.written : 0)) >> page % 64 & 1))
+			continue;
+		memcpy(to + page * 4096,
+		       (uint8_t *)(uintptr_t)moment->userspace_addr + page * 4096, 4096);
+		swap->pages++;
+	}
+	fake_kvm.written = fake_kvm.written_again;
+	fake_kvm.put_backs++;
+	return 0;
+}
+
 static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 {
 	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
@@ -658,8 +700,31 @@ static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 	return 0;
 }
 
-/* In the kernel's order: what is missing, pause, state. */
-static int pause_and_move(unsigned int vm, const struct kvm_hypr_swap *swap)
+/*
+ * A running guest is held where it is: here, by having it park.  One that does not counts
+ * as in the middle of something.
+ */
+static int hold_and_put_back(unsigned int vm, struct kvm_hypr_swap *swap)
+{
+	if (!all_parked() && park_all(20000000)) {
+		errno = EBUSY;
+		return -1;
+	}
+	if (fake_kvm.swap_errno == EBUSY && !(swap->flags & KVM_EPT_SWAP_PAUSE)) {
+		fake_kvm.swap_errno = 0;
+		unpark_all();
+		errno = EBUSY;
+		return -1;
+	}
+	if (!put_back(vm, swap))
+		return 0;
+	if (!(swap->flags & KVM_EPT_SWAP_PAUSE))
+		unpark_all();
+	return -1;
+}
+
+/* In the kernel's order: what is missing, pause, memory, state. */
+static int pause_and_move(unsigned int vm, struct kvm_hypr_swap *swap)
 {
 	bool pauses = swap->flags & KVM_EPT_SWAP_PAUSE;
 
@@ -669,6 +734,11 @@ static int pause_and_move(unsigned int vm, const struct kvm_hypr_swap *swap)
 	}
 	if (pauses && park_all(swap->timeout_ns))
 		return -1;
+	if ((swap->flags & KVM_EPT_SWAP_RESET) && hold_and_put_back(vm, swap)) {
+		if (pauses)
+			unpark_all();
+		return -1;
+	}
 	if (!(swap->flags & KVM_EPT_SWAP_STATE) || !move_all(vm, swap))
 		return 0;
 	if (pauses)
@@ -856,6 +926,8 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return keep_board(arg);
 	case KVM_HYPR_GET_BOARD:
 		return get_board(arg);
+	case KVM_HYPR_SET_MOMENT:
+		return set_moment(arg);
 	default:
 		return 0;
 	}

@@ -74,6 +74,8 @@ struct fake_kvm {
 	uint64_t written_again;	/* what @written is after each report */
 	int written_errno;	/* of KVM_HYPR_GET_WRITTEN */
 	int pagemap_errno;	/* of the ioctl PAGEMAP_SCAN, which is no KVM's */
+	unsigned int put_backs;	/* swaps with KVM_EPT_SWAP_RESET that put memory back */
+	int put_back_errno;	/* of each of them, instead */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
 	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */
 	unsigned int fail_at;	/* number of the one that fails, 0 for none */

@@ -29,7 +29,7 @@ MODULE_PARM_DESC(ept_swap_unprivileged,
 #define HYPR_SWAP_ALL_FLAGS						\
 	(HYPR_SWAP_FLAGS | KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME |	\
 	 KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD |	\
-	 KVM_EPT_SWAP_NOTIFY)
+	 KVM_EPT_SWAP_NOTIFY | KVM_EPT_SWAP_RESET)
 
 #define reserved_is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
@@ -71,7 +71,7 @@ static long hypr_ioctl_prepare(struct kvm *kvm, void __user *argp)
 /* A field whose flag is not set must be zero. */
 static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 {
-	if ((arg->flags & ~flags) || arg->reserved ||
+	if ((arg->flags & ~flags) || arg->pages ||
 	    arg->timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS)
 		return false;
 	if (!(arg->flags & KVM_EPT_SWAP_EXPECT) && arg->expected_view)
@@ -81,6 +81,10 @@ static bool hypr_swap_is_valid(const struct kvm_hypr_swap *arg, u32 flags)
 		return false;
 	if ((arg->flags & (KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD | KVM_EPT_SWAP_NOTIFY)) &&
 	    !(arg->flags & KVM_EPT_SWAP_STATE))
+		return false;
+	/* The state that the vCPUs left goes with memory that is gone. */
+	if ((arg->flags & KVM_EPT_SWAP_RESET) && (arg->flags & KVM_EPT_SWAP_STATE) &&
+	    !(arg->flags & KVM_EPT_SWAP_MOMENT))
 		return false;
 	return !(arg->flags & KVM_EPT_SWAP_VCPUS) == !arg->vcpu_mask;
 }
@@ -262,6 +266,17 @@ static long hypr_ioctl_keep_state(struct kvm_vcpu *vcpu, void __user *argp)
 	return hypr_kept_keep(vcpu, &arg);
 }
 
+static long hypr_ioctl_moment(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_moment arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_moment_set(kvm, &arg);
+}
+
 /*
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
@@ -284,6 +299,7 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_GET_STATE:
 	case KVM_HYPR_KEEP_BOARD:
 	case KVM_HYPR_GET_BOARD:
+	case KVM_HYPR_SET_MOMENT:
 		break;
 	default:
 		return -ENOTTY;
@@ -317,6 +333,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_keep_board(kvm, argp);
 	case KVM_HYPR_GET_BOARD:
 		return hypr_ioctl_get_board(kvm, argp);
+	case KVM_HYPR_SET_MOMENT:
+		return hypr_ioctl_moment(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

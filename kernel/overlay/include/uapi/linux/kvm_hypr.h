@@ -134,10 +134,20 @@ struct kvm_hypr_prepare {
  */
 #define KVM_EPT_SWAP_BOARD	0x100
 /*
+ * KVM_EPT_SWAP_ALL only: @view is the active view, and its memory gets the bytes of its
+ * moment again while the vCPUs are held: see struct kvm_hypr_moment.  With
+ * KVM_EPT_SWAP_STATE, KVM_EPT_SWAP_MOMENT must be set.
+ */
+#define KVM_EPT_SWAP_RESET	0x200
+
+/*
  * With KVM_EPT_SWAP_STATE: raise HYPR_CONTROL_VECTOR on each vCPU in the new view, before it
  * enters the guest: one that does not wait in the guest's park loop learns of the swap so.
  */
 #define KVM_EPT_SWAP_NOTIFY	0x400
+
+/* Pages that one swap with KVM_EPT_SWAP_RESET puts back at most. */
+#define KVM_HYPR_RESET_MAX_PAGES	16384u
 
 #define KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS	100000000ull	/* 100 ms */
 #define KVM_EPT_SWAP_TIMEOUT_MAX_NS	10000000000ull	/* 10 s */
@@ -160,6 +170,7 @@ struct kvm_hypr_prepare {
  * @vcpu_mask: in: with KVM_EPT_SWAP_VCPUS, bit n is the vCPU with ID n; at least
  *	one, and no vCPU that does not exist; else 0
  * @expected_view: in: with KVM_EPT_SWAP_EXPECT, the view to be left; else 0
+ * @pages: in: must be 0; out: with KVM_EPT_SWAP_RESET, pages that were put back
  *
  * KVM_EPT_SWAP_EXPECT is compare-and-swap, decided under the lock that
  * serialises swaps.  Every vCPU to be swapped must be in @expected_view, and
@@ -185,6 +196,20 @@ struct kvm_hypr_prepare {
  *
  * KVM_EPT_SWAP_BOARD: a board must be kept for the old view (it is overwritten) and for
  * the new one, else -ENXIO; with KVM_EPT_SWAP_MOMENT, that of the moment.
+ *
+ * KVM_EPT_SWAP_RESET: what is written back are the pages that KVM_HYPR_GET_WRITTEN would
+ * report, and for both "the last call" is the one that was last; and the pages of
+ * kvm_hypr_moment.bitmap.  It needs no pause: what the guest does then is forgotten.
+ * With KVM_EPT_SWAP_STATE, and without KVM_EPT_SWAP_RESUME, each vCPU's word in the
+ * control page says PAUSED afterwards, if it said RUNNING or PAUSE_REQUESTED: a moment in
+ * which the vCPU is parked waits for its release.  -EINVAL: @view is not the active view;
+ * -ENXIO: the kernel was not told where the moment is; -EOPNOTSUPP: it is not known which
+ * pages were written (KVM_HYPR_GET_WRITTEN would report all, or refuse), or vCPUs of
+ * different address widths have tables of their own; -E2BIG: the view has memory beyond
+ * kvm_hypr_moment.size, or more than KVM_HYPR_RESET_MAX_PAGES were written; -EFAULT: a
+ * page of the moment, or one to be written, cannot be had; -EAGAIN also: they do not stay
+ * long enough.  In all these cases nothing was changed.  -EIO: a page went away in the
+ * middle, and the VM is dead.
  */
 struct kvm_hypr_swap {
 	__u32 view;
@@ -197,7 +222,7 @@ struct kvm_hypr_swap {
 	__u64 commit_cycles;
 	__u64 vcpu_mask;
 	__u32 expected_view;
-	__u32 reserved;
+	__u32 pages;
 };
 
 /**
@@ -542,6 +567,31 @@ struct kvm_hypr_board {
 	__u64 reserved[3];
 };
 
+/**
+ * struct kvm_hypr_moment - KVM_HYPR_SET_MOMENT (VM)
+ * @view: in: the view
+ * @flags: in: must be 0
+ * @userspace_addr: in: where the moment's bytes are mapped: the page at GPA 0, and behind
+ *	it the others in order, whatever slots the view has; page-aligned
+ * @size: in: bytes, page-aligned, up to KVM_HYPR_WRITTEN_MAX_PAGES pages; 0 to forget
+ * @bitmap: in: user address of a bitmap, a bit for each page of the moment, in whole
+ *	words of 64, aligned to 8: pages that user space itself has written in the view,
+ *	which are put back as well.  Read at each reset; user space clears it.  0: none
+ *
+ * For KVM_EPT_SWAP_RESET.  Memory that has no slot is passed over, and so is the control
+ * page.  The kernel reads the bytes at each reset; it keeps no page.
+ *
+ * -ENOENT: no such view; -ENOMEM; -EINTR a fatal signal.
+ */
+struct kvm_hypr_moment {
+	__u32 view;
+	__u32 flags;
+	__u64 userspace_addr;
+	__u64 size;
+	__u64 bitmap;
+	__u64 reserved[4];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -559,6 +609,7 @@ struct kvm_hypr_board {
 #define KVM_HYPR_GET_STATE	_IOWR(KVM_HYPR_IO, 0xfd, struct kvm_hypr_state)
 #define KVM_HYPR_KEEP_BOARD	_IOW(KVM_HYPR_IO, 0xfe, struct kvm_hypr_keep_board)
 #define KVM_HYPR_GET_BOARD	_IOW(KVM_HYPR_IO, 0xff, struct kvm_hypr_board)
+#define KVM_HYPR_SET_MOMENT	_IOW(KVM_HYPR_IO, 0xef, struct kvm_hypr_moment)
 
 /*
  * The control page: one page that host and guest share, the same page in every

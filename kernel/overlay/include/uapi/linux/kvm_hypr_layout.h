@@ -46,7 +46,7 @@ HYPR_ABI_AT(kvm_hypr_swap, pause_cycles, 32);
 HYPR_ABI_AT(kvm_hypr_swap, commit_cycles, 40);
 HYPR_ABI_AT(kvm_hypr_swap, vcpu_mask, 48);
 HYPR_ABI_AT(kvm_hypr_swap, expected_view, 56);
-HYPR_ABI_AT(kvm_hypr_swap, reserved, 60);
+HYPR_ABI_AT(kvm_hypr_swap, pages, 60);
 HYPR_ABI_SIZE(kvm_hypr_swap, 64);
 
 HYPR_ABI_AT(kvm_hypr_discard, view, 0);
@@ -161,6 +161,14 @@ HYPR_ABI_AT(kvm_hypr_board, ioapic, 24);
 HYPR_ABI_AT(kvm_hypr_board, pit, 32);
 HYPR_ABI_AT(kvm_hypr_board, reserved, 40);
 HYPR_ABI_SIZE(kvm_hypr_board, 64);
+
+HYPR_ABI_AT(kvm_hypr_moment, view, 0);
+HYPR_ABI_AT(kvm_hypr_moment, flags, 4);
+HYPR_ABI_AT(kvm_hypr_moment, userspace_addr, 8);
+HYPR_ABI_AT(kvm_hypr_moment, size, 16);
+HYPR_ABI_AT(kvm_hypr_moment, bitmap, 24);
+HYPR_ABI_AT(kvm_hypr_moment, reserved, 32);
+HYPR_ABI_SIZE(kvm_hypr_moment, 64);
 
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);

@@ -312,3 +312,25 @@ void hypr_resume_all(struct kvm *kvm)
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		hypr_vcpu_release(vcpu);
 }
+
+/**
+ * hypr_pause_assume() - each vCPU that answers pauses counts as parked
+ * @kvm: the VM; its vCPUs are held, and get another state, in which they may be parked
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_pause_assume(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	u32 *state;
+
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
+		state = hypr_control_state(vcpu);
+		if (!state)
+			continue;
+		cmpxchg(state, HYPR_VCPU_RUNNING, HYPR_VCPU_PAUSED);
+		cmpxchg(state, HYPR_VCPU_PAUSE_REQUESTED, HYPR_VCPU_PAUSED);
+	}
+}

@@ -21,6 +21,9 @@
 #include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
+/* Attempts to have all pages of a reset there at once. */
+#define HYPR_RESET_TRIES	100
+
 static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
@@ -165,6 +168,16 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	atomic_dec(&h->unmoved);
 }
 
+/* With the vCPUs held: memory back, and the vCPUs, in their moment, will wait. */
+static int hypr_reset(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	int r = hypr_put_back(kvm, swap);
+
+	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
+		hypr_pause_assume(kvm);
+	return r;
+}
+
 static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	bool moving = swap->flags & KVM_EPT_SWAP_STATE;
@@ -180,6 +193,8 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_modes(kvm, swap);
 	if (!r && moving)
 		r = hypr_check_movable(kvm);
+	if (!r && (swap->flags & KVM_EPT_SWAP_RESET))
+		r = hypr_reset(kvm, swap);
 	if (!r)
 		hypr_activate(kvm, swap);
 	hypr_release(h);
@@ -270,6 +285,8 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_mask(kvm, swap);
 	if (!r && (swap->flags & KVM_EPT_SWAP_EXPECT))
 		r = hypr_check_expected(kvm, swap);
+	if (!r && (swap->flags & KVM_EPT_SWAP_RESET) && swap->view != swap->old_view)
+		r = -EINVAL;
 	if (!r && (swap->flags & (KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME)) &&
 	    !kvm->arch.hypr.vm->control)
 		r = -EINVAL;
@@ -292,6 +309,8 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_target(kvm, swap->view);
 	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
 		r = hypr_check_kept(kvm, swap);
+	if (!r && (swap->flags & KVM_EPT_SWAP_RESET))
+		r = hypr_moment_check(kvm, swap->view);
 	if (r)
 		return r;
 
@@ -320,7 +339,9 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
-static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
+/* @missing: out: what a reset has not found, which then returns -EFAULT */
+static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap,
+			  struct hypr_missing *missing)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
@@ -336,21 +357,24 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	hypr_vcpus_update(kvm);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
-	if (r != -ENODATA)
+	if (r == -EFAULT)
+		*missing = h->missing;
+	else if (r != -ENODATA)
 		hypr_stat_swap(kvm, swap, r);
 	mutex_unlock(&h->lock);
 	return r;
 }
 
 /* The view has no tables.  If it lost them and was not discarded: rebuild, swap. */
-static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
+static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap,
+			     struct hypr_missing *missing)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
 
 	r = hypr_rebuild_begin(kvm, swap->view, swap->timeout_ns);
 	if (!r) {
-		r = hypr_swap_once(kvm, swap);
+		r = hypr_swap_once(kvm, swap, missing);
 		hypr_rebuild_end(kvm, swap->view);
 		/* With build_lock held, nobody but KVM itself drops the tables. */
 		if (r != -ENODATA)
@@ -397,21 +421,33 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * asks for neither pause nor force; -EBUSY a vCPU is in SMM or in a nested guest;
  * -EBUSY, with KVM_EPT_SWAP_STATE, a vCPU has more than the swap can move; -ENXIO no
  * state is kept; -EINVAL the active view, without KVM_EPT_SWAP_MOMENT; -EINTR a fatal
- * signal.
+ * signal; with KVM_EPT_SWAP_RESET -EINVAL another view than the active one, and as
+ * struct kvm_hypr_swap says: after -EIO alone, the VM is dead.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
+	struct hypr_missing missing = { 0 };
+	unsigned int tries = 0;
 	int r;
 
+	swap->pages = 0;
 	swap->pause_cycles = 0;
 	swap->commit_cycles = 0;
 	swap->forced = 0;
 	if (!swap->timeout_ns)
 		swap->timeout_ns = KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS;
 
-	r = hypr_swap_once(kvm, swap);
-	if (r == -ENODATA)
-		r = hypr_swap_evicted(kvm, swap);
+	do {
+		r = hypr_swap_once(kvm, swap, &missing);
+		if (r == -ENODATA)
+			r = hypr_swap_evicted(kvm, swap, &missing);
+		if (r != -EFAULT || !missing.nr)
+			break;
+		/* A reset, which has done nothing yet. */
+		r = hypr_missing_fault_in(&missing);
+		if (!r)
+			r = -EAGAIN;
+	} while (r == -EAGAIN && ++tries < HYPR_RESET_TRIES);
 
 	hypr_dbg("swap %u -> %u: %d, %u forced, pause %llu commit %llu cycles\n",
 		 swap->old_view, swap->view, r, swap->forced,

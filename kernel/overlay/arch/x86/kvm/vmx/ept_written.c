@@ -222,12 +222,20 @@ static bool hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
 
 /* ---- the ioctl ------------------------------------------------------------ */
 
-/*
- * Were all writes since the last time flagged or noted?  Dirty logging clears dirty
- * flags for its own use; to switch it needs new memory slots, which have another
- * generation.
+/**
+ * hypr_written_check() - were all writes since the last time flagged or noted?
+ * @kvm: the VM
+ * @view: the view
+ * @nr: pages that the caller asks about
+ * @all: out: they were not; who loses this sets kvm_hypr.notes[].all
+ *
+ * Dirty logging clears dirty flags for its own use; to switch it needs new memory slots,
+ * which have another generation.
+ *
+ * Context: kvm_hypr.lock held, and kvm->srcu or slots_lock.
+ * Return: 0, -ENOENT, -EOPNOTSUPP, -E2BIG as struct kvm_hypr_written says.
  */
-static int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
+int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
 {
 	struct kvm_memslots *slots = __kvm_memslots(kvm, view);
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -235,7 +243,7 @@ static int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
 	u64 generation;
 	int bkt;
 
-	lockdep_assert_held(&kvm->slots_lock);
+	lockdep_assert_held(&h->lock);
 
 	if (!hypr_view_exists(kvm, view))
 		return -ENOENT;

@@ -13,6 +13,7 @@
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
  *	ept_state, ept_events	what of a vCPU goes with a view
  *	ept_written		which pages were written
+ *	ept_reset, ept_moment	memory back to its moment, and where that is
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
@@ -64,6 +65,59 @@ struct hypr_notes {
 	u64 page[HYPR_NOTES];
 	bool all;
 	u64 slots_generation;
+};
+
+/* Pages that one attempt to put a view back reports as missing. */
+#define HYPR_MISSING	64
+
+/**
+ * struct hypr_missing - pages of user memory that a reset has not found
+ * @nr: in @hva
+ * @hva: their addresses, and HYPR_MISSING_WRITE
+ */
+struct hypr_missing {
+	unsigned int nr;
+	unsigned long hva[HYPR_MISSING];
+};
+
+#define HYPR_MISSING_WRITE	1ul	/* in an address: to be written */
+
+#define HYPR_REGION_PAGES	512u
+
+/**
+ * struct hypr_region - 2 MiB of a view, while it is put back
+ * @entry: the entry of its table, or the one that maps it, whose flag is taken at the
+ *	end; NULL: there is none
+ * @sptes: its table; NULL if there is none, or if @huge
+ * @huge: one entry maps it, of which @pfn is the first page of these 2 MiB
+ * @pfn: with @huge
+ * @written: pages to be put back
+ *
+ * What points into tables is valid as long as mmu_lock is held.
+ */
+struct hypr_region {
+	u64 *entry;
+	u64 *sptes;
+	bool huge;
+	kvm_pfn_t pfn;
+	DECLARE_BITMAP(written, HYPR_REGION_PAGES);
+};
+
+/**
+ * struct hypr_moment - where the bytes of a view's moment are
+ * @hva: of the page at GPA 0
+ * @bitmap: user address of a bitmap with the pages that user space itself has written
+ * @pages: how many; no page beyond them is put back
+ * @nr_regions: in @region
+ *
+ * Under kvm_hypr.lock.
+ */
+struct hypr_moment {
+	unsigned long hva;
+	unsigned long bitmap;
+	gfn_t pages;
+	unsigned int nr_regions;
+	struct hypr_region region[];
 };
 
 /* Which state of a view: as the vCPU left the view, or of the view's moment. */
@@ -194,6 +248,8 @@ struct hypr_board {
  * @nr_vcpus: how many
  * @kept: all states that are kept for the vCPUs; under @lock
  * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
+ * @moment: where the moment of each view is, or NULL; under @lock
+ * @missing: of the last reset; under @lock
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -231,6 +287,8 @@ struct kvm_hypr {
 	unsigned int nr_vcpus;
 	struct list_head kept;
 	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
+	struct hypr_moment *moment[KVM_HYPR_MAX_VIEWS];
+	struct hypr_missing missing;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -350,6 +408,7 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
 void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
 void hypr_notify_all(struct kvm *kvm);
+void hypr_pause_assume(struct kvm *kvm);
 
 /* ept_kind.c */
 int hypr_vm_claim(struct kvm *kvm);
@@ -368,6 +427,7 @@ void hypr_view_edited(struct kvm *kvm, u32 view);
 int hypr_view_mark_edited(struct kvm *kvm, u32 view);
 
 /* ept_written.c */
+int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
@@ -379,6 +439,15 @@ void hypr_events_write(struct kvm_vcpu *vcpu, const struct hypr_events *from,
 		       const struct hypr_events *to);
 void hypr_events_copy(struct kvm *kvm, const struct hypr_events *events,
 		      struct kvm_vcpu_events *user);
+
+/* ept_moment.c */
+long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg);
+int hypr_moment_check(struct kvm *kvm, u32 view);
+int hypr_missing_fault_in(struct hypr_missing *missing);
+void hypr_moments_free(struct kvm_hypr *h);
+
+/* ept_reset.c */
+int hypr_put_back(struct kvm *kvm, struct kvm_hypr_swap *swap);
 
 /* ept_state.c */
 bool hypr_state_can_move(struct kvm_vcpu *vcpu);
