@@ -324,7 +324,8 @@ fragment_print()
 	fi
 }
 
-# Keep the last word on each option, and drop those a stock tree cannot have.
+# Keep the last word on each option, and drop those a stock tree cannot have: our own, and
+# x2APIC mode without interrupt remapping, which a hook allows.
 fragment_reduce()
 {
 	awk -v stock="$1" '
@@ -337,7 +338,7 @@ fragment_reduce()
 	}
 	END {
 		for (i = 1; i <= n; i++)
-			if (!(stock && order[i] ~ /^CONFIG_(HYPR_|KVM_HYPR_|VMM_CONTROL)/))
+			if (!(stock && order[i] ~ /^CONFIG_(HYPR_|KVM_HYPR_|VMM_CONTROL|X86_X2APIC)/))
 				print line[order[i]]
 	}'
 }
