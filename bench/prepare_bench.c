@@ -135,28 +135,3 @@ void bench_prepare(enum prepare_memory kind, unsigned int rounds, struct samples
 		prepare_once(vm, kind, i < WARM_UP ? NULL : cycles);
 	vm_close(vm);
 }
-
-void bench_prefault(unsigned int rounds, struct samples *cycles)
-{
-	struct vm *vm = vm_with_vcpu(false);
-	uint8_t *mem = memory_of_kind(PREPARE_SHARED);
-	uint64_t before, took;
-	unsigned int i;
-
-	for (i = 0; i < WARM_UP + rounds; i++) {
-		struct kvm_pre_fault_memory arg = { .gpa = GPA, .size = BYTES };
-
-		OK(try_set_slot(vm, KVM_HYPR_VIEW_BOOT, SLOT_FREE, 0, GPA, BYTES, mem));
-		before = vm_stat(vm, "pages_4k");
-		took = bench_tsc();
-		OK(try_ioctl(vm->vcpu[0].fd, KVM_PRE_FAULT_MEMORY, &arg));
-		took = bench_tsc() - took;
-		CHECK_EQ(arg.size, 0);
-		CHECK_EQ(vm_stat(vm, "pages_4k") - before, BYTES / PAGE_BYTES);
-		if (i >= WARM_UP)
-			OK(samples_add(cycles, took / (BYTES / PAGE_BYTES)));
-		OK(try_set_slot(vm, KVM_HYPR_VIEW_BOOT, SLOT_FREE, 0, 0, 0, NULL));
-	}
-	CHECK(!munmap(mem, BYTES));
-	vm_close(vm);
-}

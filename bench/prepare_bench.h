@@ -24,7 +24,4 @@ enum prepare_memory {
  */
 void bench_prepare(enum prepare_memory kind, unsigned int rounds, struct samples *cycles);
 
-/** bench_prefault() - KVM_PRE_FAULT_MEMORY of 16 MiB as PREPARE_SHARED, without views */
-void bench_prefault(unsigned int rounds, struct samples *cycles);
-
 #endif /* BENCH_PREPARE_BENCH_H */

@@ -93,9 +93,6 @@ static void measure_plain(json_t *root, unsigned int rounds)
 		samples_put(root, key, text, &samples);
 	}
 	measure_dirty_resets(root, (rounds + 3) / 4, false);
-	bench_prefault((rounds + 19) / 20, &samples);
-	samples_put(root, "prefault_4k_per_page", "KVM_PRE_FAULT_MEMORY, a page of 4 KiB",
-		    &samples);
 }
 
 /* Swaps, and what replaces them without views, against the size of memory. */

@@ -314,8 +314,11 @@ static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 	ret = -EBUSY;
 	if (!(flags & HYPR_SWAP_COOPERATIVE))
 		ret = timed_commit(vm, view, &swap, result);
-	if (!ret)
+	if (!ret) {
 		result->pause = HYPR_PAUSE_FORCED;
+		/* It ran while pages of the moment were fetched. */
+		result->pause_cycles = swap.pause_cycles;
+	}
 	else if (ret == -EAGAIN)
 		ret = -EBUSY;
 	else if (ret == -EBUSY && hypr_vm_may_park(vm, flags))
@@ -377,6 +380,7 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 {
 	struct hypr_view *from = vm->active;
 	struct hypr_pause_result pause = { .pause = vm->paused_how };
+	uint64_t asked;
 	bool in_guest;
 	int ret;
 
@@ -396,13 +400,15 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		if (ret)
 			goto go_on;
 	}
+	asked = hypr_tsc();
 	if (!vm->paused) {
 		ret = hypr_vm_park(vm, flags, &pause);
 		if (ret)
 			goto go_on;
 	}
 	result->pause = pause.pause;
-	result->pause_cycles = pause.pause_cycles;
+	/* It ran on while the engine tried. */
+	result->pause_cycles = pause.pause_cycles ? asked - result->request_tsc + pause.pause_cycles : 0;
 	ret = hypr_kept_fetch(vm, to);
 	if (ret)
 		goto go_on;

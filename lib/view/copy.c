@@ -14,6 +14,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "view/copy.h"
+#include "view/hole.h"
 #include "view/peek.h"
 #include "vmo/vmo.h"
 
@@ -127,6 +128,7 @@ int hypr_copy_open(struct hypr_copy *copy, struct hypr_vm *vm, const struct hypr
 int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment)
 {
 	void *mem;
+	int ret;
 
 	if (fcntl(copy->fd, F_ADD_SEALS,
 		  F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
@@ -135,6 +137,11 @@ int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment)
 	if (mem == MAP_FAILED)
 		return hypr_fail_sys(-errno, "mapping a moment of %llu MiB",
 				     (unsigned long long)copy->vm->mem_bytes >> 20);
+	ret = hypr_hole_map(copy->fd, mem, copy->vm->mem_bytes, PROT_READ);
+	if (ret) {
+		munmap(mem, copy->vm->mem_bytes);
+		return hypr_fail_sys(ret, "mapping the holes of a moment");
+	}
 	moment->mem = (struct hypr_guest){ mem, copy->vm->mem_bytes };
 	moment->fd = copy->fd;
 	moment->pages_stored = copy->pages_stored;

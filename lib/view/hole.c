@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Holes of a memfd: see hole.h. */
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/page.h"
 #include "view/hole.h"
+
+/* Holes of so many pages have a mapping of their own, up to that many. */
+#define HOLE_PAGES	8
+#define HOLES_MAX	512
 
 /**
  * hypr_hole_find() - the first hole of some length in [start, end) of a file
@@ -33,4 +39,35 @@ uint64_t hypr_hole_find(int fd, uint64_t start, uint64_t end, uint64_t min_bytes
 		}
 	}
 	return end;
+}
+
+/**
+ * hypr_hole_map() - map plain memory where a mapping of a memfd has holes
+ * @mem: the mapping, of @bytes from the file's start
+ * @prot: as the mapping's
+ *
+ * A page of the memfd would be made for whoever only reads a hole, and each takes the host
+ * a while: plain memory is zero as well.  Page by page, since a reset goes by what was
+ * written.
+ *
+ * Return: 0; -errno of mmap() or madvise(), with some holes mapped.
+ */
+int hypr_hole_map(int fd, uint8_t *mem, uint64_t bytes, int prot)
+{
+	uint64_t hole, end = 0, hole_bytes;
+	unsigned int nr;
+
+	for (nr = 0; nr < HOLES_MAX; nr++) {
+		hole = hypr_hole_find(fd, end, bytes, HOLE_PAGES * HYPR_PAGE_BYTES, &end);
+		if (hole == bytes)
+			break;
+		hole_bytes = end - hole;
+		if (mmap(mem + hole, hole_bytes, prot,
+			 MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+			return -errno;
+		/* -EINVAL: this host has no huge pages. */
+		if (madvise(mem + hole, hole_bytes, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)
+			return -errno;
+	}
+	return 0;
 }

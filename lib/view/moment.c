@@ -22,10 +22,6 @@
 #include "view/moment.h"
 #include "vmo/vmo.h"
 
-/* Holes of so many pages have a mapping of their own, up to that many. */
-#define HOLE_PAGES	8
-#define HOLES_MAX	512
-
 /** hypr_moment_alloc() - one without memory; NULL with hypr_error() set */
 struct hypr_moment *hypr_moment_alloc(struct hypr_vm *vm)
 {
@@ -71,31 +67,6 @@ int hypr_moment_read(const struct hypr_moment *moment, hypr_gpa_t gpa, uint64_t 
 	return 0;
 }
 
-/*
- * Where the memfd has a hole, a page of it would be made for whoever only reads, and
- * each takes the host a while: plain memory is zero as well.  Page by page, since a
- * reset goes by what was written.
- */
-static int map_holes(const struct hypr_moment *moment, uint8_t *mem, uint64_t bytes)
-{
-	uint64_t hole, end = 0, hole_bytes;
-	unsigned int nr;
-
-	for (nr = 0; nr < HOLES_MAX; nr++) {
-		hole = hypr_hole_find(moment->fd, end, bytes, HOLE_PAGES * HYPR_PAGE_BYTES, &end);
-		if (hole == bytes)
-			break;
-		hole_bytes = end - hole;
-		if (mmap(mem + hole, hole_bytes, PROT_READ | PROT_WRITE,
-			 MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
-			return -errno;
-		/* -EINVAL: this host has no huge pages. */
-		if (madvise(mem + hole, hole_bytes, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)
-			return -errno;
-	}
-	return 0;
-}
-
 static int map_memfd(const struct hypr_moment *moment, uint64_t bytes, struct hypr_guest *mapped)
 {
 	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
@@ -103,7 +74,7 @@ static int map_memfd(const struct hypr_moment *moment, uint64_t bytes, struct hy
 	int ret = mem == MAP_FAILED ? -errno : 0;
 
 	if (!ret) {
-		ret = map_holes(moment, mem, bytes);
+		ret = hypr_hole_map(moment->fd, mem, bytes, PROT_READ | PROT_WRITE);
 		if (ret)
 			munmap(mem, bytes);
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)
@@ -437,6 +438,29 @@ static void test_e2big(void)
 	reset(vm, RESET);
 }
 
+/* The guest runs while a page of its moment is fetched: that is no part of the hold. */
+static void test_missing(void)
+{
+	struct vm *vm = vm_reset(1);
+	struct kvm_hypr_swap swap = { .view = A, .flags = RESET, .timeout_ns = SWAP_WAIT_NS };
+	struct kvm_hypr_swap again = swap;
+	uint8_t *page = moment + FIRST_PAGE * 4096;
+	int fd = memfd_create("moment", 0);
+
+	CHECK(fd >= 0 && pwrite(fd, page, 4096, 0) == 4096);
+	CHECK(mmap(page, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == page);
+	write_page(vm, FIRST_PAGE);
+	OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap));
+	check_is_moment(vm);
+	CHECK(swap.pause_cycles > 0);
+
+	write_page(vm, FIRST_PAGE);
+	OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &again));
+	check_is_moment(vm);
+	CHECK_EQ(again.pause_cycles, 0);
+	close(fd);
+}
+
 static void test_efault(void)
 {
 	struct vm *vm = vm_reset(1);
@@ -512,6 +536,7 @@ static const struct test tests[] = {
 	{ "pages that KVM has zapped, or the host dropped", test_zapped },
 	{ "pages that user space wrote", test_user_writes },
 	{ "while two vCPUs write", test_running_guest },
+	{ "pages of the moment that are not there yet", test_missing },
 	{ "EINVAL: another view, flags, addresses, sizes", test_einval },
 	{ "ENOENT: no such view", test_enoent },
 	{ "ENXIO: no moment", test_enxio },

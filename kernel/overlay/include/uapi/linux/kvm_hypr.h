@@ -164,7 +164,8 @@ struct kvm_hypr_prepare {
  *	the first vCPU of the mask; after -ESTALE, the view that was not expected
  * @forced: out: vCPUs that were swapped without having paused
  * @generation: out: the VM's swap generation after the call
- * @pause_cycles: out: TSC cycles from the request until the vCPUs had parked
+ * @pause_cycles: out: TSC cycles from the request until the vCPUs had parked; of a
+ *	reset, also until pages of the moment that were missing were there
  * @commit_cycles: out: TSC cycles from the request until every vCPU had left
  *	the old view
  * @vcpu_mask: in: with KVM_EPT_SWAP_VCPUS, bit n is the vCPU with ID n; at least

@@ -427,6 +427,7 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap,
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct hypr_missing missing = { 0 };
+	u64 start = rdtsc_ordered(), fetched = 0;
 	unsigned int tries = 0;
 	int r;
 
@@ -445,9 +446,12 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			break;
 		/* A reset, which has done nothing yet. */
 		r = hypr_missing_fault_in(&missing);
+		fetched = rdtsc_ordered() - start;
 		if (!r)
 			r = -EAGAIN;
 	} while (r == -EAGAIN && ++tries < HYPR_RESET_TRIES);
+	/* Meanwhile the vCPUs ran. */
+	swap->pause_cycles += fetched;
 
 	hypr_dbg("swap %u -> %u: %d, %u forced, pause %llu commit %llu cycles\n",
 		 swap->old_view, swap->view, r, swap->forced,
