@@ -96,6 +96,8 @@ static struct vm *warm_vm(void)
 		skip("this kernel has no CONFIG_KVM_HYPR_DEBUG_TLB");
 	vm = vm_new();
 	vm_views_add(vm, 2);
+	/* A page that can be written: of the zero page mprotect() takes nothing away. */
+	vm->ram[A][GUEST_FREE_GPA] = 1;
 	vcpus_start(vm, 1);
 	CHECK_EQ(vcpu_view(&vm->vcpu[0]), 0);
 	OK(try_prepare(vm, A));

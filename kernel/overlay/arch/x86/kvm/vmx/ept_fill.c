@@ -25,7 +25,9 @@
  * @alike: SPTEs of the slot differ by page and permission alone
  * @model: SPTEs less the address of their page, read-only and writable; 0: not known yet
  * @set: SPTEs that were set
- * @host: from hypr_host_look(): pages from @first to @last, counted from the first one
+ * @first: the first page that @host is of
+ * @last: the last one
+ * @host: from hypr_host_look(), counted from the first one
  */
 struct hypr_fill {
 	struct kvm_vcpu *builder;
@@ -35,7 +37,8 @@ struct hypr_fill {
 	bool alike;
 	u64 model[2];
 	unsigned int set;
-	unsigned int first, last;
+	unsigned int first;
+	unsigned int last;
 	u64 host[HYPR_HOST_PAGES];
 };
 

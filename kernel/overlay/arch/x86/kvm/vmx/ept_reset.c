@@ -29,6 +29,9 @@ static_assert(HYPR_REGION_PAGES == SPTE_ENT_PER_PAGE);
 
 /**
  * struct hypr_put_back - a view that is being put back
+ * @kvm: the VM
+ * @moment: where the moment's bytes are
+ * @missing: out: pages that have to be faulted in first
  * @view: its number
  * @shared_gfn: the control page, which is no view's own; or HYPR_GFN_END
  * @pages: that were found
@@ -257,7 +260,7 @@ static int hypr_page_put_back(struct hypr_put_back *p, struct hypr_region *regio
 	const u8 __user *from = (void __user *)(p->moment->hva + gfn * PAGE_SIZE);
 	unsigned int i = gfn % HYPR_REGION_PAGES;
 	void *to = hypr_mapped_page(region, i);
-	u8 byte;
+	u8 __maybe_unused byte;
 
 	if (unlikely(gfn == p->shared_gfn))
 		return 0;
