@@ -71,3 +71,21 @@ int hypr_hole_map(int fd, uint8_t *mem, uint64_t bytes, int prot)
 	}
 	return 0;
 }
+
+/**
+ * hypr_hole_populate() - map all pages of a memfd that are no hole, for reading
+ * @mem: a mapping of it, of @bytes from its start
+ *
+ * A host that cannot (before Linux 5.14) faults them in one by one later.
+ */
+void hypr_hole_populate(int fd, uint8_t *mem, uint64_t bytes)
+{
+	uint64_t data = 0, hole, end;
+
+	while (data < bytes) {
+		hole = hypr_hole_find(fd, data, bytes, HYPR_PAGE_BYTES, &end);
+		if (hole > data && madvise(mem + data, hole - data, MADV_POPULATE_READ))
+			return;
+		data = end;
+	}
+}

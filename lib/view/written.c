@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "view/hole.h"
 #include "view/written.h"
 
 #define WORD_PAGES	64
@@ -33,6 +34,10 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 		view->written = calloc(2 * words, sizeof(*view->written));
 		view->put_back = view->written && view->moment && vm->engine->moment &&
 				 !vm->engine->moment(vm, view);
+		/* Or the first reset fetches them a few at a time, and the guest runs meanwhile. */
+		if (view->put_back && !view->moment->vmo)
+			hypr_hole_populate(view->moment->fd, view->moment->mem.host,
+					   view->moment->mem.bytes);
 	}
 	if (!view->written)
 		return false;
