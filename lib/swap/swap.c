@@ -10,9 +10,8 @@
  *	go	the threads enter the guest			hold.c
  *
  * That needs a guest that parked in both views, in the same boot: only then may its vCPUs
- * spin on while the memory under them is exchanged.  In all other cases the threads are
- * held, and the state saved, before the commit; so it is always with an engine that does
- * not exchange memory under running vCPUs.
+ * spin on while the engine exchanges the memory under them, if it can.  In all other cases
+ * the threads are held, and the state saved, before the commit.
  *
  * An engine that keeps the state of vCPUs and chips with a view (view/kept.c) does all but
  * the last in one call, while no vCPU's thread leaves KVM_RUN.  The vCPUs need not park for
@@ -20,9 +19,8 @@
  * the new view waits there until the other devices are set, one that is not goes on, and
  * its exits wait (run/gate.c).
  *
- * All or none: up to and including the commit, an error lets the vCPUs go on
- * where they are.  When the state cannot be moved after the commit, the view
- * that was left is made active again.
+ * All or none: up to and including the commit, an error lets the vCPUs go on where they are.
+ * When the state cannot be moved after it, the view that was left is made active again.
  */
 #include "base/error.h"
 #include "base/time.h"
@@ -45,7 +43,6 @@
 
 /* The engine waits for the guest so long at a time: a guest may end. */
 #define PAUSE_STEP_NS	100000000ull
-
 /* And so long for vCPUs that do not park: then their threads are held. */
 #define HOLD_NS		100000000ull
 
@@ -314,11 +311,10 @@ static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 	ret = -EBUSY;
 	if (!(flags & HYPR_SWAP_COOPERATIVE))
 		ret = timed_commit(vm, view, &swap, result);
-	if (!ret) {
+	/* It ran while pages of the moment were fetched. */
+	result->pause_cycles = swap.pause_cycles;
+	if (!ret)
 		result->pause = HYPR_PAUSE_FORCED;
-		/* It ran while pages of the moment were fetched. */
-		result->pause_cycles = swap.pause_cycles;
-	}
 	else if (ret == -EAGAIN)
 		ret = -EBUSY;
 	else if (ret == -EBUSY && hypr_vm_may_park(vm, flags))
@@ -380,7 +376,6 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 {
 	struct hypr_view *from = vm->active;
 	struct hypr_pause_result pause = { .pause = vm->paused_how };
-	uint64_t asked;
 	bool in_guest;
 	int ret;
 
@@ -400,15 +395,14 @@ int hypr_swap_locked(struct hypr_vm *vm, struct hypr_view *to, unsigned int flag
 		if (ret)
 			goto go_on;
 	}
-	asked = hypr_tsc();
 	if (!vm->paused) {
 		ret = hypr_vm_park(vm, flags, &pause);
 		if (ret)
 			goto go_on;
+		/* It ran on while the engine tried. */
+		result->pause_cycles = hypr_tsc() - result->request_tsc;
 	}
 	result->pause = pause.pause;
-	/* It ran on while the engine tried. */
-	result->pause_cycles = pause.pause_cycles ? asked - result->request_tsc + pause.pause_cycles : 0;
 	ret = hypr_kept_fetch(vm, to);
 	if (ret)
 		goto go_on;
