@@ -71,10 +71,21 @@ static bool all_parked(struct hypr_vm *vm)
 	return true;
 }
 
-/** hypr_vm_did_not_park() - -EAGAIN, with hypr_error() set */
-int hypr_vm_did_not_park(struct hypr_vm *vm)
+static int did_not_park(struct hypr_vm *vm)
 {
 	return hypr_fail(-EAGAIN, "the guest did not park within %u ms", vm->pause_timeout_ms);
+}
+
+/**
+ * hypr_vm_not_parked() - the guest has not parked for the engine, which asked in vain
+ *
+ * Return: 0: go on by force; -ESHUTDOWN it has ended; -EAGAIN HYPR_SWAP_COOPERATIVE.
+ */
+int hypr_vm_not_parked(struct hypr_vm *vm, unsigned int flags)
+{
+	int ret = hypr_vm_check_alive(vm);
+
+	return !ret && (flags & HYPR_SWAP_COOPERATIVE) ? did_not_park(vm) : ret;
 }
 
 /* Return: 0, -EAGAIN, -ESHUTDOWN; withdraws its requests unless it succeeds. */
@@ -97,7 +108,7 @@ static int park_and_wait(struct hypr_vm *vm)
 		}
 		if (hypr_now_ns() > deadline) {
 			hypr_vm_unpark(vm);
-			return hypr_vm_did_not_park(vm);
+			return did_not_park(vm);
 		}
 		sched_yield();
 	}

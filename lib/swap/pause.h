@@ -11,7 +11,7 @@ struct hypr_view;
 struct hypr_vm;
 
 bool hypr_vm_may_park(struct hypr_vm *vm, unsigned int flags);
-int hypr_vm_did_not_park(struct hypr_vm *vm);
+int hypr_vm_not_parked(struct hypr_vm *vm, unsigned int flags);
 int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
 void hypr_vm_unpark(struct hypr_vm *vm);
 int hypr_vm_halt(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);

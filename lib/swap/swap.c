@@ -222,9 +222,7 @@ static int commit_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int 
 		ret = park_and_commit(vm, to, swap, result);
 		if (ret != -EAGAIN)
 			return ret;
-		ret = hypr_vm_check_alive(vm);
-		if (!ret && (flags & HYPR_SWAP_COOPERATIVE))
-			ret = hypr_vm_did_not_park(vm);
+		ret = hypr_vm_not_parked(vm, flags);
 		if (ret)
 			return ret;
 	} else if (flags & HYPR_SWAP_COOPERATIVE) {
@@ -283,9 +281,7 @@ static int park_and_reset(struct hypr_vm *vm, struct hypr_view *view, unsigned i
 	if (ret != -EAGAIN)
 		return ret;
 	result->pause = HYPR_PAUSE_FORCED;
-	ret = hypr_vm_check_alive(vm);
-	if (!ret && (flags & HYPR_SWAP_COOPERATIVE))
-		ret = hypr_vm_did_not_park(vm);
+	ret = hypr_vm_not_parked(vm, flags);
 	return ret ? ret : -EBUSY;
 }
 

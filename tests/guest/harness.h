@@ -116,6 +116,7 @@ bool vm_has_vmx(struct vm *vm);
 bool vm_has_svm(struct vm *vm);
 
 struct vcpu *vm_vcpu_add(struct vm *vm);
+void vcpu_mp_state_set(struct vcpu *vcpu, uint32_t value);	/* KVM_MP_STATE_* */
 void vcpu_start(struct vcpu *vcpu);	/* returns when the guest runs */
 void vcpu_stop(struct vcpu *vcpu);	/* returns when the thread is gone */
 void vcpus_start(struct vm *vm, int nr);

@@ -90,9 +90,15 @@ static void set_sregs(struct vcpu *vcpu)
 	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
 }
 
+void vcpu_mp_state_set(struct vcpu *vcpu, uint32_t value)
+{
+	struct kvm_mp_state mp_state = { .mp_state = value };
+
+	OK(try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state));
+}
+
 static void set_registers(struct vcpu *vcpu)
 {
-	struct kvm_mp_state mp_state = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_regs regs = {
 		.rip = GUEST_SHARED_GPA + GUEST_CODE + (uintptr_t)guest_entry -
 		       (uintptr_t)__start_guest_text,
@@ -103,7 +109,7 @@ static void set_registers(struct vcpu *vcpu)
 
 	set_sregs(vcpu);
 	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
-	OK(try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state));
+	vcpu_mp_state_set(vcpu, KVM_MP_STATE_RUNNABLE);
 }
 
 static bool cpuid_ecx_bit(struct vm *vm, uint32_t function, unsigned int bit)

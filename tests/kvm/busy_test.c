@@ -244,14 +244,13 @@ static void test_halted_and_refused(void)
 /* Application processors before their SIPI have nothing to pause. */
 static void test_uninitialized(void)
 {
-	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
 	struct vm *vm = vm_with_view();
 	struct vcpu *vcpu;
 
 	need_kvm("MP state but runnable");
 	vcpu = vm_vcpu_add(vm);
 	vm_vcpu_add(vm);
-	OK(try_ioctl(vm->vcpu[1].fd, KVM_SET_MP_STATE, &state));
+	vcpu_mp_state_set(&vm->vcpu[1], KVM_MP_STATE_UNINITIALIZED);
 	OK(try_prepare(vm, A));
 	vcpu_start(vcpu);
 	vcpu_stop(vcpu);

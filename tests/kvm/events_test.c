@@ -81,13 +81,6 @@ static uint32_t mp_state_get(struct vcpu *vcpu)
 	return mp_state.mp_state;
 }
 
-static void mp_state_set(struct vcpu *vcpu, uint32_t value)
-{
-	struct kvm_mp_state mp_state = { .mp_state = value };
-
-	OK(try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state));
-}
-
 /* The vCPU stands still in A, halted, so that nothing is delivered between two looks. */
 static void test_events(void)
 {
@@ -109,10 +102,10 @@ static void test_events(void)
 	OK(try_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
 	/* The NMI is queued, and reading them makes it wait. */
 	OK(try_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
-	mp_state_set(vcpu, KVM_MP_STATE_HALTED);
+	vcpu_mp_state_set(vcpu, KVM_MP_STATE_HALTED);
 	OK(try_keep(vcpu, A));
 	OK(try_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &none));
-	mp_state_set(vcpu, KVM_MP_STATE_RUNNABLE);
+	vcpu_mp_state_set(vcpu, KVM_MP_STATE_RUNNABLE);
 	vcpu_start(vcpu);
 
 	for (i = 0; i < 3; i++) {

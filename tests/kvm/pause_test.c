@@ -202,8 +202,6 @@ static void test_deadline_without_resume(void)
  */
 static void test_failed_pause_keeps_the_parked(void)
 {
-	struct kvm_mp_state down = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
-	struct kvm_mp_state up = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_hypr_swap swap = {
 		.view = B, .flags = PAUSE, .timeout_ns = 3000000,
 	};
@@ -213,11 +211,11 @@ static void test_failed_pause_keeps_the_parked(void)
 	need_cpus(2);
 	vm = running_vm(1);
 	second = vm_vcpu_add(vm);
-	OK(try_ioctl(second->fd, KVM_SET_MP_STATE, &down));
+	vcpu_mp_state_set(second, KVM_MP_STATE_UNINITIALIZED);
 	vm_swap_all(vm, A, PAUSE);
 	CHECK_EQ(state_of(vm, 0), HYPR_VCPU_PAUSED);
 
-	OK(try_ioctl(second->fd, KVM_SET_MP_STATE, &up));
+	vcpu_mp_state_set(second, KVM_MP_STATE_RUNNABLE);
 	second->guest->ignore_pause = 1;
 	vcpu_start(second);
 	vcpu_do(second, GUEST_ONLINE, 0, 0, 0);
@@ -267,10 +265,9 @@ static void test_force_skips_the_wait(void)
 static void test_offline_vcpu(void)
 {
 	struct vm *vm = running_vm(1);
-	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
 	struct vcpu *second = vm_vcpu_add(vm);
 
-	OK(try_ioctl(second->fd, KVM_SET_MP_STATE, &state));
+	vcpu_mp_state_set(second, KVM_MP_STATE_UNINITIALIZED);
 	CHECK_EQ(vm_swap_all(vm, A, PAUSE | RESUME).forced, 0);
 	CHECK_EQ(state_of(vm, 1), HYPR_VCPU_OFFLINE);
 	check_all_in_view(vm, A);

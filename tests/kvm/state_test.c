@@ -562,13 +562,6 @@ static void test_keep_errors(void)
 	check_stopped(vcpu, 0);
 }
 
-static void mp_state_set(struct vcpu *vcpu, uint32_t value)
-{
-	struct kvm_mp_state mp_state = { .mp_state = value };
-
-	OK(try_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state));
-}
-
 static void test_keep_busy(void)
 {
 	struct vm *vm = vm_with_states();
@@ -584,7 +577,7 @@ static void test_keep_busy(void)
 	debug.control = 0;
 	OK(try_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
 	OK(try_keep(vcpu, A, 0));
-	mp_state_set(vcpu, KVM_MP_STATE_UNINITIALIZED);
+	vcpu_mp_state_set(vcpu, KVM_MP_STATE_UNINITIALIZED);
 	CHECK_RET(try_keep(vcpu, A, 0), -EBUSY);
 }
 
