@@ -38,7 +38,7 @@ void apics_wake(struct vm *vm)
 static void post(struct apic *apic, int what)
 {
 	set_bit(what, &apic->posted);
-	/* Before the look at where the vCPU is.  Pairs with enter() and apic_wait(). */
+	/* Before the look at where the vCPU is.  Pairs with vcpu_enter() and apic_wait(). */
 	smp_mb__after_atomic();
 	apic_wake(apic->vcpu);
 }

@@ -175,7 +175,7 @@ int paging_load(struct vcpu *vcpu)
 		cpumask_set_cpu(smp_processor_id(), &view->cpus);
 	/*
 	 * Whoever edits the tables flushes this CPU too; whoever asks this vCPU from now
-	 * on sends the interrupt here, or enter() sees the request.
+	 * on sends the interrupt here, or vcpu_enter() sees the request.
 	 */
 	smp_mb();
 	spin_lock(&vcpu->vm->lock);
