@@ -335,5 +335,7 @@ extern const struct file_operations vcpu_fops;
 /* ---- selftest.c: small guests while the module loads -------------------- */
 
 int selftest_run(struct hypervisor *hv);
+/* KUnit has its results until then. */
+void selftest_forget(struct hypervisor *hv);
 
 #endif /* HYPRV_HYPRV_H */

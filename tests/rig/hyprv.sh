@@ -30,12 +30,19 @@ check()
 left_nothing()
 {
 	! grep -q '^hyprv ' /proc/modules && [ ! -e /dev/hyprv ] &&
-		[ ! -e /sys/kernel/debug/hyprv ] && /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
+		[ ! -e /sys/kernel/debug/hyprv ] && [ ! -e $kunit/hyprv ] && /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
 		grep -q '^ok 1' /tmp/kvm && ! grep -q SKIP /tmp/kvm
 }
 kvm_test="the guest runs"
+kunit=/sys/kernel/debug/kunit
 
-echo "1..$((steps + 26))"
+# The rows of KUnit's suite that ended so, as KTAP has them: parameters of the suite's case.
+kunit_rows()
+{
+	grep -c "^        $1 [0-9]* " $kunit/hyprv/results
+}
+
+echo "1..$((steps + 28))"
 
 insmod "$module" mmu=$mmu
 check "the module loads" $?
@@ -83,11 +90,26 @@ check "the module loads after its self test" $?
 passed=$(dmesg | grep -c 'hyprv: self test [0-9]*, .*: ok$')
 [ "$passed" -eq $tests ]
 check "the log has $tests results" $?
+if [ -d $kunit ]; then
+	grep -q '^ok 1 hyprv$' $kunit/hyprv/results && [ "$(kunit_rows ok)" -eq $tests ] &&
+		[ ! -e $kunit/hyprv/run ]
+	check "KUnit's suite has them, too" $?
+else
+	number=$((number + 1))
+	echo "ok $number - KUnit's suite has them, too # SKIP this kernel has no KUnit"
+fi
 rmmod hyprv && left_nothing
 check "the self test leaves nothing" $?
 ! insmod "$module" mmu=$mmu selftest=1 fail_selftest=$tests 2>/dev/null && left_nothing &&
 	dmesg | grep -q 'hyprv: 1 of [0-9]* self tests failed'
 check "a self test that fails keeps the module out" $?
+if [ -d $kunit ]; then
+	dmesg | grep -q "not ok $tests all pages came back" && dmesg | grep -q 'not ok 1 hyprv$'
+	check "KUnit's suite fails with it" $?
+else
+	number=$((number + 1))
+	echo "ok $number - KUnit's suite fails with it # SKIP this kernel has no KUnit"
+fi
 
 # In a crash the kernel asks hyprv.  (KVM would warn: it is not used here before rmmod.)
 insmod "$module" mmu=$mmu emergency=1 && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
