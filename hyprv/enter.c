@@ -21,6 +21,9 @@
 #include "hyprv.h"
 #include "vmx.h"
 
+#define VECTOR_NMI	2
+#define VECTOR_DF	8
+
 int hyprv_enter(u64 *regs, bool launched);
 
 /* ---- events for the guest ----------------------------------------------- */
@@ -31,12 +34,18 @@ bool vcpu_takes_interrupts(void)
 	       !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 }
 
-static void window_set(struct vcpu *vcpu, bool wanted)
+bool vcpu_takes_nmis(void)
 {
-	u32 controls = vcpu->cpu_controls & ~CPU_INTERRUPT_WINDOW;
+	return !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
+		 (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI));
+}
 
-	if (wanted)
-		controls |= CPU_INTERRUPT_WINDOW;
+/* Exits when the guest could take an interrupt, or an NMI. */
+static void windows_set(struct vcpu *vcpu, bool interrupt, bool nmi)
+{
+	u32 controls = vcpu->cpu_controls & ~(CPU_INTERRUPT_WINDOW | CPU_NMI_WINDOW);
+
+	controls |= (interrupt ? CPU_INTERRUPT_WINDOW : 0) | (nmi ? CPU_NMI_WINDOW : 0);
 	if (controls == vcpu->cpu_controls)
 		return;
 	vcpu->cpu_controls = controls;
@@ -58,17 +67,21 @@ static void interrupt_take(struct vcpu *vcpu, u8 vector)
 		apic_take(vcpu, vector);
 }
 
-/* An event that was under way comes first; an interrupt waits until the guest takes it. */
+/* An event that was under way comes first, then an NMI; the others wait. */
 static void event_write(struct vcpu *vcpu)
 {
 	bool window = vcpu->run->request_interrupt_window;
 	int vector = interrupt_next(vcpu);
 
+	if (vcpu->nmi && !vcpu->event && vcpu_takes_nmis()) {
+		vcpu->event = EVENT_VALID | EVENT_NMI | VECTOR_NMI;
+		vcpu->nmi = false;
+	}
 	if (vector >= 0 && !vcpu->event && vcpu_takes_interrupts()) {
 		interrupt_take(vcpu, vector);
 		vector = interrupt_next(vcpu);
 	}
-	window_set(vcpu, window || vector >= 0);
+	windows_set(vcpu, window || vector >= 0, vcpu->nmi);
 	if (!vcpu->event)
 		return;
 	vmcs_write(VMCS_ENTRY_EVENT, vcpu->event);
@@ -78,13 +91,37 @@ static void event_write(struct vcpu *vcpu)
 	vcpu->event = 0;
 }
 
-/* An exit in the midst of an event's delivery: it is delivered again. */
+void vcpu_block_nmis(bool block)
+{
+	u64 blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCKED_BY_NMI;
+
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked | (block ? BLOCKED_BY_NMI : 0));
+}
+
+/* An IRET that is executed again has ended the blocking too soon. */
+static bool iret_exited(const struct vcpu_exit *exit)
+{
+	if (exit->basic == 48)
+		return exit->qualification & EVENT_NMI_UNBLOCKED;
+	return exit->basic == 0 && (exit->event & EVENT_VALID) &&
+	       (exit->event & EVENT_NMI_UNBLOCKED) && (exit->event & EVENT_VECTOR) != VECTOR_DF;
+}
+
+/*
+ * An exit in the midst of an event's delivery: it is delivered again (SDM volume 3C,
+ * "Information for VM Exits During Event Delivery").
+ */
 static void event_recover(struct vcpu *vcpu)
 {
 	u32 event = vmcs_read(VMCS_VECTORING_EVENT);
 
-	if (!(event & EVENT_VALID))
+	if (!(event & EVENT_VALID)) {
+		if (unlikely(iret_exited(&vcpu->exit)))
+			vcpu_block_nmis(true);
 		return;
+	}
+	if ((event & EVENT_TYPE) == EVENT_NMI)
+		vcpu_block_nmis(false);
 	vcpu->event = event & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | EVENT_VECTOR);
 	vcpu->event_error = vmcs_read(VMCS_VECTORING_EVENT_ERROR);
 	vcpu->event_bytes = vmcs_read(VMCS_EXIT_INSTRUCTION_BYTES);

@@ -29,6 +29,11 @@ static int shut_down(struct vcpu *vcpu)
 /* An exception on top of one under way: a double fault (SDM volume 3A, "Interrupt 8"). */
 void vcpu_inject(struct vcpu *vcpu, u8 vector, bool has_error, u32 error)
 {
+	/* An NMI whose delivery it interrupts comes again, after the handler's IRET. */
+	if ((vcpu->event & EVENT_VALID) && (vcpu->event & EVENT_TYPE) == EVENT_NMI) {
+		vcpu->nmi = true;
+		vcpu_block_nmis(true);
+	}
 	if ((vcpu->event & EVENT_VALID) && (vcpu->event & EVENT_TYPE) == EVENT_EXCEPTION &&
 	    vector != VECTOR_DB) {
 		vector = VECTOR_DF;
@@ -152,7 +157,8 @@ static int exit_hlt(struct vcpu *vcpu)
 		apic_halt(vcpu);
 		return 1;
 	}
-	if (vcpu->interrupt >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF))
+	if ((vcpu->nmi && vcpu_takes_nmis()) ||
+	    (vcpu->interrupt >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF)))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -170,6 +176,7 @@ static const struct handler {
 	[2] = { "triple fault", shut_down },
 	[3] = { "INIT", run_on },
 	[7] = { "interrupt window", window },
+	[8] = { "NMI window", run_on },
 	[9] = { "task switch", NULL },
 	[10] = { "CPUID", exit_cpuid },
 	[11] = { "GETSEC", exit_fault_ud },

@@ -229,7 +229,7 @@ static int reflect(struct vcpu *vcpu, u64 gva, u32 error)
 	}
 	if ((event & EVENT_VALID) && type == EVENT_EXTERNAL && vcpu->interrupt < 0)
 		vcpu->interrupt = event & EVENT_VECTOR;
-	if (under != VECTOR_PF)
+	if (under != VECTOR_PF && type != EVENT_NMI)
 		vcpu->event = 0;
 	vcpu->cr2 = gva;
 	vcpu_inject(vcpu, VECTOR_PF, true, error);

@@ -85,6 +85,7 @@ struct msr_page {
  * @apic: the local APIC, or NULL: apic.h; it has CR8 then
  * @event, @event_error, @event_bytes: to inject at the next entry
  * @interrupt: from KVM_INTERRUPT, or -1
+ * @nmi: an NMI waits for the guest to take it
  * @wait, @wait_register, @wait_bytes, @wait_signed, @wait_width: the answer to wait for
  * @host_cr3, @host_cr4: as the VMCS has them
  * @cpu_controls: as the VMCS has them
@@ -122,6 +123,7 @@ struct vcpu {
 	u32 event_error;
 	u32 event_bytes;
 	int interrupt;
+	bool nmi;
 	enum vcpu_wait wait;
 	u8 wait_register;
 	u8 wait_bytes;
@@ -190,8 +192,10 @@ int vcpu_run(struct vcpu *vcpu);
  * The VMCS is current.
  */
 int vcpu_enter(struct vcpu *vcpu);
-/* Would the guest take an interrupt now?  The VMCS is current. */
+/* Would the guest take an interrupt, or an NMI, now?  The VMCS is current. */
 bool vcpu_takes_interrupts(void);
+bool vcpu_takes_nmis(void);
+void vcpu_block_nmis(bool block);
 /* A signal, or work that user space's border does. */
 bool vcpu_thread_must_leave(void);
 

@@ -89,6 +89,8 @@ static const char *capability_missing(const struct vmx_capabilities *can, enum n
 		{ "exits at INVLPG", can->cpu.may & CPU_INVLPG, WITH_SHADOW },
 		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
 		{ "exits at NMIs", can->pin.may & PIN_NMI },
+		{ "virtual NMIs", can->pin.may & PIN_VIRTUAL_NMI },
+		{ "exits when NMIs are no longer blocked", can->cpu.may & CPU_NMI_WINDOW },
 		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },
 		{ "EFER at exits", (can->exit.may & EXIT_SAVE_EFER) &&
 				   (can->exit.may & EXIT_LOAD_EFER) },
