@@ -92,6 +92,7 @@ int view_load(struct vcpu *vcpu)
 	if (decision.flush == TLB_FLUSH_NONE)
 		return 1;
 	vcpu->flushes++;
+	flush_count(FLUSH_VIEW);
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &view->eptp, &decision));
 	return 1;
 }

@@ -39,6 +39,31 @@ static int summary_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(summary);
 
+static int flushes_show(struct seq_file *file, void *unused)
+{
+	static const char *const name[FLUSH_REASONS] = {
+		[FLUSH_TAKEN] = "the process's memory or a page table changed",
+		[FLUSH_GUEST] = "the guest asked, with shadow paging",
+		[FLUSH_OPEN] = "a page table is no longer open for writes",
+		[FLUSH_STATE] = "control registers or state were set",
+		[FLUSH_MOVED] = "a vCPU came to another CPU",
+		[FLUSH_VIEW] = "a vCPU took a view, or one that was edited",
+		[FLUSH_VPID] = "a vCPU ended",
+	};
+	u32 reason;
+	int cpu;
+
+	for (reason = 0; reason < FLUSH_REASONS; reason++) {
+		u64 count = 0;
+
+		for_each_possible_cpu(cpu)
+			count += per_cpu_ptr(hypervisor.cpu, cpu)->flushes[reason];
+		seq_printf(file, "%llu %s\n", count, name[reason]);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(flushes);
+
 static int pool_show(struct seq_file *file, void *unused)
 {
 	struct pool_stats stats;
@@ -64,6 +89,7 @@ int debugfs_init(struct hypervisor *hv)
 	hv->debugfs = debugfs_create_dir("hyprv", NULL);
 	debugfs_create_file("exits", 0400, hv->debugfs, NULL, &exits_fops);
 	debugfs_create_file("summary", 0400, hv->debugfs, NULL, &summary_fops);
+	debugfs_create_file("flushes", 0400, hv->debugfs, NULL, &flushes_fops);
 	debugfs_create_file("pool", 0400, hv->debugfs, NULL, &pool_fops);
 	debugfs_create_file("shadow", 0400, hv->debugfs, NULL, &shadow_fops);
 	return 0;

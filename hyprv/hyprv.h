@@ -26,6 +26,7 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
+#include "flush.h"
 #include "mmu.h"
 #include "paging.h"
 #include "pool.h"
@@ -51,6 +52,7 @@
  * @exits: VM exits here by basic reason
  * @entries: VM entries here
  * @invept, @invvpid: flushes here
+ * @flushes: the same by reason
  */
 struct hypervisor_cpu {
 	bool on;
@@ -61,6 +63,7 @@ struct hypervisor_cpu {
 	u64 entries;
 	u64 invept;
 	u64 invvpid;
+	u64 flushes[FLUSH_REASONS];
 };
 
 /**
@@ -101,6 +104,11 @@ struct hypervisor {
 };
 
 extern struct hypervisor hypervisor;
+
+static inline void flush_count(enum flush_reason reason)
+{
+	this_cpu_inc(hypervisor.cpu->flushes[reason]);
+}
 
 /**
  * struct region - guest memory as user space gave it

@@ -154,7 +154,7 @@ static int load(struct vcpu *vcpu)
 	if (paging->open.armed)
 		root = paging_open_begin(vcpu, in);
 	if (again || other || root)
-		paging_flush(vcpu);
+		paging_flush(vcpu, root ? FLUSH_OPEN : FLUSH_VIEW);
 	vcpu->flushes += again || other;
 	vmcs_write(VMCS_GUEST_CR3, (root ?: view->mmu.cache->root(in)) |
 				   shadow_pcid(&in->shadow));

@@ -59,8 +59,10 @@ static void flush_vpid(void *vpid)
 		.flush = TLB_INVVPID_CONTEXT, .vpid = (uintptr_t)vpid,
 	};
 
-	if (this_cpu_read(hypervisor.cpu->on))
-		WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, NULL, &decision));
+	if (!this_cpu_read(hypervisor.cpu->on))
+		return;
+	flush_count(FLUSH_VPID);
+	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, NULL, &decision));
 }
 
 /* The next vCPU with this VPID finds nothing of this one. */

@@ -77,6 +77,7 @@ static void flush(struct vcpu *vcpu, bool moved)
 	};
 	const struct tlb_decision decision = tlb_decide(&facts);
 
+	flush_count(moved ? FLUSH_MOVED : FLUSH_STATE);
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &eptp, &decision));
 }
 

@@ -42,8 +42,16 @@ kunit_rows()
 	grep -c "^        $1 [0-9]* " $kunit/hyprv/results
 }
 
-echo "1..$((steps + 28))"
+echo "1..$((steps + 32))"
 
+# KVM has VT-x while it has a VM.
+hypr run --engine stock --name kvm --kernel /demo/multiboot.elf --cmdline count --detach >/tmp/kvm 2>&1
+check "a VM of KVM runs" $?
+! insmod "$module" mmu=$mmu 2>/dev/null && [ ! -e /dev/hyprv ] &&
+	dmesg | grep -q 'hyprv: VT-x is in use on CPU [0-9]* (by KVM?)'
+check "the module does not load beside it, and says why" $?
+hypr ps | grep -q '^kvm .*stock' && hypr stop kvm >/dev/null && left_nothing
+check "which that VM does not notice" $?
 insmod "$module" mmu=$mmu
 check "the module loads" $?
 [ -c /dev/hyprv ]
@@ -129,6 +137,8 @@ grep -q "^mmu $mmu\$" /sys/kernel/debug/hyprv/summary &&
 			grep -q '^invept 0$' /sys/kernel/debug/hyprv/summary
 	fi
 check "the statistics are those of mmu=$mmu" $?
+grep -q '^[1-9][0-9]* a vCPU ended$' /sys/kernel/debug/hyprv/flushes
+check "flushes are counted by reason" $?
 grep -q '^vms 0$' /sys/kernel/debug/hyprv/summary
 check "no VM is left when its process has ended" $?
 used=$(sed -n 's/^used //p' /sys/kernel/debug/hyprv/pool)
