@@ -64,14 +64,22 @@ static int flushes_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(flushes);
 
+/* A line for each NUMA node. */
 static int pool_show(struct seq_file *file, void *unused)
 {
+	const struct numa_info *numa = &hypervisor.numa;
+	struct numa_counts counts;
 	struct pool_stats stats;
+	u32 node;
 
-	pool_stats(&hypervisor.pool, &stats);
-	seq_printf(file, "pages %llu\nfree %llu\nused %llu\npeak %llu\nexhausted %llu\n",
-		   stats.pages, stats.pages_free + stats.pages_cached, stats.pages_used,
-		   stats.pages_peak, stats.exhausted);
+	for (node = 0; node < numa->nodes; node++) {
+		pool_stats(&numa->pool[node], &stats);
+		counts = numa_aware_counts(numa, node);
+		seq_printf(file, "node %u: pages %llu free %llu used %llu peak %llu exhausted %llu local %llu remote %llu\n",
+			   node, stats.pages, stats.pages_free + stats.pages_cached,
+			   stats.pages_used, stats.pages_peak, stats.exhausted, counts.local,
+			   counts.remote);
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(pool);

@@ -28,8 +28,8 @@
 
 #include "flush.h"
 #include "mmu.h"
+#include "numa.h"
 #include "paging.h"
-#include "pool.h"
 #include "tlb.h"
 #include "vcpu.h"
 #include "vmx_caps.h"
@@ -73,7 +73,7 @@ struct hypervisor_cpu {
  * @shadow: mmu=shadow: VMs have shadow paging unless they ask for EPT
  * @no_ept, @no_shadow: what VT-x lacks for it here; NULL if nothing
  * @tlb: INVVPID and INVEPT
- * @pool: VMXON regions, VMCSs and pages of vCPUs
+ * @numa: VMXON regions, VMCSs and pages of vCPUs: pages.c
  * @msr_bitmap: one for all vCPUs
  * @xcr0: states that guests may enable
  * @l1d_flush: each VM entry empties the L1 data cache (L1TF)
@@ -91,7 +91,7 @@ struct hypervisor {
 	const char *no_ept;
 	const char *no_shadow;
 	struct tlb_ops tlb;
-	struct memory_pool pool;
+	struct numa_info numa;
 	u8 *msr_bitmap;
 	u64 xcr0;
 	bool l1d_flush;
@@ -213,6 +213,16 @@ struct vm {
 	bool apics;
 	bool dead;
 };
+
+/* ---- pages.c: pages that VT-x reads --------------------------------------- */
+
+int pages_init(struct hypervisor *hv, u64 pages);
+void pages_fini(struct hypervisor *hv);
+/* A zeroed one, near that CPU, or with -1 near this one; or NULL. */
+void *page_take(struct hypervisor *hv, int cpu);
+/* NULL is allowed. */
+void page_give(struct hypervisor *hv, void *page);
+u64 pages_used(struct hypervisor *hv);
 
 /* ---- vmxon.c: VT-x on this machine -------------------------------------- */
 

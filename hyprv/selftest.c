@@ -281,19 +281,11 @@ static int test_the_machine_stays_awake(void)
 	return 0;
 }
 
-static u64 pages_used(void)
-{
-	struct pool_stats stats;
-
-	pool_stats(&hypervisor.pool, &stats);
-	return stats.pages_used;
-}
-
 static u64 pages_at_start;
 
 static int test_all_pages_came_back(void)
 {
-	EXPECT(pages_used() == pages_at_start);
+	EXPECT(pages_used(&hypervisor) == pages_at_start);
 	EXPECT(!atomic_read(&hypervisor.vms));
 	return 0;
 }
@@ -354,7 +346,7 @@ int selftest_run(struct hypervisor *hv)
 
 	if (!selftest)
 		return 0;
-	pages_at_start = pages_used();
+	pages_at_start = pages_used(hv);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		failures += !pass(i);
 	err = selftest_kunit_init(results, ARRAY_SIZE(results));

@@ -18,7 +18,7 @@
 
 int vcpus_init(struct hypervisor *hv)
 {
-	hv->msr_bitmap = pool_page_get(&hv->pool);
+	hv->msr_bitmap = page_take(hv, -1);
 	hv->vpid = bitmap_zalloc(VPID_COUNT, GFP_KERNEL);
 	if (!hv->msr_bitmap || !hv->vpid) {
 		vcpus_fini(hv);
@@ -37,7 +37,7 @@ void vcpus_fini(struct hypervisor *hv)
 {
 	bitmap_free(hv->vpid);
 	hv->vpid = NULL;
-	pool_page_put(&hv->pool, hv->msr_bitmap);
+	page_give(hv, hv->msr_bitmap);
 	hv->msr_bitmap = NULL;
 }
 
@@ -78,13 +78,6 @@ static void vpid_put(u16 vpid)
 
 /* ---- one vCPU ----------------------------------------------------------- */
 
-static void *page_get(void)
-{
-	void *page = pool_page_get(&hypervisor.pool);
-
-	return page ? memset(page, 0, PAGE_SIZE) : NULL;
-}
-
 struct vcpu *vcpu_create(struct vm *vm, u32 index)
 {
 	struct vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
@@ -103,8 +96,8 @@ struct vcpu *vcpu_create(struct vm *vm, u32 index)
 	vcpu->xcr0 = hypervisor.xcr0 ? XFEATURE_MASK_FP : 0;
 	vcpu->apic_base = 0xfee00800 | (index ? 0 : 0x100);
 	vcpu->view = vm->view[KVM_HYPR_VIEW_BOOT];
-	vcpu->vmcs = page_get();
-	vcpu->msrs = page_get();
+	vcpu->vmcs = page_take(&hypervisor, -1);
+	vcpu->msrs = page_take(&hypervisor, -1);
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->vmcs || !vcpu->msrs || !vcpu->run || !vcpu->data)
@@ -139,8 +132,8 @@ void vcpu_destroy(struct vcpu *vcpu)
 	kvfree(vcpu->cpuid);
 	free_page((unsigned long)vcpu->data);
 	free_page((unsigned long)vcpu->run);
-	pool_page_put(&hypervisor.pool, vcpu->msrs);
-	pool_page_put(&hypervisor.pool, vcpu->vmcs);
+	page_give(&hypervisor, vcpu->msrs);
+	page_give(&hypervisor, vcpu->vmcs);
 	kfree(vcpu);
 }
 

@@ -256,7 +256,7 @@ static void regions_free(struct hypervisor *hv)
 	int number;
 
 	for_each_possible_cpu(number)
-		pool_page_put(&hv->pool, per_cpu_ptr(hv->cpu, number)->page);
+		page_give(hv, per_cpu_ptr(hv->cpu, number)->page);
 	free_percpu(hv->cpu);
 	hv->cpu = NULL;
 }
@@ -272,12 +272,11 @@ static int regions_alloc(struct hypervisor *hv)
 		struct hypervisor_cpu *cpu = per_cpu_ptr(hv->cpu, number);
 
 		INIT_LIST_HEAD(&cpu->loaded);
-		cpu->page = pool_page_get(&hv->pool);
+		cpu->page = page_take(hv, number);
 		if (!cpu->page) {
 			regions_free(hv);
 			return -ENOMEM;
 		}
-		memset(cpu->page, 0, PAGE_SIZE);
 	}
 	return 0;
 }
