@@ -38,7 +38,7 @@ void apics_wake(struct vm *vm)
 static void post(struct apic *apic, int what)
 {
 	set_bit(what, &apic->posted);
-	/* Before the look at where the vCPU is.  Pairs with enter() and apic_wait(). */
+	/* Before the look at where the vCPU is.  Pairs with vcpu_enter() and apic_wait(). */
 	smp_mb__after_atomic();
 	apic_wake(apic->vcpu);
 }
@@ -60,6 +60,9 @@ static void deliver(struct apic *apic, const struct lapic_ipi *ipi)
 		WRITE_ONCE(apic->startup, ipi->vector);
 		post(apic, POSTED_STARTUP);
 		break;
+	case LAPIC_NMI:
+		post(apic, POSTED_NMI);
+		break;
 	default:
 		set_bit(ipi->vector, apic->vectors);
 		post(apic, POSTED_VECTORS);
@@ -69,7 +72,8 @@ static void deliver(struct apic *apic, const struct lapic_ipi *ipi)
 static bool is_delivered(const struct lapic_ipi *ipi)
 {
 	return ipi->delivery == LAPIC_FIXED || ipi->delivery == LAPIC_LOWEST ||
-	       ipi->delivery == LAPIC_INIT || ipi->delivery == LAPIC_STARTUP;
+	       ipi->delivery == LAPIC_NMI || ipi->delivery == LAPIC_INIT ||
+	       ipi->delivery == LAPIC_STARTUP;
 }
 
 /* 1: it reached one; 0: none; -EOPNOTSUPP: hyprv has no such interrupt. */
@@ -122,6 +126,7 @@ static void take_init(struct vcpu *vcpu)
 	vcpu->dr7 = DR7_FIXED_1;
 	vcpu->event = 0;
 	vcpu->interrupt = -1;
+	vcpu->nmi = false;
 	lapic_reset(&apic->regs, vcpu->index, vcpu->apic_base);
 	apic_timer_set(apic);
 	apic->activity = vcpu->apic_base & LAPIC_BASE_BSP ? KVM_MP_STATE_RUNNABLE :
@@ -162,6 +167,8 @@ void apic_collect(struct vcpu *vcpu)
 		apic_timer_set(apic);
 	if (posted & BIT(POSTED_VECTORS))
 		take_vectors(apic);
+	if (posted & BIT(POSTED_NMI))
+		vcpu->nmi = true;
 	if (posted & BIT(POSTED_INIT))
 		take_init(vcpu);
 	if (posted & BIT(POSTED_STARTUP))
@@ -170,6 +177,8 @@ void apic_collect(struct vcpu *vcpu)
 
 static bool halt_ends(const struct vcpu *vcpu)
 {
+	if (vcpu->nmi && vcpu_takes_nmis())
+		return true;
 	return (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF) &&
 	       (vcpu->interrupt >= 0 || apic_next(vcpu) >= 0);
 }

@@ -20,7 +20,7 @@
 #include "lapic.h"
 
 /* Bits of @posted. */
-enum { POSTED_VECTORS, POSTED_TIMER, POSTED_INIT, POSTED_STARTUP };
+enum { POSTED_VECTORS, POSTED_TIMER, POSTED_INIT, POSTED_STARTUP, POSTED_NMI };
 
 /**
  * struct apic - of one vCPU

@@ -100,7 +100,8 @@ int apic_signal_msi(struct vm *vm, const struct kvm_msi *msi)
 	if (!READ_ONCE(vm->apics) || msi->flags)
 		return -EINVAL;
 	lapic_msi(&ipi, address, msi->data);
-	if ((address & ~0xfffffull) != LAPIC_GPA || ipi.vector < 16)
+	if ((address & ~0xfffffull) != LAPIC_GPA ||
+	    (ipi.delivery != LAPIC_NMI && ipi.vector < 16))
 		return -EINVAL;
 	ret = apic_send(vm, &ipi, HYPRV_MAX_VCPUS);
 	return ret == -EOPNOTSUPP ? -EINVAL : ret;

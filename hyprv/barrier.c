@@ -82,7 +82,7 @@ int view_load(struct vcpu *vcpu)
 			cpumask_set_cpu(smp_processor_id(), &view->cpus);
 		/*
 		 * Whoever edits the tables flushes this CPU too; whoever asks this vCPU
-		 * from now on sends the interrupt here, or enter() sees the request.
+		 * from now on sends the interrupt here, or vcpu_enter() sees the request.
 		 */
 		smp_mb();
 		vmcs_write(VMCS_EPT_POINTER, view->eptp);
@@ -92,6 +92,7 @@ int view_load(struct vcpu *vcpu)
 	if (decision.flush == TLB_FLUSH_NONE)
 		return 1;
 	vcpu->flushes++;
+	flush_count(FLUSH_VIEW);
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &view->eptp, &decision));
 	return 1;
 }

@@ -39,14 +39,47 @@ static int summary_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(summary);
 
+static int flushes_show(struct seq_file *file, void *unused)
+{
+	static const char *const name[FLUSH_REASONS] = {
+		[FLUSH_TAKEN] = "the process's memory or a page table changed",
+		[FLUSH_GUEST] = "the guest asked, with shadow paging",
+		[FLUSH_OPEN] = "a page table is no longer open for writes",
+		[FLUSH_STATE] = "control registers or state were set",
+		[FLUSH_MOVED] = "a vCPU came to another CPU",
+		[FLUSH_VIEW] = "a vCPU took a view, or one that was edited",
+		[FLUSH_VPID] = "a vCPU ended",
+	};
+	u32 reason;
+	int cpu;
+
+	for (reason = 0; reason < FLUSH_REASONS; reason++) {
+		u64 count = 0;
+
+		for_each_possible_cpu(cpu)
+			count += per_cpu_ptr(hypervisor.cpu, cpu)->flushes[reason];
+		seq_printf(file, "%llu %s\n", count, name[reason]);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(flushes);
+
+/* A line for each NUMA node. */
 static int pool_show(struct seq_file *file, void *unused)
 {
+	const struct numa_info *numa = &hypervisor.numa;
+	struct numa_counts counts;
 	struct pool_stats stats;
+	u32 node;
 
-	pool_stats(&hypervisor.pool, &stats);
-	seq_printf(file, "pages %llu\nfree %llu\nused %llu\npeak %llu\nexhausted %llu\n",
-		   stats.pages, stats.pages_free + stats.pages_cached, stats.pages_used,
-		   stats.pages_peak, stats.exhausted);
+	for (node = 0; node < numa->nodes; node++) {
+		pool_stats(&numa->pool[node], &stats);
+		counts = numa_aware_counts(numa, node);
+		seq_printf(file, "node %u: pages %llu free %llu used %llu peak %llu exhausted %llu local %llu remote %llu\n",
+			   node, stats.pages, stats.pages_free + stats.pages_cached,
+			   stats.pages_used, stats.pages_peak, stats.exhausted, counts.local,
+			   counts.remote);
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(pool);
@@ -64,6 +97,7 @@ int debugfs_init(struct hypervisor *hv)
 	hv->debugfs = debugfs_create_dir("hyprv", NULL);
 	debugfs_create_file("exits", 0400, hv->debugfs, NULL, &exits_fops);
 	debugfs_create_file("summary", 0400, hv->debugfs, NULL, &summary_fops);
+	debugfs_create_file("flushes", 0400, hv->debugfs, NULL, &flushes_fops);
 	debugfs_create_file("pool", 0400, hv->debugfs, NULL, &pool_fops);
 	debugfs_create_file("shadow", 0400, hv->debugfs, NULL, &shadow_fops);
 	return 0;

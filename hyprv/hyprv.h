@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * hyprv: a small VT-x hypervisor as a module.  Read main.c first, then this file.
+ * hyprv: a small VT-x hypervisor as a module.  Read main.c first, then this file, then
+ * vcpu.h.
  *
  * One struct hypervisor, a struct hypervisor_cpu for each CPU, a struct vm for each
  * open VM and a struct vcpu for each of its vCPUs.
@@ -24,14 +25,13 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
-#include <asm/fpu/api.h>
-#include <asm/fpu/types.h>
 
+#include "flush.h"
 #include "mmu.h"
+#include "numa.h"
 #include "paging.h"
-#include "pool.h"
 #include "tlb.h"
-#include "vmcs_field.h"
+#include "vcpu.h"
 #include "vmx_caps.h"
 
 #define HYPRV_MAX_VCPUS		64
@@ -52,6 +52,7 @@
  * @exits: VM exits here by basic reason
  * @entries: VM entries here
  * @invept, @invvpid: flushes here
+ * @flushes: the same by reason
  */
 struct hypervisor_cpu {
 	bool on;
@@ -62,6 +63,7 @@ struct hypervisor_cpu {
 	u64 entries;
 	u64 invept;
 	u64 invvpid;
+	u64 flushes[FLUSH_REASONS];
 };
 
 /**
@@ -71,7 +73,7 @@ struct hypervisor_cpu {
  * @shadow: mmu=shadow: VMs have shadow paging unless they ask for EPT
  * @no_ept, @no_shadow: what VT-x lacks for it here; NULL if nothing
  * @tlb: INVVPID and INVEPT
- * @pool: VMXON regions, VMCSs and pages of vCPUs
+ * @numa: VMXON regions, VMCSs and pages of vCPUs: pages.c
  * @msr_bitmap: one for all vCPUs
  * @xcr0: states that guests may enable
  * @l1d_flush: each VM entry empties the L1 data cache (L1TF)
@@ -89,7 +91,7 @@ struct hypervisor {
 	const char *no_ept;
 	const char *no_shadow;
 	struct tlb_ops tlb;
-	struct memory_pool pool;
+	struct numa_info numa;
 	u8 *msr_bitmap;
 	u64 xcr0;
 	bool l1d_flush;
@@ -103,7 +105,10 @@ struct hypervisor {
 
 extern struct hypervisor hypervisor;
 
-struct apic;
+static inline void flush_count(enum flush_reason reason)
+{
+	this_cpu_inc(hypervisor.cpu->flushes[reason]);
+}
 
 /**
  * struct region - guest memory as user space gave it
@@ -209,136 +214,15 @@ struct vm {
 	bool dead;
 };
 
-/* Indexes of struct vcpu's registers: the encoding of instructions and exits. */
-enum {
-	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-	REG_COUNT,
-};
+/* ---- pages.c: pages that VT-x reads --------------------------------------- */
 
-/* What user space has to answer before the guest can go on. */
-enum vcpu_wait {
-	WAIT_NOTHING,
-	WAIT_IN,	/* IN: the data goes to RAX */
-	WAIT_READ,	/* MMIO read: the data goes to a register */
-};
-
-/* What was read from the VMCS right after a VM exit. */
-struct vcpu_exit {
-	u32 reason;
-	u32 basic;
-	u64 qualification;
-	u64 gpa;
-	u64 rip;
-	u32 bytes;
-	u32 event;
-	u32 event_error;
-};
-
-/* An entry of an MSR load or store area (SDM volume 3C, "VM-Exit Controls for MSRs"). */
-struct msr_entry {
-	u32 index;
-	u32 reserved;
-	u64 value;
-};
-
-/* TSC_AUX is the last: a CPU without RDTSCP has none. */
-enum {
-	SWITCHED_STAR, SWITCHED_LSTAR, SWITCHED_CSTAR, SWITCHED_SFMASK,
-	SWITCHED_KERNEL_GS, SWITCHED_TSC_AUX,
-	SWITCHED_MSRS,
-};
-
-/* One page: what VT-x stores and loads of MSRs at exits and entries. */
-struct msr_page {
-	struct msr_entry guest[SWITCHED_MSRS];
-	struct msr_entry host[SWITCHED_MSRS];
-};
-
-/**
- * struct vcpu - a virtual CPU
- * @regs: general registers; RSP is in the VMCS
- * @vm: its VM
- * @lock: held by the ioctl that uses it
- * @index: KVM_CREATE_VCPU's
- * @vpid: its VPID
- * @cpu: where its VMCS is active, or -1
- * @on_cpu: in struct hypervisor_cpu
- * @launched: VMLAUNCH has succeeded since the last VMCLEAR
- * @entered: the guest ran since the VMCS became current: vmcs_put() repairs the host
- * @vmcs: the VMCS
- * @msrs: switched MSRs
- * @run, @data: shared with user space: struct kvm_run and the page of I/O data
- * @exit: the last VM exit
- * @apic: the local APIC, or NULL: apic.h; it has CR8 then
- * @event, @event_error, @event_bytes: to inject at the next entry
- * @interrupt: from KVM_INTERRUPT, or -1
- * @wait, @wait_register, @wait_bytes, @wait_signed, @wait_width: the answer to wait for
- * @host_cr3, @host_cr4: as the VMCS has them
- * @cpu_controls: as the VMCS has them
- * @cr2, @cr8, @xcr0, @apic_base, @dr, @dr6, @dr7: not in the VMCS
- * @fpu: FPU and XSAVE state
- * @cpuid: @cpuids entries
- * @paging: shadow paging; NULL with EPT
- * @view: where it is, as of its last step at the barrier
- * @loaded: whose EPT pointer the VMCS has
- * @flushed: for each view, @edited as of the last flush
- * @next: the view's number that it takes at the barrier; changed while it is held
- * @asked: odd while a swap holds it: the barrier is closed
- * @came: @asked as it last saw that
- * @waits: it waits for vm->swap_lock
- * @faults: EPT violations that found memory
- * @flushes: of its TLB because it took a view
- */
-struct vcpu {
-	u64 regs[REG_COUNT];
-	struct vm *vm;
-	struct mutex lock;
-	u32 index;
-	u16 vpid;
-	int cpu;
-	struct list_head on_cpu;
-	bool launched;
-	bool entered;
-	void *vmcs;
-	struct msr_page *msrs;
-	struct kvm_run *run;
-	u8 *data;
-	struct vcpu_exit exit;
-	struct apic *apic;
-	u32 event;
-	u32 event_error;
-	u32 event_bytes;
-	int interrupt;
-	enum vcpu_wait wait;
-	u8 wait_register;
-	u8 wait_bytes;
-	u8 wait_width;
-	bool wait_signed;
-	u64 host_cr3;
-	u64 host_cr4;
-	u32 cpu_controls;
-	u64 cr2;
-	u64 cr8;
-	u64 xcr0;
-	u64 apic_base;
-	u64 dr[4];
-	u64 dr6;
-	u64 dr7;
-	struct fpu_guest fpu;
-	struct kvm_cpuid_entry2 *cpuid;
-	u32 cpuids;
-	struct paging *paging;
-	struct view *view;
-	struct view *loaded;
-	u64 flushed[KVM_HYPR_MAX_VIEWS];
-	u32 next;
-	u32 asked;
-	u32 came;
-	bool waits;
-	u64 faults;
-	u64 flushes;
-};
+int pages_init(struct hypervisor *hv, u64 pages);
+void pages_fini(struct hypervisor *hv);
+/* A zeroed one, near that CPU, or with -1 near this one; or NULL. */
+void *page_take(struct hypervisor *hv, int cpu);
+/* NULL is allowed. */
+void page_give(struct hypervisor *hv, void *page);
+u64 pages_used(struct hypervisor *hv);
 
 /* ---- vmxon.c: VT-x on this machine -------------------------------------- */
 
@@ -357,29 +241,6 @@ int power_init(struct hypervisor *hv);
 void power_fini(struct hypervisor *hv);
 /* Would the machine sleep? */
 bool power_may_sleep(void);
-
-/* ---- vmcs.c: a vCPU's VMCS ---------------------------------------------- */
-
-/**
- * vmcs_get() - make @vcpu's VMCS current on this CPU
- *
- * Context: interrupts on; returns with preemption off, vmcs_put() ends that.
- * Return: 0; -EAGAIN if this CPU is going offline; -EIO if VT-x refuses the VMCS.
- */
-int vmcs_get(struct vcpu *vcpu);
-void vmcs_put(struct vcpu *vcpu);
-/* Drop this vCPU's linear translations; the VMCS is current. */
-void vmcs_flush(struct vcpu *vcpu);
-/* Make it active nowhere. */
-void vmcs_clear(struct vcpu *vcpu);
-/* By this CPU, with interrupts off: clear all that is active here. */
-void vmcs_clear_cpu(struct hypervisor_cpu *cpu);
-/* Controls and host state of a new vCPU, and the state after reset. */
-int vmcs_setup(struct vcpu *vcpu);
-/* As after RESET or INIT; the VMCS is current. */
-void vmcs_reset(struct vcpu *vcpu);
-/* Logs why a VM entry failed, by vmcs_check(). */
-enum vmcs_field vmcs_explain(struct vcpu *vcpu);
 
 /* ---- memory.c: guest memory --------------------------------------------- */
 
@@ -478,75 +339,6 @@ int eptp_set(struct vcpu *vcpu, struct kvm_hypr_eptp *arg);
 long view_vm_ioctl(struct vm *vm, unsigned int request, void __user *user);
 long view_vcpu_ioctl(struct vcpu *vcpu, unsigned int request, void __user *user);
 
-/* ---- vcpu.c: life and run ----------------------------------------------- */
-
-int vcpus_init(struct hypervisor *hv);
-void vcpus_fini(struct hypervisor *hv);
-struct vcpu *vcpu_create(struct vm *vm, u32 index);
-void vcpu_destroy(struct vcpu *vcpu);
-int vcpu_run(struct vcpu *vcpu);
-
-/* ---- exit.c: what a VM exit asks for ------------------------------------ */
-
-/*
- * 1: run on; 0: to user space, vcpu->run says why; -errno.  *@loaded becomes false if the
- * VMCS had to be put.
- */
-int exit_handle(struct vcpu *vcpu, bool *loaded);
-/* Before the guest runs on: take user space's answer. */
-int exit_complete(struct vcpu *vcpu);
-/* Memory, or a device, at vcpu->exit.gpa: with the VMCS put.  As a handler. */
-int exit_no_memory(struct vcpu *vcpu, u32 access);
-void vcpu_inject(struct vcpu *vcpu, u8 vector, bool has_error, u32 error);
-int vcpu_report(struct vcpu *vcpu, const char *what);
-const char *exit_name(u32 basic);
-
-/* ---- msr.c, cpuid.c, state.c -------------------------------------------- */
-
-void msr_bitmap_fill(u8 *bitmap);
-/* 0, or -EINVAL: #GP.  The VMCS is current. */
-int msr_read(struct vcpu *vcpu, u32 index, u64 *value);
-int msr_write(struct vcpu *vcpu, u32 index, u64 value, bool host);
-void msr_page_fill(struct msr_page *page);
-u32 msr_switched_count(void);
-#define MSR_LIST_MAX	32
-/* Those that are state and in no other structure of KVM's: how many. */
-u32 msr_list(u32 index[MSR_LIST_MAX]);
-
-/* ---- state_more.c: what else user space gets and sets ---------------------- */
-
-int state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *events);
-int state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *events);
-void state_get_xcrs(const struct vcpu *vcpu, struct kvm_xcrs *xcrs);
-int state_set_xcrs(struct vcpu *vcpu, const struct kvm_xcrs *xcrs);
-int state_get_debug(struct vcpu *vcpu, struct kvm_debugregs *regs);
-int state_set_debug(struct vcpu *vcpu, const struct kvm_debugregs *regs);
-/* XCR0 that a guest may have. */
-bool state_xcr0_is_valid(u64 value);
-/* Of KVM_VCPU_TSC_CTRL; 0, -ENXIO no such attribute, -EFAULT. */
-int state_attribute(struct vcpu *vcpu, unsigned int request, const struct kvm_device_attr *attr);
-
-int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *count);
-void cpuid_guest(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
-
-int state_get_regs(struct vcpu *vcpu, struct kvm_regs *regs);
-int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
-int state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs);
-int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
-/*
- * Of the guest's own instruction, with the VMCS current: 0; -EINVAL: #GP; -EOPNOTSUPP:
- * hyprv cannot follow.
- */
-int state_set_cr0(struct vcpu *vcpu, u64 value);
-int state_set_cr4(struct vcpu *vcpu, u64 value);
-int state_set_efer(struct vcpu *vcpu, u64 value);
-u64 state_cr0(void);
-u64 state_cr4(void);
-u64 state_cr3(const struct vcpu *vcpu);
-u64 state_efer(const struct vcpu *vcpu);
-u64 state_reg(struct vcpu *vcpu, u32 reg);
-void state_set_reg(struct vcpu *vcpu, u32 reg, u64 value);
-
 /* ---- ioctl.c, ioctl_vcpu.c, debugfs.c ------------------------------------------------- */
 
 int device_init(struct hypervisor *hv);
@@ -561,5 +353,7 @@ extern const struct file_operations vcpu_fops;
 /* ---- selftest.c: small guests while the module loads -------------------- */
 
 int selftest_run(struct hypervisor *hv);
+/* KUnit has its results until then. */
+void selftest_forget(struct hypervisor *hv);
 
 #endif /* HYPRV_HYPRV_H */

@@ -14,7 +14,7 @@ MODULE_PARM_DESC(fail_step, "the step of the start that fails, for tests; 0 for 
 
 static unsigned int pool_pages = 1024;
 module_param(pool_pages, uint, 0444);
-MODULE_PARM_DESC(pool_pages, "pages for the VMCSs and MSR areas of all vCPUs");
+MODULE_PARM_DESC(pool_pages, "pages on each NUMA node for the VMCSs and MSR areas of all vCPUs");
 
 static char *mmu = "ept";
 module_param(mmu, charp, 0444);
@@ -35,12 +35,7 @@ static int mmu_choose(struct hypervisor *hv)
 
 static int memory_start(struct hypervisor *hv)
 {
-	return init_memory_pool(&hv->pool, pool_pages, PLAT_NODE_ANY);
-}
-
-static void memory_stop(struct hypervisor *hv)
-{
-	fini_memory_pool(&hv->pool);
+	return pages_init(hv, pool_pages);
 }
 
 static int ept_start(struct hypervisor *hv)
@@ -63,12 +58,12 @@ static const struct {
 } steps[] = {
 	{ "look for VT-x", mmu_choose, NULL },
 	{ "describe EPT", ept_start, NULL },
-	{ "take memory", memory_start, memory_stop },
+	{ "take memory", memory_start, pages_fini },
 	{ "prepare for vCPUs", vcpus_init, vcpus_fini },
 	{ "switch VT-x on", vmx_on_all, vmx_off_all },
 	{ "watch for reboots", power_init, power_fini },
 	{ "publish statistics", debugfs_init, debugfs_fini },
-	{ "pass the self test", selftest_run, NULL },
+	{ "pass the self test", selftest_run, selftest_forget },
 	{ "publish /dev/hyprv", device_init, device_fini },
 };
 

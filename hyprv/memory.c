@@ -28,8 +28,10 @@ static void flush_here(void *data)
 		.flush = TLB_INVEPT_ROOT, .root = hypr_hpa(eptp & PAGE_MASK),
 	};
 
-	if (this_cpu_read(hypervisor.cpu->on))
-		WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &eptp, &decision));
+	if (!this_cpu_read(hypervisor.cpu->on))
+		return;
+	flush_count(FLUSH_TAKEN);
+	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &eptp, &decision));
 }
 
 /* The interrupt brings a CPU out of the guest; it returns after all have flushed. */

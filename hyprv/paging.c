@@ -154,7 +154,7 @@ static int load(struct vcpu *vcpu)
 	if (paging->open.armed)
 		root = paging_open_begin(vcpu, in);
 	if (again || other || root)
-		paging_flush(vcpu);
+		paging_flush(vcpu, root ? FLUSH_OPEN : FLUSH_VIEW);
 	vcpu->flushes += again || other;
 	vmcs_write(VMCS_GUEST_CR3, (root ?: view->mmu.cache->root(in)) |
 				   shadow_pcid(&in->shadow));
@@ -175,7 +175,7 @@ int paging_load(struct vcpu *vcpu)
 		cpumask_set_cpu(smp_processor_id(), &view->cpus);
 	/*
 	 * Whoever edits the tables flushes this CPU too; whoever asks this vCPU from now
-	 * on sends the interrupt here, or enter() sees the request.
+	 * on sends the interrupt here, or vcpu_enter() sees the request.
 	 */
 	smp_mb();
 	spin_lock(&vcpu->vm->lock);
@@ -229,7 +229,7 @@ static int reflect(struct vcpu *vcpu, u64 gva, u32 error)
 	}
 	if ((event & EVENT_VALID) && type == EVENT_EXTERNAL && vcpu->interrupt < 0)
 		vcpu->interrupt = event & EVENT_VECTOR;
-	if (under != VECTOR_PF)
+	if (under != VECTOR_PF && type != EVENT_NMI)
 		vcpu->event = 0;
 	vcpu->cr2 = gva;
 	vcpu_inject(vcpu, VECTOR_PF, true, error);

@@ -12,6 +12,7 @@
 #include <linux/kvm_hypr.h>
 #include <linux/list.h>
 
+#include "flush.h"
 #include "mmu.h"
 
 struct seq_file;
@@ -133,6 +134,6 @@ void paging_stats_add(struct view *view);
 void paging_stats_remove(struct view *view);
 void paging_stats_show(struct seq_file *file);
 /* Drop what this vCPU's VPID has in this CPU's TLB; the VMCS is current. */
-void paging_flush(struct vcpu *vcpu);
+void paging_flush(struct vcpu *vcpu, enum flush_reason reason);
 
 #endif /* HYPRV_PAGING_H */

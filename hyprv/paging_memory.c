@@ -23,10 +23,11 @@ MODULE_PARM_DESC(shadow_pages, "shadow pages of a view at most, 12 KiB each; 128
 
 /* ---- TLB ---------------------------------------------------------------- */
 
-static void flush(const struct tlb_facts *facts)
+static void flush(const struct tlb_facts *facts, enum flush_reason reason)
 {
 	const struct tlb_decision decision = tlb_decide(facts);
 
+	flush_count(reason);
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, NULL, &decision));
 }
 
@@ -38,7 +39,7 @@ static void flush_here(void *unused)
 	};
 
 	if (this_cpu_read(hypervisor.cpu->on))
-		flush(&facts);
+		flush(&facts, FLUSH_TAKEN);
 }
 
 /* The interrupt brings a CPU out of the guest; it returns after all have flushed. */
@@ -63,7 +64,7 @@ static void flush_caller(void *context, enum tlb_edit edit, hypr_gva_t gva)
 	};
 
 	lockdep_assert_held(&view->vm->lock);
-	flush(&facts);
+	flush(&facts, FLUSH_GUEST);
 }
 
 static void flush_address(void *context, u16 pcid, hypr_gva_t gva)
@@ -76,14 +77,14 @@ static void flush_context(void *context, u16 pcid)
 	flush_caller(context, TLB_EDIT_NON_GLOBAL, hypr_gva(0));
 }
 
-void paging_flush(struct vcpu *vcpu)
+void paging_flush(struct vcpu *vcpu, enum flush_reason reason)
 {
 	const struct tlb_facts facts = {
 		.tag = TLB_TAG_ASID, .edit = TLB_EDIT_CONTEXT, .vpid = vcpu->vpid,
 		.can = hypervisor.can.ept_vpid,
 	};
 
-	flush(&facts);
+	flush(&facts, reason);
 }
 
 /* ---- memory ------------------------------------------------------------- */

@@ -132,7 +132,7 @@ void paging_open_end(struct vcpu *vcpu)
 	u32 i;
 
 	open->armed = false;
-	paging_flush(vcpu);
+	paging_flush(vcpu, FLUSH_OPEN);
 	spin_lock(&vcpu->vm->lock);
 	list_del_init(&open->on_view);
 	for (i = 0; i < open->pages; i++)

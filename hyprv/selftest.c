@@ -11,6 +11,7 @@
 #include <asm/tlbflush.h>
 
 #include "hyprv.h"
+#include "selftest.h"
 
 static bool selftest;
 module_param(selftest, bool, 0444);
@@ -280,19 +281,11 @@ static int test_the_machine_stays_awake(void)
 	return 0;
 }
 
-static u64 pages_used(void)
-{
-	struct pool_stats stats;
-
-	pool_stats(&hypervisor.pool, &stats);
-	return stats.pages_used;
-}
-
 static u64 pages_at_start;
 
 static int test_all_pages_came_back(void)
 {
-	EXPECT(pages_used() == pages_at_start);
+	EXPECT(pages_used(&hypervisor) == pages_at_start);
 	EXPECT(!atomic_read(&hypervisor.vms));
 	return 0;
 }
@@ -321,8 +314,11 @@ static const struct {
 	{ "all pages came back", test_all_pages_came_back },
 };
 
+static struct selftest_result results[ARRAY_SIZE(tests)];
+
 static bool pass(size_t i)
 {
+	struct selftest_result *result = &results[i];
 	int err = tests[i].setup ? tests[i].setup() : 0;
 	int line = err ? 0 : tests[i].test();
 
@@ -338,6 +334,7 @@ static bool pass(size_t i)
 		       i + 1, tests[i].name, line, guest.err);
 	else
 		pr_info("hyprv: self test %zu, %s: ok\n", i + 1, tests[i].name);
+	*result = (struct selftest_result){ tests[i].name, err, line };
 	return !err && !line;
 }
 
@@ -345,13 +342,24 @@ int selftest_run(struct hypervisor *hv)
 {
 	unsigned int failures = 0;
 	size_t i;
+	int err;
 
 	if (!selftest)
 		return 0;
-	pages_at_start = pages_used();
+	pages_at_start = pages_used(hv);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		failures += !pass(i);
-	if (failures)
+	err = selftest_kunit_init(results, ARRAY_SIZE(results));
+	if (failures) {
 		pr_err("hyprv: %u of %zu self tests failed\n", failures, ARRAY_SIZE(tests));
-	return failures ? -EIO : 0;
+		err = -EIO;
+	}
+	if (err)
+		selftest_forget(hv);
+	return err;
+}
+
+void selftest_forget(struct hypervisor *hv)
+{
+	selftest_kunit_fini();
 }

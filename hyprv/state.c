@@ -215,7 +215,8 @@ int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 	vmcs_write(VMCS_GUEST_RIP, regs->rip);
 	vmcs_write(VMCS_GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
 	/* Blocking belongs to the instruction that the vCPU has left. */
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+		   vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
 	vcpu->event = 0;
 	vmcs_put(vcpu);
 	return 0;

@@ -7,6 +7,7 @@
 #include <asm/debugreg.h>
 #include <asm/fpu/types.h>
 
+#include "apic.h"
 #include "hyprv.h"
 #include "vmx.h"
 
@@ -32,6 +33,9 @@ int state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *events)
 
 	if (err)
 		return err;
+	/* What others have posted is part of it. */
+	if (vcpu->apic)
+		apic_collect(vcpu);
 	blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	vmcs_put(vcpu);
 	memset(events, 0, sizeof(*events));
@@ -44,7 +48,11 @@ int state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *events)
 	} else if ((vcpu->event & EVENT_VALID) && (vcpu->event & EVENT_TYPE) == EVENT_EXTERNAL) {
 		events->interrupt.injected = 1;
 		events->interrupt.nr = vcpu->event & EVENT_VECTOR;
+	} else if ((vcpu->event & EVENT_VALID) && (vcpu->event & EVENT_TYPE) == EVENT_NMI) {
+		events->nmi.injected = 1;
 	}
+	events->nmi.pending = vcpu->nmi;
+	events->nmi.masked = !!(blocked & BLOCKED_BY_NMI);
 	events->interrupt.shadow = (blocked & BLOCKED_BY_STI ? KVM_X86_SHADOW_INT_STI : 0) |
 				   (blocked & BLOCKED_BY_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
 	return 0;
@@ -57,9 +65,10 @@ static bool events_valid(const struct kvm_vcpu_events *events)
 
 	if ((events->flags & ~known) || events->exception.pending)
 		return false;
-	/* There are no NMIs, no SMM, and no software interrupts to be completed. */
-	if (events->nmi.injected || events->nmi.pending || events->nmi.masked ||
-	    events->smi.smm || events->smi.pending || events->interrupt.soft)
+	/* There is no SMM, and no software interrupts to be completed. */
+	if (events->smi.smm || events->smi.pending || events->interrupt.soft)
+		return false;
+	if (events->nmi.injected && (events->exception.injected || events->interrupt.injected))
 		return false;
 	if (events->exception.injected &&
 	    (events->exception.nr > 31 || events->exception.nr == VECTOR_NMI ||
@@ -72,6 +81,7 @@ static bool events_valid(const struct kvm_vcpu_events *events)
 int state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 {
 	u8 shadow = events->interrupt.shadow;
+	u64 blocked;
 	int err;
 
 	if (!events_valid(events))
@@ -79,11 +89,22 @@ int state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 	err = vmcs_get(vcpu);
 	if (err)
 		return err;
+	blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	if (events->flags & KVM_VCPUEVENT_VALID_SHADOW)
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
-			   (shadow & KVM_X86_SHADOW_INT_STI ? BLOCKED_BY_STI : 0) |
-			   (shadow & KVM_X86_SHADOW_INT_MOV_SS ? BLOCKED_BY_MOV_SS : 0));
+		blocked = (shadow & KVM_X86_SHADOW_INT_STI ? BLOCKED_BY_STI : 0) |
+			  (shadow & KVM_X86_SHADOW_INT_MOV_SS ? BLOCKED_BY_MOV_SS : 0);
+	/* One that is under way blocks others when the guest takes it. */
+	blocked &= ~BLOCKED_BY_NMI;
+	if (events->nmi.masked && !events->nmi.injected)
+		blocked |= BLOCKED_BY_NMI;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
 	vmcs_put(vcpu);
+	if (events->flags & KVM_VCPUEVENT_VALID_NMI_PENDING) {
+		vcpu->nmi = events->nmi.pending;
+		/* One that was posted before goes with the state that is replaced. */
+		if (vcpu->apic)
+			clear_bit(POSTED_NMI, &vcpu->apic->posted);
+	}
 	vcpu->event = 0;
 	vcpu->event_bytes = 0;
 	if (events->exception.injected) {
@@ -92,6 +113,8 @@ int state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 		vcpu->event_error = events->exception.error_code;
 	} else if (events->interrupt.injected) {
 		vcpu->event = EVENT_VALID | EVENT_EXTERNAL | events->interrupt.nr;
+	} else if (events->nmi.injected) {
+		vcpu->event = EVENT_VALID | EVENT_NMI | VECTOR_NMI;
 	}
 	return 0;
 }

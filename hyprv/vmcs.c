@@ -77,6 +77,7 @@ static void flush(struct vcpu *vcpu, bool moved)
 	};
 	const struct tlb_decision decision = tlb_decide(&facts);
 
+	flush_count(moved ? FLUSH_MOVED : FLUSH_STATE);
 	WARN_ON_ONCE(flush_tlb(&hypervisor.tlb, &eptp, &decision));
 }
 
@@ -198,7 +199,7 @@ static void controls_write(struct vcpu *vcpu)
 	u32 pin, cpu2;
 
 	pin = vmx_controls_choose(can->pin, PIN_EXTERNAL_INTERRUPT | PIN_NMI |
-				  PIN_PREEMPTION_TIMER);
+				  PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER);
 	vcpu->cpu_controls = vmx_controls_choose(can->cpu, CPU_TSC_OFFSETTING | CPU_HLT |
 		CPU_MWAIT | CPU_MONITOR | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE |
 		CPU_MOV_DR | CPU_UNCONDITIONAL_IO | CPU_MSR_BITMAPS | CPU_SECONDARY |

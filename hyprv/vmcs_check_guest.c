@@ -289,7 +289,9 @@ static void blocking(struct check *c)
 	refuse(c, VMCS_GUEST_INTERRUPTIBILITY, injected && type == EVENT_EXTERNAL && shadow,
 	       "an interrupt to inject while it is blocked");
 	refuse(c, VMCS_GUEST_INTERRUPTIBILITY, injected && type == EVENT_NMI &&
-	       (blocked & BLOCKED_BY_MOV_SS), "an NMI to inject while it is blocked");
+	       ((blocked & BLOCKED_BY_MOV_SS) || ((blocked & BLOCKED_BY_NMI) &&
+	       (get(c, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMI))),
+	       "an NMI to inject while it is blocked");
 	refuse(c, VMCS_GUEST_INTERRUPTIBILITY, blocked & BLOCKED_BY_SMI,
 	       "blocking by SMI outside of SMM");
 }

@@ -197,6 +197,8 @@ enum vmcs_field {
 #define EVENT_OTHER		(7u << 8)
 #define EVENT_HAS_ERROR		BIT_ULL(11)
 #define EVENT_VALID		BIT_ULL(31)
+/* Of an exit in the midst of IRET, which has ended the blocking of NMIs already. */
+#define EVENT_NMI_UNBLOCKED	BIT_ULL(12)
 
 /* Interruptibility of the guest. */
 #define BLOCKED_BY_STI		BIT_ULL(0)

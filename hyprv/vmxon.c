@@ -89,6 +89,8 @@ static const char *capability_missing(const struct vmx_capabilities *can, enum n
 		{ "exits at INVLPG", can->cpu.may & CPU_INVLPG, WITH_SHADOW },
 		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
 		{ "exits at NMIs", can->pin.may & PIN_NMI },
+		{ "virtual NMIs", can->pin.may & PIN_VIRTUAL_NMI },
+		{ "exits when NMIs are no longer blocked", can->cpu.may & CPU_NMI_WINDOW },
 		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },
 		{ "EFER at exits", (can->exit.may & EXIT_SAVE_EFER) &&
 				   (can->exit.may & EXIT_LOAD_EFER) },
@@ -254,7 +256,7 @@ static void regions_free(struct hypervisor *hv)
 	int number;
 
 	for_each_possible_cpu(number)
-		pool_page_put(&hv->pool, per_cpu_ptr(hv->cpu, number)->page);
+		page_give(hv, per_cpu_ptr(hv->cpu, number)->page);
 	free_percpu(hv->cpu);
 	hv->cpu = NULL;
 }
@@ -270,12 +272,11 @@ static int regions_alloc(struct hypervisor *hv)
 		struct hypervisor_cpu *cpu = per_cpu_ptr(hv->cpu, number);
 
 		INIT_LIST_HEAD(&cpu->loaded);
-		cpu->page = pool_page_get(&hv->pool);
+		cpu->page = page_take(hv, number);
 		if (!cpu->page) {
 			regions_free(hv);
 			return -ENOMEM;
 		}
-		memset(cpu->page, 0, PAGE_SIZE);
 	}
 	return 0;
 }

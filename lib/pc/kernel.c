@@ -161,6 +161,7 @@ static int multiboot_registers_set(struct hypr_vm *vm, const struct hypr_multibo
 	});
 }
 
+/* 1: it is no multiboot file. */
 static int multiboot_place(struct hypr_vm *vm, const struct hypr_guest *guest,
 			   const struct hypr_boot_image *image)
 {
@@ -212,13 +213,12 @@ int hypr_kernel_place(struct hypr_vm *vm, const struct hypr_vm_config *config)
 		.initrd_bytes = initrd.bytes,
 		.cmdline = config->cmdline ? config->cmdline : "",
 	};
-	if (hypr_multiboot_is(&image)) {
-		ret = multiboot_place(vm, guest, &image);
-		goto free_files;
+	ret = multiboot_place(vm, guest, &image);
+	if (ret > 0) {
+		if (!config->cmdline)
+			image.cmdline = DEFAULT_CMDLINE;
+		ret = linux_place(vm, guest, &image);
 	}
-	if (!config->cmdline)
-		image.cmdline = DEFAULT_CMDLINE;
-	ret = linux_place(vm, guest, &image);
 free_files:
 	free(initrd.data);
 	free(kernel.data);

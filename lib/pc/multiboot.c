@@ -126,29 +126,17 @@ static bool header_find(const struct hypr_boot_image *image, struct header *head
 	return false;
 }
 
-bool hypr_multiboot_is(const struct hypr_boot_image *image)
-{
-	struct header header;
-
-	return header_find(image, &header);
-}
-
-static int header_check(const struct hypr_boot_image *image)
+static int header_check(const struct hypr_boot_image *image, const struct header *header)
 {
 	const char *name = image->kernel_name;
-	uint32_t unknown;
-	struct header header;
+	uint32_t unknown = header->flags & WANTS_REQUIRED & ~WANTS_KNOWN;
 
-	if (!header_find(image, &header))
-		return hypr_fail(-ENOEXEC, "%s: no multiboot header in its first %u bytes", name,
-				 SEARCH_BYTES);
-	unknown = header.flags & WANTS_REQUIRED & ~WANTS_KNOWN;
 	if (unknown)
 		return hypr_fail(-ENOEXEC,
 				 "%s: its multiboot header asks for what hypr does not have (flag %d%s)",
 				 name, __builtin_ctz(unknown),
 				 unknown & 4 ? ": a video mode" : "");
-	if (header.flags & WANTS_ADDRESSES)
+	if (header->flags & WANTS_ADDRESSES)
 		return hypr_fail(-ENOEXEC,
 				 "%s: its multiboot header has load addresses (flag 16); hypr takes those of an ELF file's segments",
 				 name);
@@ -377,12 +365,15 @@ int hypr_multiboot_place(const struct hypr_guest *guest, const struct hypr_boot_
 	};
 	size_t cmdline_bytes = strlen(image->cmdline) + 1;
 	uint64_t module_gpa = 0;
+	struct header header;
 	int ret;
 
+	if (!header_find(image, &header))
+		return 1;
 	if (guest->bytes < CONTROL_END)
 		return hypr_fail(-ENOSPC, "memory of %llu KiB ends before the control page",
 				 (unsigned long long)guest->bytes >> 10);
-	ret = header_check(image);
+	ret = header_check(image, &header);
 	if (!ret)
 		ret = program_read(&program, guest->bytes);
 	if (!ret)

@@ -3,7 +3,6 @@
 #ifndef LIB_PC_MULTIBOOT_H
 #define LIB_PC_MULTIBOOT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/guest.h"
@@ -24,16 +23,13 @@ struct hypr_multiboot_entry {
 	uint16_t gdt_limit;
 };
 
-/** hypr_multiboot_is() - has the file a multiboot header in its first 8 KiB? */
-bool hypr_multiboot_is(const struct hypr_boot_image *image);
-
 /**
  * hypr_multiboot_place() - put a multiboot ELF file into guest memory (Multiboot 0.6.96)
  * @guest: its memory, zeroed
  * @image: files in memory, any bytes; the initrd becomes module 0
  * @entry: out
  *
- * Return: 0; -ENOEXEC no file that can be started; -E2BIG command line too long; -ENOSPC
+ * Return: 0; 1: no multiboot file, which has a header in its first 8 KiB; -ENOEXEC no file that can be started; -E2BIG command line too long; -ENOSPC
  * it does not fit.
  */
 int hypr_multiboot_place(const struct hypr_guest *guest, const struct hypr_boot_image *image,

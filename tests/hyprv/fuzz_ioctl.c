@@ -24,10 +24,13 @@
 #define FILES		8
 #define MEMORY_BYTES	0x40000
 #define BUFFER_BYTES	0x2000
+/* At the start of the memory: what a guest in 64-bit mode needs, of three levels. */
+#define TABLE_BYTES	0x3000
 
 /* What threads share: any of them closes and replaces any file. */
 static struct {
 	int device;
+	int tables;		/* a file of TABLE_BYTES */
 	atomic_int vm[FILES];
 	atomic_int vcpu[FILES];
 	uint8_t *memory;
@@ -218,6 +221,23 @@ static void close_one(struct fuzzer *fuzzer)
 
 /* ---- vCPUs --------------------------------------------------------------- */
 
+/* With shadow paging nothing else runs. */
+static void set_long_mode(struct kvm_sregs *sregs)
+{
+	const struct kvm_segment flat = {
+		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .g = 1, .l = 1,
+	};
+
+	sregs->cs = sregs->ss = flat;
+	sregs->ss.type = 3;
+	sregs->ss.l = 0;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss;
+	sregs->cr0 = 0x80000031;
+	sregs->cr3 = 0;
+	sregs->cr4 = 0x620;
+	sregs->efer = 0x501;
+}
+
 static void set_state(struct fuzzer *fuzzer)
 {
 	static const struct {
@@ -243,8 +263,10 @@ static void set_state(struct fuzzer *fuzzer)
 	call(vcpu, states[i].get, fuzzer->buffer);
 	while (flips--)
 		fuzzer->buffer[draw(fuzzer, states[i].bytes)] ^= 1 << draw(fuzzer, 8);
-	/* Real mode at the code, so that guests run. */
+	/* Real mode or 64-bit mode at the code, so that guests run. */
 	if (states[i].set == KVM_SET_SREGS && draw(fuzzer, 2))
+		set_long_mode((struct kvm_sregs *)fuzzer->buffer);
+	else if (states[i].set == KVM_SET_SREGS && draw(fuzzer, 2))
 		((struct kvm_sregs *)fuzzer->buffer)->cs.base = 0;
 	if (states[i].set == KVM_SET_REGS && draw(fuzzer, 2))
 		((struct kvm_regs *)fuzzer->buffer)->rip = draw(fuzzer, 0x8000);
@@ -290,7 +312,7 @@ static void change_memory(struct fuzzer *fuzzer)
 
 	if (from + bytes > MEMORY_BYTES)
 		bytes = MEMORY_BYTES - from;
-	switch (draw(fuzzer, 4)) {
+	switch (draw(fuzzer, 5)) {
 	case 0:
 		madvise(at, bytes, MADV_DONTNEED);
 		break;
@@ -302,16 +324,41 @@ static void change_memory(struct fuzzer *fuzzer)
 		CHECK(mmap(at, bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
 		break;
-	default:
+	case 3:
 		/* By the kernel: another thread may have made the page read-only. */
+		if (pread(all.tables, all.memory, TABLE_BYTES, 0) < 0)
+			CHECK_EQ(errno, EFAULT);
+		break;
+	default:
 		if (getrandom(at, 8, GRND_NONBLOCK) < 0)
 			CHECK_EQ(errno, EFAULT);
 	}
 }
 
+/* What the others do not call, on any of the three kinds of files. */
+static void any_call(struct fuzzer *fuzzer)
+{
+	static const unsigned long requests[] = {
+		KVM_GET_API_VERSION, KVM_CHECK_EXTENSION, KVM_GET_VCPU_MMAP_SIZE,
+		KVM_GET_SUPPORTED_CPUID, KVM_GET_MSR_INDEX_LIST, KVM_GET_TSC_KHZ,
+		KVM_HAS_DEVICE_ATTR, KVM_HYPR_SET_CONTROL_PAGE, KVM_HYPR_PIN_VIEW,
+		KVM_HYPR_GET_WRITTEN, KVM_HYPR_KEEP_STATE, KVM_HYPR_GET_STATE,
+	};
+	int fd = draw(fuzzer, 3) == 0 ? all.device :
+		 *any(fuzzer, draw(fuzzer, 2) ? all.vm : all.vcpu);
+	size_t i;
+
+	for (i = 0; i < 64; i += 8) {
+		uint64_t word = draw(fuzzer, 4) ? draw(fuzzer, 64) : fuzzer->random;
+
+		memcpy(fuzzer->buffer + i, &word, sizeof(word));
+	}
+	call(fd, requests[draw(fuzzer, sizeof(requests) / sizeof(requests[0]))], fuzzer->buffer);
+}
+
 static void any_number(struct fuzzer *fuzzer)
 {
-	/* Numbers of KVM's type; one in two with its usual size and direction. */
+	/* Numbers of KVM's type; one in two with any size and direction. */
 	unsigned long request = 0xae00 | draw(fuzzer, 0x100) |
 				(draw(fuzzer, 2) ? draw(fuzzer, 0x10000) << 16 : 0);
 	int fd = draw(fuzzer, 3) == 0 ? all.device :
@@ -330,6 +377,7 @@ static const struct {
 } acts[] = {
 	{ make_vm, 4 }, { make_vcpu, 8 }, { set_region, 6 }, { close_one, 2 }, { set_state, 12 },
 	{ run, 12 }, { interrupt, 2 }, { scribble, 3 }, { change_memory, 6 }, { any_number, 6 },
+	{ any_call, 4 },
 	{ swap_views, 8 }, { build_view, 8 }, { move_eptp, 3 }, { enable_apics, 4 }, { message, 6 },
 };
 
@@ -371,6 +419,19 @@ static void *fuzz(void *argument)
 	return NULL;
 }
 
+static int tables_file(void)
+{
+	uint64_t tables[TABLE_BYTES / 8] = { 0x1003 };
+	int fd = memfd_create("tables", 0);
+	size_t i;
+
+	tables[0x1000 / 8] = 0x2003;
+	for (i = 0; i < 512; i++)
+		tables[0x2000 / 8 + i] = i << 21 | 0x83;
+	CHECK(fd >= 0 && write(fd, tables, sizeof(tables)) == sizeof(tables));
+	return fd;
+}
+
 static void test_random_calls(void)
 {
 	const char *text = getenv("HYPR_FUZZ_CALLS");
@@ -391,6 +452,8 @@ static void test_random_calls(void)
 	all.memory = memory_new(MEMORY_BYTES);
 	for (i = 0; i < MEMORY_BYTES; i += 8)
 		*(uint64_t *)(all.memory + i) = tap_random();
+	all.tables = tables_file();
+	CHECK(pread(all.tables, all.memory, TABLE_BYTES, 0) == TABLE_BYTES);
 	for (i = 0; i < FILES; i++)
 		all.vm[i] = all.vcpu[i] = -1;
 	for (i = 0; i < THREADS; i++) {

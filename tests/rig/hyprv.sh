@@ -30,13 +30,35 @@ check()
 left_nothing()
 {
 	! grep -q '^hyprv ' /proc/modules && [ ! -e /dev/hyprv ] &&
-		[ ! -e /sys/kernel/debug/hyprv ] && /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
+		[ ! -e /sys/kernel/debug/hyprv ] && [ ! -e $kunit/hyprv ] && /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
 		grep -q '^ok 1' /tmp/kvm && ! grep -q SKIP /tmp/kvm
 }
 kvm_test="the guest runs"
+kunit=/sys/kernel/debug/kunit
 
-echo "1..$((steps + 26))"
+# The rows of KUnit's suite that ended so, as KTAP has them: parameters of the suite's case.
+kunit_rows()
+{
+	grep -c "^        $1 [0-9]* " $kunit/hyprv/results
+}
 
+# Of VT-x, on all NUMA nodes.
+pages_used()
+{
+	awk '{ for (i = 1; i < NF; i++) if ($i == "used") sum += $(i + 1) } END { print sum + 0 }' \
+		/sys/kernel/debug/hyprv/pool
+}
+
+echo "1..$((steps + 32))"
+
+# KVM has VT-x while it has a VM.
+hypr run --engine stock --name kvm --kernel /demo/multiboot.elf --cmdline count --detach >/tmp/kvm 2>&1
+check "a VM of KVM runs" $?
+! insmod "$module" mmu=$mmu 2>/dev/null && [ ! -e /dev/hyprv ] &&
+	dmesg | grep -q 'hyprv: VT-x is in use on CPU [0-9]* (by KVM?)'
+check "the module does not load beside it, and says why" $?
+hypr ps | grep -q '^kvm .*stock' && hypr stop kvm >/dev/null && left_nothing
+check "which that VM does not notice" $?
 insmod "$module" mmu=$mmu
 check "the module loads" $?
 [ -c /dev/hyprv ]
@@ -83,11 +105,26 @@ check "the module loads after its self test" $?
 passed=$(dmesg | grep -c 'hyprv: self test [0-9]*, .*: ok$')
 [ "$passed" -eq $tests ]
 check "the log has $tests results" $?
+if [ -d $kunit ]; then
+	grep -q '^ok 1 hyprv$' $kunit/hyprv/results && [ "$(kunit_rows ok)" -eq $tests ] &&
+		[ ! -e $kunit/hyprv/run ]
+	check "KUnit's suite has them, too" $?
+else
+	number=$((number + 1))
+	echo "ok $number - KUnit's suite has them, too # SKIP this kernel has no KUnit"
+fi
 rmmod hyprv && left_nothing
 check "the self test leaves nothing" $?
 ! insmod "$module" mmu=$mmu selftest=1 fail_selftest=$tests 2>/dev/null && left_nothing &&
 	dmesg | grep -q 'hyprv: 1 of [0-9]* self tests failed'
 check "a self test that fails keeps the module out" $?
+if [ -d $kunit ]; then
+	dmesg | grep -q "not ok $tests all pages came back" && dmesg | grep -q 'not ok 1 hyprv$'
+	check "KUnit's suite fails with it" $?
+else
+	number=$((number + 1))
+	echo "ok $number - KUnit's suite fails with it # SKIP this kernel has no KUnit"
+fi
 
 # In a crash the kernel asks hyprv.  (KVM would warn: it is not used here before rmmod.)
 insmod "$module" mmu=$mmu emergency=1 && HYPR_DEVICE=/dev/hyprv /hyprv-device "the guest runs" >/tmp/run 2>&1 &&
@@ -107,15 +144,17 @@ grep -q "^mmu $mmu\$" /sys/kernel/debug/hyprv/summary &&
 			grep -q '^invept 0$' /sys/kernel/debug/hyprv/summary
 	fi
 check "the statistics are those of mmu=$mmu" $?
+grep -q '^[1-9][0-9]* a vCPU ended$' /sys/kernel/debug/hyprv/flushes
+check "flushes are counted by reason" $?
 grep -q '^vms 0$' /sys/kernel/debug/hyprv/summary
 check "no VM is left when its process has ended" $?
-used=$(sed -n 's/^used //p' /sys/kernel/debug/hyprv/pool)
+used=$(pages_used)
 round=0
 while [ $round -lt 5 ]; do
 	HYPR_DEVICE=/dev/hyprv /hyprv-device "three vCPUs" >/dev/null 2>&1
 	round=$((round + 1))
 done
-[ "$used" = "$(sed -n 's/^used //p' /sys/kernel/debug/hyprv/pool)" ]
+[ "$used" -gt 0 ] && [ "$used" = "$(pages_used)" ]
 check "VMs give all pages back" $?
 # The last CPU goes and comes back: VMXON follows it.
 last=/sys/devices/system/cpu/cpu$cpu/online
