@@ -20,6 +20,7 @@ struct kvm_cpuid_entry2;
 struct kvm_enable_cap;
 struct kvm_sregs;
 struct hypr_kept;
+struct hypr_segment;
 struct kvm_hypr;
 struct kvm_vcpu;
 
@@ -110,20 +111,37 @@ struct kvm_hypr_vm_stat {
 	struct kvm_hypr_dist tail;
 };
 
+/* ES, CS, SS, DS, FS, GS, TR, LDTR. */
+#define HYPR_SEGMENTS	8
+
+/**
+ * struct hypr_segment - a segment register as the VMCS has it
+ * @ar: access rights
+ */
+struct hypr_segment {
+	u64 base;
+	u32 limit;
+	u32 ar;
+	u32 selector;
+};
+
 /**
  * struct kvm_hypr_tdp - what the vendor module says of its root pointers, and of vCPUs
  * @eptp_flags: KVM_HYPR_EPTP_*, as KVM_GET_EPTP reports them
  * @tagged_by_root: TLB entries of one root are not used under another.  Where
  *	this is false, each change of the root needs a flush.
  * @get_eptp: the pointer that the next VM-entry of the loaded vCPU uses
- * @get_segments: the segment registers of the loaded vCPU, which is in 64-bit mode; NULL:
- *	one by one, by get_segment, is as fast
+ * @get_segments: the segment registers of the loaded vCPU, which is in 64-bit mode, by
+ *	VCPU_SREG_*; NULL: one by one, by get_segment, is as fast
+ * @get_live_msr: an MSR that guests write without a VM-exit, of the loaded vCPU; false: ask
+ *	get_msr.  NULL: that is as fast
  */
 struct kvm_hypr_tdp {
 	u32 eptp_flags;
 	bool tagged_by_root;
 	u64 (*get_eptp)(struct kvm_vcpu *vcpu);
-	void (*get_segments)(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);
+	void (*get_segments)(struct kvm_vcpu *vcpu, struct hypr_segment *segments);
+	bool (*get_live_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *data);
 };
 
 #define kvm_hypr_nr_as_ids(vm)						\

@@ -11,7 +11,7 @@
  *	ept_cache, ept_shrink	which views keep their tables
  *	ept_kept, ept_board	states of vCPUs, and of chips, that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
- *	ept_state, ept_events	what of a vCPU goes with a view
+ *	ept_state, ept_events, ept_apic	what of a vCPU goes with a view
  *	ept_written		which pages were written
  *	ept_reset, ept_moment	memory back to its moment, and where that is
  *	ept_view, ept_kind	which views exist; which VMs may have views
@@ -150,6 +150,13 @@ struct hypr_events {
 	int mp_state;
 };
 
+/* What of two local APICs differs: nothing, registers on which nothing rests, or more. */
+enum hypr_apic_differs {
+	HYPR_APIC_SAME,
+	HYPR_APIC_PLAIN,
+	HYPR_APIC_REST,
+};
+
 /* MSRs that a guest may write without a VM-exit: ept_kept.c has the list. */
 #define HYPR_LIVE_MSRS	24
 
@@ -158,6 +165,9 @@ struct hypr_events {
  * @node: in kvm_hypr.kept
  * @broken: an MSR could not be read: cannot happen after KVM_HYPR_KEEP_STATE
  * @pkru: as @regs and the rest in the terms of KVM's own ioctls
+ * @sregs: without the segments
+ * @segment: by VCPU_SREG_*
+ * @lapic: as on the APIC's page, and what is left of the timer's count
  * @nr_msrs: in @msr and @data
  * @nr_live: in @live, which has the values of those that a guest can write without a
  *	VM-exit; those in @data are 0
@@ -179,6 +189,7 @@ struct hypr_kept {
 	unsigned long regs[NR_VCPU_REGS];
 	unsigned long rflags;
 	struct kvm_sregs sregs;
+	struct hypr_segment segment[HYPR_SEGMENTS];
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic;
 	struct hypr_events events;
@@ -431,6 +442,13 @@ int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
+/* ept_apic.c */
+enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept,
+				      const struct hypr_kept *other);
+void hypr_apic_to_user(struct kvm *kvm, struct hypr_kept *kept);
+int hypr_apic_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept *from,
+		    struct hypr_kept *to, enum hypr_apic_differs differs);
+
 /* ept_events.c */
 bool hypr_events_have_come(struct kvm_vcpu *vcpu);
 bool hypr_events_can_move(struct kvm_vcpu *vcpu);
@@ -453,6 +471,7 @@ int hypr_put_back(struct kvm *kvm, struct kvm_hypr_swap *swap);
 bool hypr_state_can_move(struct kvm_vcpu *vcpu);
 bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
+void hypr_state_sregs(const struct hypr_kept *kept, struct kvm_sregs *sregs);
 void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept);
 void hypr_state_move(struct kvm_vcpu *vcpu);
 
