@@ -257,6 +257,7 @@ struct hypr_board {
  * @vcpus: the vCPUs that hypr_vcpus_update() has met, in order: every vCPU that
  *	can run or do anything else is there; under @lock
  * @nr_vcpus: how many
+ * @first: of them, or NULL; read without a lock
  * @kept: all states that are kept for the vCPUs; under @lock
  * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
  * @moment: where the moment of each view is, or NULL; under @lock
@@ -269,6 +270,8 @@ struct hypr_board {
  *	under @build_lock
  * @build_end: when the present user of @builder gives a build up; under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
+ * @existed: the generation of each view's slots, plus one, when user space was last found
+ *	to have memory there; 0: never.  Without a lock
  * @notes: writes that no dirty flag shows, without a lock: see ept_written.c
  * @rebuilds: evicted views that a swap has rebuilt; under @build_lock
  */
@@ -296,6 +299,7 @@ struct kvm_hypr {
 	u64 evictions;
 	struct list_head vcpus;
 	unsigned int nr_vcpus;
+	struct kvm_vcpu *first;
 	struct list_head kept;
 	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
 	struct hypr_moment *moment[KVM_HYPR_MAX_VIEWS];
@@ -308,6 +312,7 @@ struct kvm_hypr {
 	struct hypr_use budget;
 	u64 rebuilds;
 
+	u64 existed[KVM_HYPR_MAX_VIEWS];
 	struct hypr_notes notes[KVM_HYPR_MAX_VIEWS];
 };
 
@@ -535,6 +540,7 @@ int hypr_vcpu_meet(struct kvm_vcpu *vcpu);
 
 /* ept_barrier.c */
 bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
+void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
 void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns);
