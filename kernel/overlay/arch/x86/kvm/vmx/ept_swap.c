@@ -132,17 +132,26 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		WRITE_ONCE(h->control->generation, h->generation);
 }
 
-/* Until each vCPU has its new state; then the board's, which hands on to the vCPUs. */
+/*
+ * While the vCPUs exchange their states the board is read; it gets its new state, which it
+ * hands on to them, when each of them has its own.
+ */
 static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct hypr_board *to = NULL;
+	unsigned int differs = 0;
 
+	if (swap->flags & KVM_EPT_SWAP_BOARD) {
+		to = hypr_board_find(h, swap->view, hypr_move_kind(swap));
+		differs = hypr_board_leave(kvm, hypr_board_find(h, swap->old_view,
+								HYPR_KEPT_LEFT), to);
+	}
 	hypr_wait_moved(h, swap->timeout_ns);
 	if (!(swap->flags & HYPR_AFTER_MOVE))
 		return;
-	if (swap->flags & KVM_EPT_SWAP_BOARD)
-		hypr_board_move(kvm, hypr_board_find(h, swap->old_view, HYPR_KEPT_LEFT),
-				hypr_board_find(h, swap->view, hypr_move_kind(swap)));
+	if (differs)
+		hypr_board_enter(kvm, to, differs);
 	if (swap->flags & KVM_EPT_SWAP_NOTIFY)
 		hypr_notify_all(kvm);
 	/* Pairs with hypr_wait_others(): the chips' state is visible before. */

@@ -486,7 +486,9 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
 void hypr_kept_free(struct kvm_hypr *h);
 
 /* ept_board.c */
-void hypr_board_move(struct kvm *kvm, struct hypr_board *from, struct hypr_board *to);
+unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
+			      const struct hypr_board *to);
+void hypr_board_enter(struct kvm *kvm, struct hypr_board *to, unsigned int differs);
 struct hypr_board *hypr_board_find(struct kvm_hypr *h, u32 view, enum hypr_kept_kind kind);
 long hypr_board_keep(struct kvm *kvm, const struct kvm_hypr_keep_board *arg);
 long hypr_board_get(struct kvm *kvm, const struct kvm_hypr_board *arg);
