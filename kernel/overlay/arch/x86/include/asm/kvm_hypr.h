@@ -40,6 +40,7 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
+ * @no_eoi: HYPR_CONTROL_NO_EOI is in the control page
  * @kind: does the VM have views, or something that does not go with them?  See
  *	ept_kind.c
  */
@@ -48,6 +49,7 @@ struct kvm_hypr_arch {
 	u32 kind;
 	u8 nr_as_ids;
 	u8 active;
+	bool no_eoi;
 };
 
 /**
@@ -166,6 +168,10 @@ struct kvm_hypr_tdp {
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
 
+/* Is @vector, which KVM is about to inject, never in service? */
+#define kvm_hypr_needs_no_eoi(vcpu, vector)				\
+	((vcpu)->kvm->arch.hypr.no_eoi && (vector) == HYPR_CONTROL_VECTOR)
+
 /* In kvm_arch_async_pf.cr3: the vCPU has left the view that waited for the page. */
 #define KVM_HYPR_APF_RETIRED	(~0ul)
 #define kvm_hypr_apf_is_retired(work)	((work)->arch.cr3 == KVM_HYPR_APF_RETIRED)
@@ -235,6 +241,7 @@ static inline bool kvm_hypr_msr_is_apart(u32 index)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
 #define kvm_hypr_note_msr(vcpu, index)	((void)(vcpu), (void)(index))
 #define kvm_hypr_apf_is_retired(work)	((void)(work), false)
+#define kvm_hypr_needs_no_eoi(vcpu, vector)	((void)(vcpu), (void)(vector), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
 

@@ -19,6 +19,18 @@
 /* Poll this often before sleeping between polls; the first sleep sets the deadline. */
 #define HYPR_PAUSE_SPINS	4000
 
+/*
+ * Without APICv an EOI is a VM-exit, and KVM decides what is in service.  With it the CPU
+ * does both, and an EOI costs nothing.
+ */
+static void hypr_offer_no_eoi(struct kvm *kvm, struct hypr_control_page *control)
+{
+	if (enable_apicv)
+		return;
+	kvm->arch.hypr.no_eoi = true;
+	WRITE_ONCE(control->features, READ_ONCE(control->features) | HYPR_CONTROL_NO_EOI);
+}
+
 /**
  * hypr_control_register() - share the control page with the guest
  * @kvm: the VM
@@ -55,6 +67,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 		h->control_page = page;
 		h->control = page_address(page);
 		WRITE_ONCE(h->control->generation, h->generation);
+		hypr_offer_no_eoi(kvm, h->control);
 	}
 	mutex_unlock(&h->lock);
 
