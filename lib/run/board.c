@@ -209,12 +209,11 @@ int hypr_board_leave(struct hypr_vm *vm)
 
 /**
  * hypr_board_exchange() - the board, but for the chips, which the engine has moved
- * @from: out: of the view that was left
+ * @from: out: of the view that was left, but for @stopped_ns: nobody waits for that
  * @to: of the view that the vCPUs are in
  */
 void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const struct hypr_state *to)
 {
-	from->stopped_ns = hypr_unix_ns();
 	control_save(vm, from);
 	memcpy(vm->control->boot_id, to->boot_id, sizeof(to->boot_id));
 	hypr_devices_save(vm, from);

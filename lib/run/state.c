@@ -301,6 +301,20 @@ static int registers_set(struct hypr_vcpu *vcpu, unsigned long request,
 	return vcpu_ioctl(vcpu, request, to);
 }
 
+#define APIC_ISR	0x100
+
+/*
+ * A state from another host may have the vector in service, and a guest that then does no
+ * EOI here.  One EOI more, of a guest that will do it, does no harm.
+ */
+static void forget_vector(const struct hypr_vm *vm, struct kvm_lapic_state *lapic)
+{
+	uint8_t *isr = (uint8_t *)lapic->regs + APIC_ISR + HYPR_CONTROL_VECTOR / 32 * 0x10;
+
+	if (vm->control->features & HYPR_CONTROL_NO_EOI)
+		isr[HYPR_CONTROL_VECTOR % 32 / 8] &= (uint8_t)~(1u << HYPR_CONTROL_VECTOR % 8);
+}
+
 static int xsave_set(struct hypr_vcpu *vcpu, const struct hypr_vcpu_state *state,
 		     const struct hypr_vcpu_state *known)
 {
@@ -332,6 +346,7 @@ static int vcpu_set_state(struct hypr_vcpu *vcpu, void *arg)
 		ret = xsave_set(vcpu, state, known);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
+	forget_vector(vcpu->vm, &state->lapic);
 	if (!ret)
 		ret = vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	if (!ret)

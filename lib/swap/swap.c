@@ -419,6 +419,8 @@ swapped:
 		hypr_state_set_control(vm, reset ? to->moment->state : to->state);
 		hypr_vcpus_release(vm);
 		result->resume_tsc = hypr_tsc();
+		if (!reset)
+			from->state->stopped_ns = hypr_unix_ns();
 	} else if (!vm->paused) {
 		hypr_vm_release(vm, to->state);
 		result->resume_tsc = hypr_tsc();

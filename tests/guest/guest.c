@@ -313,7 +313,8 @@ GUEST static void pause_handler(void)
 	uint64_t index = rdmsr(X2APIC_ID);
 	volatile struct guest_cpu *me = guest_cpu(index);
 
-	wrmsr(X2APIC_EOI, 0);
+	if (!(CONTROL->features & HYPR_CONTROL_NO_EOI))
+		wrmsr(X2APIC_EOI, 0);
 	me->pause_irqs++;
 	if (!me->ignore_pause)
 		park(&CONTROL->vcpu[index]);

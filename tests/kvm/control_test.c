@@ -6,6 +6,8 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
@@ -169,6 +171,50 @@ static void test_guest_sees_one_page(void)
 	CHECK_EQ(vcpu_read(vcpu, gpa), 0x123);
 }
 
+/* One module of the two is there, or none that says so. */
+static bool has_apicv(void)
+{
+	static const char *const parameter[] = {
+		"/sys/module/kvm_intel/parameters/enable_apicv",
+		"/sys/module/kvm_amd/parameters/avic",
+	};
+	char answer = 'N';
+	unsigned int i;
+	FILE *file;
+
+	for (i = 0; answer == 'N' && i < 2; i++) {
+		file = fopen(parameter[i], "r");
+		if (!file)
+			continue;
+		CHECK_EQ(fread(&answer, 1, 1, file), 1);
+		fclose(file);
+	}
+	return answer == 'Y' || answer == '1';
+}
+
+/* Without an EOI the guest gets the vector again, and others below it. */
+static void test_no_eoi(void)
+{
+	struct kvm_msi wake = { .address_lo = 0xfee00000, .data = GUEST_WAKE_VECTOR };
+	struct kvm_msi pause = { .address_lo = 0xfee00000, .data = HYPR_CONTROL_VECTOR };
+	struct vm *vm = vm_with_view();
+	struct guest_cpu *me = vm->vcpu[0].guest;
+	unsigned int i;
+
+	need_cpus(1);
+	vm->control->features = HYPR_CONTROL_MOVES_TIMERS;
+	vm_control_page_register(vm);
+	CHECK_EQ(vm->control->features,
+		 HYPR_CONTROL_MOVES_TIMERS | (has_apicv() ? 0 : HYPR_CONTROL_NO_EOI));
+	vcpu_start(&vm->vcpu[0]);
+	for (i = 1; i <= 3; i++) {
+		CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &pause), 1);
+		WAIT_UNTIL(me->pause_irqs == i);
+		CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &wake), 1);
+		WAIT_UNTIL(me->wakes == i);
+	}
+}
+
 static const struct test tests[] = {
 	{ "EINVAL: a wrong GPA", test_wrong_gpa },
 	{ "EINVAL: an address that the boot view does not map there",
@@ -187,6 +233,7 @@ static const struct test tests[] = {
 	{ "the page outlives its mapping", test_memory_unmapped },
 	{ "the guest sees the same page in every view",
 	  test_guest_sees_one_page },
+	{ "vector 0xF0 needs no EOI without APICv", test_no_eoi },
 };
 
 int main(int argc, char **argv)

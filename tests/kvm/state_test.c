@@ -20,6 +20,7 @@
 #define MSR_PAT			0x277
 #define MSR_X2APIC_TPR		0x808
 #define MSR_LSTAR		0xc0000082
+#define MSR_FS_BASE		0xc0000100
 #define MSR_KERNEL_GS_BASE	0xc0000102
 #define MSR_KVM_WALL_CLOCK_NEW	0x4b564d00
 
@@ -29,7 +30,7 @@
 
 /* ---- the MSRs that are state ------------------------------------------------ */
 
-#define NR_MSRS	4
+#define NR_MSRS	5
 
 struct msr_list {
 	struct kvm_msrs head;
@@ -41,6 +42,7 @@ static const struct msr_list the_list = {
 	.entry = {
 		{ .index = MSR_SYSENTER_ESP }, { .index = MSR_PAT },
 		{ .index = MSR_LSTAR }, { .index = MSR_KERNEL_GS_BASE },
+		{ .index = MSR_FS_BASE },
 	},
 };
 
@@ -217,6 +219,9 @@ MSR_CLASS(pat, MSR_PAT)
 MSR_CLASS(lstar, MSR_LSTAR)
 MSR_CLASS(kernel_gs, MSR_KERNEL_GS_BASE)
 
+#define LINT1_KEPT	0x10400
+#define LINT1_LEFT	0x10041
+
 static void set_lapic(struct vcpu *vcpu, uint64_t value)
 {
 	struct kvm_lapic_state lapic;
@@ -252,7 +257,7 @@ static const struct class classes[] = {
 	{ "PAT", set_pat, get_pat, { 0x0007040600070406, 0x0007010600070106 } },
 	{ "LSTAR", set_lstar, get_lstar, { 0xa000, 0xb000 } },
 	{ "KERNEL_GS_BASE", set_kernel_gs, get_kernel_gs, { 0xc000, 0xd000 } },
-	{ "local APIC", set_lapic, get_lapic, { 0x10400, 0x10041 } },
+	{ "local APIC", set_lapic, get_lapic, { LINT1_KEPT, LINT1_LEFT } },
 };
 
 #define NR_CLASSES	(sizeof(classes) / sizeof(classes[0]))
@@ -377,8 +382,8 @@ static void test_moment(void)
 	CHECK_EQ(vcpu_view(vcpu), A);
 }
 
-/* An interrupt that waits stays with the view that it was sent in. */
-static void test_interrupt(void)
+/* @lint1: of the view that is left, also as A has it: then nothing else differs. */
+static void interrupt_with(uint64_t lint1)
 {
 	struct vm *vm = vm_with_states();
 	struct vcpu *vcpu = &vm->vcpu[0];
@@ -386,6 +391,9 @@ static void test_interrupt(void)
 	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = GUEST_WAKE_VECTOR };
 	uint64_t wakes = me->wakes;
 
+	vcpu_stop(vcpu);
+	set_lapic(vcpu, lint1);
+	vcpu_start(vcpu);
 	vcpu_do(vcpu, GUEST_SET_CR8, 15, 0, 0);
 	CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), 1);
 	OK(try_swap_all(vm, A, FORCED_STATE));
@@ -397,6 +405,13 @@ static void test_interrupt(void)
 	CHECK_EQ(me->wakes, wakes);
 	vcpu_do(vcpu, GUEST_SET_CR8, 0, 0, 0);
 	WAIT_UNTIL(me->wakes == wakes + 1);
+}
+
+/* An interrupt that waits stays with the view that it was sent in. */
+static void test_interrupt(void)
+{
+	interrupt_with(LINT1_LEFT);
+	interrupt_with(LINT1_KEPT);
 }
 
 /* The guest's clock stops when the vCPU leaves a view. */
@@ -431,8 +446,8 @@ static void test_get(void)
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct msr_list list = the_list;
 	struct kvm_debugregs debugregs;
-	struct kvm_lapic_state lapic;
-	struct kvm_sregs sregs;
+	struct kvm_lapic_state lapic, had_lapic;
+	struct kvm_sregs sregs, had;
 	struct kvm_xsave xsave;
 	struct kvm_regs regs;
 	struct kvm_xcrs xcrs;
@@ -450,6 +465,10 @@ static void test_get(void)
 	uint64_t xmm;
 	uint32_t lint1;
 
+	vcpu_stop(vcpu);
+	had = sregs_get(vcpu);
+	OK(try_ioctl(vcpu->fd, KVM_GET_LAPIC, &had_lapic));
+	vcpu_start(vcpu);
 	OK(try_swap_all(vm, A, FORCED_STATE));
 	CHECK_EQ(vcpu_view(vcpu), A);
 	OK(try_get(vm, &state));
@@ -465,6 +484,10 @@ static void test_get(void)
 	CHECK_EQ(lint1, 0x10041);
 	CHECK_EQ(list.entry[2].data, 0xb000);
 	CHECK_EQ(list.entry[3].data, 0xd000);
+	CHECK_EQ(list.entry[4].data, 0x7f0000002000);
+	/* From CS to the descriptor tables. */
+	CHECK(!memcmp(&sregs, &had, offsetof(struct kvm_sregs, cr0)));
+	CHECK(!memcmp(&lapic, &had_lapic, sizeof(lapic)));
 	CHECK_EQ(xcrs.nr_xcrs, 1);
 }
 

@@ -211,15 +211,18 @@ static void vmm_control_swapped(u64 place)
  * The host asks this CPU to park, or, without a request in the page, to look at
  * the place: so it can tell a CPU that was swapped without having parked.
  *
- * The EOI is a VM-exit: it comes when the host waits no more.
+ * The EOI is a VM-exit: it comes when the host waits no more.  Another host, to which this
+ * moment was brought, may have it otherwise: what counts is how the interrupt was raised.
  */
 DEFINE_IDTENTRY_SYSVEC(sysvec_vmm_control)
 {
 	struct hypr_control_vcpu *vcpu = vmm_control_vcpu(smp_processor_id());
+	bool eoi = !(READ_ONCE(vmm_control->features) & HYPR_CONTROL_NO_EOI);
 	u64 place;
 
 	if (!vcpu) {
-		apic_eoi();
+		if (eoi)
+			apic_eoi();
 		return;
 	}
 
@@ -227,7 +230,8 @@ DEFINE_IDTENTRY_SYSVEC(sysvec_vmm_control)
 		vmm_control_park(&vcpu->state);
 		WRITE_ONCE(vcpu->pauses, READ_ONCE(vcpu->pauses) + 1);
 	}
-	apic_eoi();
+	if (eoi)
+		apic_eoi();
 
 	place = vmm_control_place();
 	if (place != this_cpu_read(vmm_control_seen)) {

@@ -631,6 +631,12 @@ struct kvm_hypr_moment {
 #define HYPR_CONTROL_MOVES_TIMERS	0x1
 
 /*
+ * Vector HYPR_CONTROL_VECTOR is never in service in a vCPU's local APIC: its handler must
+ * do no EOI, which would be that of another interrupt.
+ */
+#define HYPR_CONTROL_NO_EOI		0x2
+
+/*
  * State of a vCPU, and who may make which transition (host: the kernel or the
  * VMM, whichever of them drives the pause; never both at a time):
  *
@@ -674,8 +680,9 @@ struct hypr_control_vcpu {
  *	state that they were not in last: after a swap, a reset, from a file.  A count
  *	does not do: a state from a file may have seen the same count elsewhere, and
  *	two VMs from one file count alike.  Zero from a VMM that does not fill it
- * @features: filled by VMM before the guest starts: HYPR_CONTROL_MOVES_*; others are for
- *	later, and a guest takes no notice of them
+ * @features: filled by VMM before the guest starts: HYPR_CONTROL_MOVES_TIMERS; and by KVM
+ *	at KVM_HYPR_SET_CONTROL_PAGE: HYPR_CONTROL_NO_EOI.  Others are for later, and a
+ *	guest takes no notice of them
  * @vcpu: indexed by APIC ID
  */
 struct hypr_control_page {

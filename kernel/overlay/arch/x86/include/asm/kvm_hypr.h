@@ -20,6 +20,7 @@ struct kvm_cpuid_entry2;
 struct kvm_enable_cap;
 struct kvm_sregs;
 struct hypr_kept;
+struct hypr_segment;
 struct kvm_hypr;
 struct kvm_vcpu;
 
@@ -39,6 +40,7 @@ static_assert((KVM_HYPR_NR_ADDRESS_SPACES & (KVM_HYPR_NR_ADDRESS_SPACES - 1)) ==
  * @nr_as_ids: address spaces of this VM; 0 as long as @vm is NULL.  Outlives
  *	@vm: the memslots are freed last.
  * @active: the view of the last swap; written under vm->lock
+ * @no_eoi: HYPR_CONTROL_NO_EOI is in the control page
  * @kind: does the VM have views, or something that does not go with them?  See
  *	ept_kind.c
  */
@@ -47,6 +49,7 @@ struct kvm_hypr_arch {
 	u32 kind;
 	u8 nr_as_ids;
 	u8 active;
+	bool no_eoi;
 };
 
 /**
@@ -110,20 +113,37 @@ struct kvm_hypr_vm_stat {
 	struct kvm_hypr_dist tail;
 };
 
+/* ES, CS, SS, DS, FS, GS, TR, LDTR. */
+#define HYPR_SEGMENTS	8
+
+/**
+ * struct hypr_segment - a segment register as the VMCS has it
+ * @ar: access rights
+ */
+struct hypr_segment {
+	u64 base;
+	u32 limit;
+	u32 ar;
+	u32 selector;
+};
+
 /**
  * struct kvm_hypr_tdp - what the vendor module says of its root pointers, and of vCPUs
  * @eptp_flags: KVM_HYPR_EPTP_*, as KVM_GET_EPTP reports them
  * @tagged_by_root: TLB entries of one root are not used under another.  Where
  *	this is false, each change of the root needs a flush.
  * @get_eptp: the pointer that the next VM-entry of the loaded vCPU uses
- * @get_segments: the segment registers of the loaded vCPU, which is in 64-bit mode; NULL:
- *	one by one, by get_segment, is as fast
+ * @get_segments: the segment registers of the loaded vCPU, which is in 64-bit mode, by
+ *	VCPU_SREG_*; NULL: one by one, by get_segment, is as fast
+ * @get_live_msr: an MSR that guests write without a VM-exit, of the loaded vCPU; false: ask
+ *	get_msr.  NULL: that is as fast
  */
 struct kvm_hypr_tdp {
 	u32 eptp_flags;
 	bool tagged_by_root;
 	u64 (*get_eptp)(struct kvm_vcpu *vcpu);
-	void (*get_segments)(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);
+	void (*get_segments)(struct kvm_vcpu *vcpu, struct hypr_segment *segments);
+	bool (*get_live_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *data);
 };
 
 #define kvm_hypr_nr_as_ids(vm)						\
@@ -147,6 +167,10 @@ struct kvm_hypr_tdp {
 									\
 	__kvm->arch.hypr.vm ? kvm_hypr_current_view(__kvm) : 0;		\
 })
+
+/* Is @vector, which KVM is about to inject, never in service? */
+#define kvm_hypr_needs_no_eoi(vcpu, vector)				\
+	((vcpu)->kvm->arch.hypr.no_eoi && (vector) == HYPR_CONTROL_VECTOR)
 
 /* In kvm_arch_async_pf.cr3: the vCPU has left the view that waited for the page. */
 #define KVM_HYPR_APF_RETIRED	(~0ul)
@@ -217,6 +241,7 @@ static inline bool kvm_hypr_msr_is_apart(u32 index)
 #define kvm_hypr_vcpu_view(vcpu)	((void)(vcpu), 0)
 #define kvm_hypr_note_msr(vcpu, index)	((void)(vcpu), (void)(index))
 #define kvm_hypr_apf_is_retired(work)	((void)(work), false)
+#define kvm_hypr_needs_no_eoi(vcpu, vector)	((void)(vcpu), (void)(vector), false)
 #define kvm_hypr_vcpu_as_id(vcpu)	((vcpu)->arch.hflags & HF_SMM_MASK ? 1 : 0)
 #define kvm_hypr_role_as_id(role)	((role).smm ? 1 : 0)
 

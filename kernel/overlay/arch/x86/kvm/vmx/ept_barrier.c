@@ -6,9 +6,11 @@
  */
 
 #include <linux/delay.h>
+#include <linux/kvm_host.h>
 #include <linux/sched/signal.h>
 #include <trace/events/ipi.h>
 
+#include "smm.h"
 #include "x86.h"
 
 #include "vmx_ept_swap.h"
@@ -130,20 +132,16 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 }
 
 /**
- * hypr_hold() - close the barrier, and bring the vCPUs out of the guest to it
+ * hypr_close() - close the barrier, and ask the vCPUs to come out of the guest to it
  * @kvm: the VM
- * @swap: which vCPUs, and the deadline: an exit handler may take long, for example
- *	if a page of guest memory comes from a slow disk
+ * @swap: which vCPUs
  *
- * Context: kvm_hypr.lock held.
- * Return: 0, -EAGAIN, -EINTR; the caller calls hypr_release() in any case.
+ * Context: kvm_hypr.lock held.  The caller calls hypr_hold(), and then hypr_release().
  */
-int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	struct kvm_vcpu *vcpu;
-	ktime_t deadline = 0;
-	int r = 0;
 
 	/* Odd: the barrier is closed, and the round is a new one, in one store. */
 	WRITE_ONCE(h->round, h->round + HYPR_ROUND_CLOSED);
@@ -160,15 +158,35 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	}
 	/* The requests before the looks at where the vCPUs are. */
 	smp_mb();
+}
+
+/**
+ * hypr_hold() - wait until the vCPUs are at the barrier
+ * @kvm: the VM
+ * @swap: which vCPUs, and the deadline: an exit handler may take long, for example
+ *	if a page of guest memory comes from a slow disk
+ *
+ * Context: kvm_hypr.lock held, hypr_close() called.
+ * Return: 0, -EAGAIN, -EINTR, -EBUSY a vCPU is in a mode that no swap can leave; the
+ * caller calls hypr_release() in any case.
+ */
+int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct kvm_vcpu *vcpu;
+	ktime_t deadline = 0;
+	int r;
 
 	hypr_for_each_vcpu(vcpu, h) {
 		if (!hypr_swap_takes(swap, vcpu))
 			continue;
 		r = hypr_wait_held(h, vcpu, swap->timeout_ns, &deadline);
 		if (r)
-			break;
+			return r;
+		if (is_smm(vcpu) || is_guest_mode(vcpu))
+			return -EBUSY;
 	}
-	return r;
+	return 0;
 }
 
 /**

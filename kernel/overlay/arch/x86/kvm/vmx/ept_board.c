@@ -100,28 +100,54 @@ static void hypr_pit_write(struct kvm_pit *pit, const struct hypr_board *to)
 	mutex_unlock(&state->lock);
 }
 
+/* Chips that have not alike what two boards keep of them. */
+#define HYPR_BOARD_PIC		BIT(0)
+#define HYPR_BOARD_IOAPIC	BIT(1)
+#define HYPR_BOARD_PIT		BIT(2)
+
 /**
- * hypr_board_move() - the board leaves one view and goes on in another
+ * hypr_board_leave() - what the board has when the VM leaves a view
  * @kvm: the VM
  * @from: filled
  * @to: hypr_board_find() of the new view
  *
- * What the two have alike is left as it is.  The vCPUs' local APICs are those of the new
- * view: what a chip hands on stays there.
+ * This comes before the vCPUs' local APICs, or beside them: what a chip hands on is found
+ * there.
  *
- * Context: kvm_hypr.lock held, no vCPU in the guest.  Takes the chips' locks, and waits
- * for a tick of the PIT that is being delivered.
+ * Context: kvm_hypr.lock held, no vCPU in the guest.  Takes the chips' locks.
+ * Return: what @to has differently, for hypr_board_enter().
  */
-void hypr_board_move(struct kvm *kvm, struct hypr_board *from, struct hypr_board *to)
+unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
+			      const struct hypr_board *to)
 {
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
 	hypr_board_read(kvm, from);
-	if (memcmp(from->pic, to->pic, sizeof(to->pic)))
+	return (memcmp(from->pic, to->pic, sizeof(to->pic)) ? HYPR_BOARD_PIC : 0) |
+	       (memcmp(&from->ioapic, &to->ioapic, sizeof(to->ioapic)) ? HYPR_BOARD_IOAPIC : 0) |
+	       (hypr_pits_match(from, to) ? 0 : HYPR_BOARD_PIT);
+}
+
+/**
+ * hypr_board_enter() - the board goes on in a view
+ * @kvm: the VM
+ * @to: as for hypr_board_leave()
+ * @differs: what that has returned; all else is left as it is
+ *
+ * The vCPUs' local APICs are those of the new view: what a chip hands on stays there.
+ *
+ * Context: kvm_hypr.lock held, no vCPU in the guest.  Takes the chips' locks, and waits
+ * for a tick of the PIT that is being delivered.
+ */
+void hypr_board_enter(struct kvm *kvm, struct hypr_board *to, unsigned int differs)
+{
+	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
+
+	if (differs & HYPR_BOARD_PIC)
 		hypr_pic_write(kvm->arch.vpic, to);
-	if (memcmp(&from->ioapic, &to->ioapic, sizeof(to->ioapic)))
+	if (differs & HYPR_BOARD_IOAPIC)
 		kvm_set_ioapic(kvm, &to->ioapic);
-	if (!hypr_pits_match(from, to))
+	if (differs & HYPR_BOARD_PIT)
 		hypr_pit_write(kvm->arch.vpit, to);
 }
 

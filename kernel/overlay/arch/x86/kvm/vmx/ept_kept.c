@@ -56,8 +56,8 @@ static struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs
  */
 static const u32 hypr_live_msrs[] = {
 	MSR_KERNEL_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
-	MSR_IA32_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SPEC_CTRL, MSR_IA32_XFD,
-	MSR_IA32_XFD_ERR, MSR_IA32_DEBUGCTLMSR, MSR_IA32_CR_PAT,
+	MSR_IA32_SYSENTER_EIP, MSR_IA32_SPEC_CTRL, MSR_IA32_XFD, MSR_IA32_XFD_ERR,
+	MSR_IA32_DEBUGCTLMSR, MSR_IA32_CR_PAT,
 };
 
 /* The same, with SVM alone. */
@@ -95,6 +95,11 @@ static bool hypr_msr_is_live(u32 index)
 		hypr_msr_is_in(index, hypr_svm_live_msrs, ARRAY_SIZE(hypr_svm_live_msrs)));
 }
 
+static bool hypr_msr_is_base(u32 index)
+{
+	return index == MSR_FS_BASE || index == MSR_GS_BASE;
+}
+
 static bool hypr_kept_has_msr(const struct hypr_kept *kept, unsigned int nr, u32 index)
 {
 	unsigned int i;
@@ -116,6 +121,10 @@ static void hypr_kept_try_msr(struct kvm_vcpu *vcpu, struct hypr_kept *kept, uns
 	struct hypr_kept_msr *entry = &kept->msr[at];
 	struct msr_data msr = { .index = entry->index, .host_initiated = true };
 
+	/* The segments have it. */
+	entry->fixed = hypr_msr_is_base(msr.index);
+	if (entry->fixed)
+		return;
 	entry->fixed = __kvm_get_msr(vcpu, msr.index, &msr.data, true) ||
 		       kvm_x86_call(set_msr)(vcpu, &msr);
 	if (entry->fixed) {
@@ -347,8 +356,11 @@ static bool hypr_copy_out(u64 to, const void *from, size_t bytes)
 
 static u64 hypr_kept_msr_value(const struct hypr_kept *kept, unsigned int at)
 {
+	u32 index = kept->msr[at].index;
 	unsigned int i;
 
+	if (hypr_msr_is_base(index))
+		return kept->segment[index == MSR_FS_BASE ? VCPU_SREG_FS : VCPU_SREG_GS].base;
 	for (i = 0; i < kept->nr_live; i++) {
 		if (kept->live[i].at == at)
 			return kept->live[i].data;
@@ -409,12 +421,14 @@ static int hypr_kept_copy_out(struct kvm_vcpu *vcpu, const struct hypr_kept *kep
 	struct kvm_mp_state mp_state = { .mp_state = kept->events.mp_state };
 	struct kvm_vcpu_events events;
 	struct kvm_regs regs = { 0 };
+	struct kvm_sregs sregs;
 	int r;
 
 	hypr_kept_to_regs(kept, &regs);
+	hypr_state_sregs(kept, &sregs);
 	hypr_events_copy(vcpu->kvm, &kept->events, &events);
 	if (hypr_copy_out(arg->regs, &regs, sizeof(regs)) ||
-	    hypr_copy_out(arg->sregs, &kept->sregs, sizeof(kept->sregs)) ||
+	    hypr_copy_out(arg->sregs, &sregs, sizeof(sregs)) ||
 	    hypr_copy_out(arg->xcrs, &xcrs, sizeof(xcrs)) ||
 	    hypr_copy_out(arg->events, &events, sizeof(events)) ||
 	    hypr_copy_out(arg->mp_state, &mp_state, sizeof(mp_state)) ||
@@ -450,6 +464,7 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg)
 	kept = hypr_kept_clone(vcpu, arg);
 	if (IS_ERR(kept))
 		return PTR_ERR(kept);
+	hypr_apic_to_user(kvm, kept);
 	r = hypr_kept_copy_out(vcpu, kept, arg);
 	hypr_kept_destroy(kept);
 	return r;

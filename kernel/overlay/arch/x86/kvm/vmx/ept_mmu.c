@@ -67,8 +67,11 @@ void hypr_builder_destroy(struct kvm_vcpu *builder)
 static int hypr_view_role(struct kvm *kvm, u32 view,
 			  union kvm_mmu_page_role *role)
 {
-	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+	struct kvm_vcpu *vcpu = READ_ONCE(kvm->arch.hypr.vm->first);
 
+	/* One on which nothing was called yet. */
+	if (!vcpu)
+		vcpu = kvm_get_vcpu(kvm, 0);
 	if (!vcpu)
 		return -EINVAL;
 
@@ -79,21 +82,6 @@ static int hypr_view_role(struct kvm *kvm, u32 view,
 	return 0;
 }
 
-static struct kvm_mmu_page *hypr_find_root(struct kvm *kvm,
-					   union kvm_mmu_page_role role)
-{
-	struct kvm_mmu_page *root;
-
-	lockdep_assert_held(&kvm->mmu_lock);
-
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link,
-				lockdep_is_held(&kvm->mmu_lock)) {
-		if (root->role.word == role.word)
-			return root;
-	}
-	return NULL;
-}
-
 /**
  * hypr_tables_root() - the root that @view's vCPUs would load
  * @kvm: the VM
@@ -101,8 +89,8 @@ static struct kvm_mmu_page *hypr_find_root(struct kvm *kvm,
  * @level: filled with the levels of the table; may be NULL
  *
  * Return: HPA of the root, INVALID_PAGE if the view has no root.  KVM may
- * invalidate the root as soon as mmu_lock is released: the caller may compare the
- * HPA, and must not use the table.
+ * invalidate the root at any time: the caller may compare the HPA, and must not use the
+ * table.
  */
 hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level)
 {
@@ -113,16 +101,17 @@ hpa_t hypr_tables_root(struct kvm *kvm, u32 view, int *level)
 	if (hypr_view_role(kvm, view, &role))
 		return INVALID_PAGE;
 
-	read_lock(&kvm->mmu_lock);
 	rcu_read_lock();
-	root = hypr_find_root(kvm, role);
-	if (root) {
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		/* An invalid root has another word. */
+		if (data_race(root->role.word) != role.word)
+			continue;
 		hpa = __pa(root->spt);
 		if (level)
-			*level = root->role.level;
+			*level = role.level;
+		break;
 	}
 	rcu_read_unlock();
-	read_unlock(&kvm->mmu_lock);
 	return hpa;
 }
 

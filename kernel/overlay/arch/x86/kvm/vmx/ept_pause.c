@@ -16,8 +16,20 @@
 
 #include "vmx_ept_swap.h"
 
-/* Poll this often before sleeping between polls. */
-#define HYPR_PAUSE_SPINS	2000
+/* Poll this often before sleeping between polls; the first sleep sets the deadline. */
+#define HYPR_PAUSE_SPINS	4000
+
+/*
+ * Without APICv an EOI is a VM-exit, and KVM decides what is in service.  With it the CPU
+ * does both, and an EOI costs nothing.
+ */
+static void hypr_offer_no_eoi(struct kvm *kvm, struct hypr_control_page *control)
+{
+	if (enable_apicv)
+		return;
+	kvm->arch.hypr.no_eoi = true;
+	WRITE_ONCE(control->features, READ_ONCE(control->features) | HYPR_CONTROL_NO_EOI);
+}
 
 /**
  * hypr_control_register() - share the control page with the guest
@@ -55,6 +67,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 		h->control_page = page;
 		h->control = page_address(page);
 		WRITE_ONCE(h->control->generation, h->generation);
+		hypr_offer_no_eoi(kvm, h->control);
 	}
 	mutex_unlock(&h->lock);
 
@@ -237,9 +250,9 @@ static bool hypr_all_parked(struct kvm *kvm)
  */
 int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 {
-	ktime_t deadline = ktime_add_ns(ktime_get(), timeout_ns);
 	struct kvm_vcpu *vcpu;
 	unsigned int spins = 0;
+	ktime_t deadline = 0;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
@@ -248,14 +261,17 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 		hypr_pause_request(vcpu);
 
 	while (!hypr_all_parked(kvm)) {
+		if (spins++ < HYPR_PAUSE_SPINS && !need_resched()) {
+			cpu_relax();
+			continue;
+		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		if (!deadline)
+			deadline = ktime_add_ns(ktime_get(), timeout_ns);
 		if (ktime_after(ktime_get(), deadline))
 			return -EAGAIN;
-		if (spins++ < HYPR_PAUSE_SPINS && !need_resched())
-			cpu_relax();
-		else
-			usleep_range(10, 20);
+		usleep_range(10, 20);
 	}
 	return 0;
 }

@@ -39,16 +39,18 @@ EXPORT_SYMBOL_GPL(kvm_hypr_current_view);
 static void hypr_vcpu_apf_retire(struct kvm_vcpu *vcpu)
 {
 	struct kvm_async_pf *work;
-	unsigned int i;
 
-	/* Only the vCPU's own thread changes the queue or looks at these. */
+	/*
+	 * Only the vCPU's own thread changes the queue or looks at these.  A GFN that is
+	 * waited for has a page in the queue.
+	 */
 	list_for_each_entry(work, &vcpu->async_pf.queue, queue) {
 		work->notpresent_injected = false;
 		work->arch.direct_map = false;
 		work->arch.cr3 = KVM_HYPR_APF_RETIRED;
 	}
-	for (i = 0; i < ARRAY_SIZE(vcpu->arch.apf.gfns); i++)
-		vcpu->arch.apf.gfns[i] = ~0;
+	if (!list_empty(&vcpu->async_pf.queue))
+		memset(vcpu->arch.apf.gfns, 0xff, sizeof(vcpu->arch.apf.gfns));
 	kvm_clear_request(KVM_REQ_APF_HALT, vcpu);
 	vcpu->arch.apf.halted = false;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state of a vCPU that goes with a view: registers, FPU, MSRs, local APIC, the guest's
- * clock, and what is under way (ept_events.c).  The vCPU's own thread reads the state of the
+ * The state of a vCPU that goes with a view: registers, FPU, MSRs, local APIC and clock
+ * (ept_apic.c), and what is under way (ept_events.c).  The vCPU's own thread reads the state of the
  * view that it leaves, and writes what differs in that of the view that it enters.  It does
  * not leave KVM_RUN for that.
  *
@@ -68,33 +68,59 @@ bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
 
 /* ---- reading ---------------------------------------------------------------- */
 
-static const struct {
-	int segment;
-	size_t offset;
-} hypr_segments[] = {
-	{ VCPU_SREG_CS, offsetof(struct kvm_sregs, cs) },
-	{ VCPU_SREG_DS, offsetof(struct kvm_sregs, ds) },
-	{ VCPU_SREG_ES, offsetof(struct kvm_sregs, es) },
-	{ VCPU_SREG_FS, offsetof(struct kvm_sregs, fs) },
-	{ VCPU_SREG_GS, offsetof(struct kvm_sregs, gs) },
-	{ VCPU_SREG_SS, offsetof(struct kvm_sregs, ss) },
-	{ VCPU_SREG_TR, offsetof(struct kvm_sregs, tr) },
-	{ VCPU_SREG_LDTR, offsetof(struct kvm_sregs, ldt) },
-};
+/* The bits of a segment's access rights, as the VMCS has them. */
+#define HYPR_AR_UNUSABLE	BIT(16)
+
+static u32 hypr_segment_ar(const struct kvm_segment *segment)
+{
+	return segment->type | segment->s << 4 | segment->dpl << 5 | segment->present << 7 |
+	       segment->avl << 12 | segment->l << 13 | segment->db << 14 | segment->g << 15 |
+	       (segment->unusable ? HYPR_AR_UNUSABLE : 0);
+}
+
+static void hypr_segment_decode(const struct hypr_segment *from, struct kvm_segment *segment)
+{
+	*segment = (struct kvm_segment){
+		.base = from->base,
+		.limit = from->limit,
+		.selector = from->selector,
+		.type = from->ar & 15,
+		.s = from->ar >> 4 & 1,
+		.dpl = from->ar >> 5 & 3,
+		/* As vmx_get_segment() has it, with the reason. */
+		.present = !(from->ar & HYPR_AR_UNUSABLE),
+		.avl = from->ar >> 12 & 1,
+		.l = from->ar >> 13 & 1,
+		.db = from->ar >> 14 & 1,
+		.g = from->ar >> 15 & 1,
+		.unusable = !!(from->ar & HYPR_AR_UNUSABLE),
+	};
+}
+
+static void hypr_segments_read(struct kvm_vcpu *vcpu, struct hypr_segment *segments)
+{
+	struct kvm_segment segment;
+	int i;
+
+	if (kvm_x86_ops.hypr_tdp->get_segments) {
+		kvm_x86_ops.hypr_tdp->get_segments(vcpu, segments);
+		return;
+	}
+	for (i = 0; i < HYPR_SEGMENTS; i++) {
+		kvm_x86_call(get_segment)(vcpu, &segment, i);
+		segments[i] = (struct hypr_segment){
+			.base = segment.base,
+			.limit = segment.limit,
+			.ar = hypr_segment_ar(&segment),
+			.selector = segment.selector,
+		};
+	}
+}
 
 static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	struct desc_ptr table;
-	int i;
 
-	if (kvm_x86_ops.hypr_tdp->get_segments) {
-		kvm_x86_ops.hypr_tdp->get_segments(vcpu, sregs);
-	} else {
-		for (i = 0; i < ARRAY_SIZE(hypr_segments); i++)
-			kvm_x86_call(get_segment)(vcpu,
-						  (void *)sregs + hypr_segments[i].offset,
-						  hypr_segments[i].segment);
-	}
 	kvm_x86_call(get_idt)(vcpu, &table);
 	sregs->idt.base = table.address;
 	sregs->idt.limit = table.size;
@@ -109,6 +135,24 @@ static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr8 = kvm_get_cr8(vcpu);
 	sregs->efer = vcpu->arch.efer;
 	sregs->apic_base = vcpu->arch.apic_base;
+}
+
+/**
+ * hypr_state_sregs() - the same as KVM_GET_SREGS would have it, but for a pending interrupt
+ * @kept: the state
+ * @sregs: filled
+ */
+void hypr_state_sregs(const struct hypr_kept *kept, struct kvm_sregs *sregs)
+{
+	*sregs = kept->sregs;
+	hypr_segment_decode(&kept->segment[VCPU_SREG_CS], &sregs->cs);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_DS], &sregs->ds);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_ES], &sregs->es);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_FS], &sregs->fs);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_GS], &sregs->gs);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_SS], &sregs->ss);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_TR], &sregs->tr);
+	hypr_segment_decode(&kept->segment[VCPU_SREG_LDTR], &sregs->ldt);
 }
 
 static void hypr_debugregs_read(struct kvm_vcpu *vcpu, struct kvm_debugregs *regs)
@@ -135,37 +179,57 @@ static void hypr_fpu_load(struct kvm_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->arch.guest_fpu, true);
 }
 
-#define HYPR_LVT_MODE		GENMASK(18, 17)
-#define HYPR_VALID_VECTOR	16
-
 /*
- * A one-shot timer that has run out, and whose interrupt KVM has not raised yet,
- * leaves no trace in the registers: raise it.
+ * fpu_swap_kvm_fpstate() saves the CPU's registers to the task's present FPU state, and
+ * loads the one that the task had before the guest's.  For the time of this call the two
+ * are those of @from and @to: no register image is copied in memory.
+ *
+ * Return: false if the guest's FPU state is not in the registers.
  */
-static void hypr_lapic_note_expired(struct kvm_lapic_state *lapic)
+static bool hypr_fpu_exchange(struct kvm_vcpu *vcpu, struct hypr_kept *from,
+			      const struct hypr_kept *to)
 {
-	u32 lvt = __kvm_lapic_get_reg(lapic->regs, APIC_LVTT);
-	u32 vector = lvt & APIC_VECTOR_MASK;
-	u32 *irr = (u32 *)(lapic->regs + APIC_IRR + vector / 32 * 0x10);
+	struct fpstate *own = vcpu->arch.guest_fpu.fpstate, *host;
+	struct fpu_guest leaving = { .fpstate = from->fpu };
+	struct fpu *fpu = &current->thread.fpu;
+	bool loaded;
 
-	if ((lvt & (HYPR_LVT_MODE | APIC_LVT_MASKED)) || vector < HYPR_VALID_VECTOR ||
-	    !__kvm_lapic_get_reg(lapic->regs, APIC_TMICT) ||
-	    __kvm_lapic_get_reg(lapic->regs, APIC_TMCCT))
-		return;
-	*irr |= BIT(vector % 32);
+	fpregs_lock();
+	loaded = fpu->fpstate == own && !test_thread_flag(TIF_NEED_FPU_LOAD);
+	if (loaded) {
+		memcpy(from->fpu, own, offsetof(struct fpstate, regs));
+		host = fpu->__task_fpstate;
+		fpu->fpstate = from->fpu;
+		fpu->__task_fpstate = to->fpu;
+		fpu_swap_kvm_fpstate(&leaving, false);
+		fpu->fpstate = own;
+		fpu->__task_fpstate = host;
+	}
+	fpregs_unlock();
+	return loaded;
 }
 
-static void hypr_lapic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
+static void hypr_fpu_move(struct kvm_vcpu *vcpu, struct hypr_kept *from,
+			  const struct hypr_kept *to)
 {
-	/* First: a deadline that passes now is then there twice, not nowhere. */
-	kept->tsc_deadline = kvm_get_lapic_tscdeadline_msr(vcpu);
-	kvm_x86_call(sync_pir_to_irr)(vcpu);
-	kvm_apic_get_state(vcpu, &kept->lapic);
-	hypr_lapic_note_expired(&kept->lapic);
+	struct fpstate *own = vcpu->arch.guest_fpu.fpstate;
+	bool loaded;
+
+	if (hypr_fpu_exchange(vcpu, from, to))
+		return;
+	loaded = hypr_fpu_unload(vcpu);
+	memcpy(from->fpu, own, hypr_fpu_bytes(vcpu));
+	memcpy(&own->regs, &to->fpu->regs, own->size);
+	if (loaded)
+		hypr_fpu_load(vcpu);
 }
 
 static void hypr_msr_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept, u32 index, u64 *data)
 {
+	const struct kvm_hypr_tdp *tdp = kvm_x86_ops.hypr_tdp;
+
+	if (tdp->get_live_msr && tdp->get_live_msr(vcpu, index, data))
+		return;
 	kept->broken |= __kvm_get_msr(vcpu, index, data, true);
 }
 
@@ -178,13 +242,13 @@ static atomic64_t hypr_data_ids = ATOMIC64_INIT(0);
  */
 static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
-	struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL : vcpu->arch.hypr.msrs_of;
+	const struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL : vcpu->arch.hypr.msrs_of;
 	unsigned int i;
 
 	for (i = 0; i < kept->nr_live; i++)
 		hypr_msr_read(vcpu, kept, kept->msr[kept->live[i].at].index,
 			      &kept->live[i].data);
-	if (known && known != kept) {
+	if (known && known->data_id != kept->data_id) {
 		memcpy(kept->data, known->data, kept->nr_msrs * sizeof(u64));
 		kept->data_id = known->data_id;
 	} else if (!known) {
@@ -199,26 +263,27 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 	vcpu->arch.hypr.msrs_of = kept;
 }
 
-/* With the FPU in memory: hypr_fpu_unload(). */
-static void hypr_state_read_unloaded(struct kvm_vcpu *vcpu, u64 host_tsc,
-				     struct hypr_kept *kept)
+/* All but the FPU.  Return: what of @to the local APIC has differently. */
+static enum hypr_apic_differs hypr_state_read_rest(struct kvm_vcpu *vcpu, u64 host_tsc,
+						   struct hypr_kept *kept,
+						   const struct hypr_kept *to)
 {
 	hypr_events_read(vcpu, &kept->events);
-	memcpy(kept->fpu, vcpu->arch.guest_fpu.fpstate, hypr_fpu_bytes(vcpu));
 	/* KVM may have left these two in the VMCS. */
 	kvm_rsp_read(vcpu);
 	kvm_rip_read(vcpu);
 	memcpy(kept->regs, vcpu->arch.regs, sizeof(kept->regs));
 	kept->rflags = kvm_get_rflags(vcpu);
+	hypr_segments_read(vcpu, kept->segment);
 	hypr_sregs_read(vcpu, &kept->sregs);
 	hypr_debugregs_read(vcpu, &kept->debugregs);
 	hypr_msrs_read(vcpu, kept);
-	hypr_lapic_read(vcpu, kept);
 
 	kept->xcr0 = vcpu->arch.xcr0;
 	kept->pkru = vcpu->arch.pkru;
 	kept->tsc_offset = vcpu->arch.l1_tsc_offset;
 	kept->host_tsc = host_tsc;
+	return hypr_apic_read(vcpu, kept, to);
 }
 
 /**
@@ -232,9 +297,10 @@ void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept
 {
 	bool loaded = hypr_fpu_unload(vcpu);
 
-	hypr_state_read_unloaded(vcpu, host_tsc, kept);
+	memcpy(kept->fpu, vcpu->arch.guest_fpu.fpstate, hypr_fpu_bytes(vcpu));
 	if (loaded)
 		hypr_fpu_load(vcpu);
+	hypr_state_read_rest(vcpu, host_tsc, kept, kept);
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -267,11 +333,30 @@ static void hypr_crs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
 	}
 }
 
+static bool hypr_segments_match(const struct hypr_segment *one, const struct hypr_segment *other)
+{
+	return !((one->base ^ other->base) | (one->limit ^ other->limit) |
+		 (one->ar ^ other->ar) | (one->selector ^ other->selector));
+}
+
+static void hypr_segments_write(struct kvm_vcpu *vcpu, const struct hypr_segment *from,
+				const struct hypr_segment *to)
+{
+	struct kvm_segment segment;
+	int i;
+
+	for (i = 0; i < HYPR_SEGMENTS; i++) {
+		if (hypr_segments_match(&from[i], &to[i]))
+			continue;
+		hypr_segment_decode(&to[i], &segment);
+		kvm_x86_call(set_segment)(vcpu, &segment, i);
+	}
+}
+
 static void hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from,
 			     const struct kvm_sregs *to)
 {
 	struct desc_ptr table;
-	int i;
 
 	if (from->idt.base != to->idt.base || from->idt.limit != to->idt.limit) {
 		table.address = to->idt.base;
@@ -284,14 +369,6 @@ static void hypr_sregs_write(struct kvm_vcpu *vcpu, const struct kvm_sregs *from
 		kvm_x86_call(set_gdt)(vcpu, &table);
 	}
 	hypr_crs_write(vcpu, from, to);
-	for (i = 0; i < ARRAY_SIZE(hypr_segments); i++) {
-		size_t offset = hypr_segments[i].offset;
-
-		if (memcmp((void *)from + offset, (void *)to + offset,
-			   sizeof(struct kvm_segment)))
-			kvm_x86_call(set_segment)(vcpu, (void *)to + offset,
-						  hypr_segments[i].segment);
-	}
 }
 
 static int hypr_debugregs_write(struct kvm_vcpu *vcpu, const struct kvm_debugregs *from,
@@ -299,7 +376,8 @@ static int hypr_debugregs_write(struct kvm_vcpu *vcpu, const struct kvm_debugreg
 {
 	int r, i;
 
-	if (!memcmp(from, to, sizeof(*to)))
+	if (from->dr6 == to->dr6 && from->dr7 == to->dr7 &&
+	    !memcmp(from->db, to->db, sizeof(to->db)))
 		return 0;
 	for (i = 0; i < ARRAY_SIZE(to->db); i++)
 		kvm_set_dr(vcpu, i, to->db[i]);
@@ -349,66 +427,8 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	return r;
 }
 
-/* kvm_apic_set_state() puts these into a form of its own, in place. */
-static int hypr_lapic_set(struct kvm_vcpu *vcpu, struct kvm_lapic_state *lapic)
-{
-	u32 *id = (u32 *)(lapic->regs + APIC_ID), old_id = *id;
-	u32 *ldr = (u32 *)(lapic->regs + APIC_LDR), old_ldr = *ldr;
-	u64 *icr = (u64 *)(lapic->regs + APIC_ICR), old_icr = *icr;
-	int r = kvm_apic_set_state(vcpu, lapic);
-
-	*id = old_id;
-	*ldr = old_ldr;
-	*icr = old_icr;
-	return r;
-}
-
-/* The registers are 32 bits each, 16 bytes apart. */
-static bool hypr_lapics_match(const struct kvm_lapic_state *one,
-			      const struct kvm_lapic_state *other)
-{
-	unsigned int at;
-
-	for (at = 0; at < KVM_APIC_REG_SIZE; at += 0x10) {
-		if (*(const u32 *)(one->regs + at) != *(const u32 *)(other->regs + at))
-			return false;
-	}
-	return true;
-}
-
-/*
- * KVM_SET_LAPIC takes longer than all the rest.  Two contexts of one guest that wait
- * at the same place often have the same registers there.
- *
- * The clock goes before the timer, which KVM sets by the guest's TSC, and a deadline, a
- * time of it, comes last.
- */
-static int hypr_lapic_write(struct kvm_vcpu *vcpu, u64 host_tsc,
-			    const struct hypr_kept *from, struct hypr_kept *to)
-{
-	u64 offset = to->tsc_offset + to->host_tsc - host_tsc;
-	struct kvm_lapic_state *lapic = &to->lapic;
-	int r = 0;
-
-	/* A timer of the view that is left must not fire in this one. */
-	kvm_set_lapic_tscdeadline_msr(vcpu, 0);
-
-	vcpu->arch.l1_tsc_offset = offset;
-	vcpu->arch.tsc_offset = offset;
-	kvm_x86_call(write_tsc_offset)(vcpu);
-	if (vcpu->arch.pv_time.active)
-		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
-
-	if (!hypr_lapics_match(&from->lapic, lapic) ||
-	    __kvm_lapic_get_reg(lapic->regs, APIC_TMICT))
-		r = hypr_lapic_set(vcpu, lapic);
-	if (to->tsc_deadline)
-		kvm_set_lapic_tscdeadline_msr(vcpu, to->tsc_deadline);
-	return r;
-}
-
-static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
-			     const struct hypr_kept *from, struct hypr_kept *to)
+static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept *from,
+			     struct hypr_kept *to, enum hypr_apic_differs differs)
 {
 	int r;
 
@@ -420,9 +440,10 @@ static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc,
 	kvm_set_rflags(vcpu, to->rflags);
 
 	hypr_sregs_write(vcpu, &from->sregs, &to->sregs);
+	hypr_segments_write(vcpu, from->segment, to->segment);
 	r = hypr_debugregs_write(vcpu, &from->debugregs, &to->debugregs);
 	r |= hypr_msrs_write(vcpu, from, to);
-	r |= hypr_lapic_write(vcpu, host_tsc, from, to);
+	r |= hypr_apic_write(vcpu, host_tsc, from, to, differs);
 	vcpu->arch.pkru = to->pkru;
 	hypr_events_write(vcpu, &from->events, &to->events);
 
@@ -448,14 +469,11 @@ void hypr_state_move(struct kvm_vcpu *vcpu)
 	u64 host_tsc = kvm_scale_tsc(h->move_tsc, vcpu->arch.l1_tsc_scaling_ratio);
 	struct hypr_kept *from = vcpu->arch.hypr.move_from;
 	struct hypr_kept *to = vcpu->arch.hypr.move_to;
-	struct fpstate *fpu = vcpu->arch.guest_fpu.fpstate;
-	bool loaded = hypr_fpu_unload(vcpu);
+	enum hypr_apic_differs differs;
 
-	hypr_state_read_unloaded(vcpu, host_tsc, from);
-	memcpy(&fpu->regs, &to->fpu->regs, fpu->size);
-	hypr_state_write(vcpu, host_tsc, from, to);
-	if (loaded)
-		hypr_fpu_load(vcpu);
+	hypr_fpu_move(vcpu, from, to);
+	differs = hypr_state_read_rest(vcpu, host_tsc, from, to);
+	hypr_state_write(vcpu, host_tsc, from, to, differs);
 
 	/* The swap waits for it: hypr_wait_moved(). */
 	smp_store_release(&vcpu->arch.hypr.move_to, NULL);

@@ -15,7 +15,6 @@
 #include <asm/tsc.h>
 
 #include "mmu.h"
-#include "smm.h"
 #include "x86.h"
 
 #include "ept_trace.h"
@@ -24,29 +23,14 @@
 /* Attempts to have all pages of a reset there at once. */
 #define HYPR_RESET_TRIES	100
 
-static int hypr_check_quiescent(struct kvm *kvm, struct kvm_hypr_swap *swap)
+static u32 hypr_count_forced(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;
+	u32 forced = 0;
 
-	swap->forced = 0;
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
-		swap->forced += hypr_swap_takes(swap, vcpu) &&
-				!hypr_vcpu_is_quiescent(vcpu);
-
-	return swap->forced && !(swap->flags & KVM_EPT_SWAP_FORCE) ? -EBUSY : 0;
-}
-
-/* With the vCPUs held: is one of them in a mode that no swap can leave? */
-static int hypr_check_modes(struct kvm *kvm, const struct kvm_hypr_swap *swap)
-{
-	struct kvm_vcpu *vcpu;
-
-	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm) {
-		if (hypr_swap_takes(swap, vcpu) &&
-		    (is_smm(vcpu) || is_guest_mode(vcpu)))
-			return -EBUSY;
-	}
-	return 0;
+		forced += hypr_swap_takes(swap, vcpu) && !hypr_vcpu_is_quiescent(vcpu);
+	return forced;
 }
 
 static enum hypr_kept_kind hypr_move_kind(const struct kvm_hypr_swap *swap)
@@ -136,8 +120,6 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 			hypr_move_begin(vcpu, h);
 		WRITE_ONCE(vcpu->arch.hypr.next, swap->view);
 	}
-	hypr_cache_touch(h, kvm->arch.hypr.active);
-	hypr_cache_touch(h, swap->view);
 	if (all) {
 		/* If it ever ran it has tables; hypr_check_target() checks. */
 		set_bit(kvm->arch.hypr.active, h->prepared);
@@ -150,17 +132,26 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		WRITE_ONCE(h->control->generation, h->generation);
 }
 
-/* Until each vCPU has its new state; then the board's, which hands on to the vCPUs. */
+/*
+ * While the vCPUs exchange their states the board is read; it gets its new state, which it
+ * hands on to them, when each of them has its own.
+ */
 static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct hypr_board *to = NULL;
+	unsigned int differs = 0;
 
+	if (swap->flags & KVM_EPT_SWAP_BOARD) {
+		to = hypr_board_find(h, swap->view, hypr_move_kind(swap));
+		differs = hypr_board_leave(kvm, hypr_board_find(h, swap->old_view,
+								HYPR_KEPT_LEFT), to);
+	}
 	hypr_wait_moved(h, swap->timeout_ns);
 	if (!(swap->flags & HYPR_AFTER_MOVE))
 		return;
-	if (swap->flags & KVM_EPT_SWAP_BOARD)
-		hypr_board_move(kvm, hypr_board_find(h, swap->old_view, HYPR_KEPT_LEFT),
-				hypr_board_find(h, swap->view, hypr_move_kind(swap)));
+	if (differs)
+		hypr_board_enter(kvm, to, differs);
 	if (swap->flags & KVM_EPT_SWAP_NOTIFY)
 		hypr_notify_all(kvm);
 	/* Pairs with hypr_wait_others(): the chips' state is visible before. */
@@ -182,15 +173,18 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	bool moving = swap->flags & KVM_EPT_SWAP_STATE;
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u32 left = kvm->arch.hypr.active;
 	u64 start = rdtsc_ordered();
 	int r;
 
 	h->move_view = swap->view;
 	h->move_kind = hypr_move_kind(swap);
 	WRITE_ONCE(h->moving, moving);
+	hypr_close(kvm, swap);
+	/* They are on their way. */
+	if (swap->flags & KVM_EPT_SWAP_FORCE)
+		swap->forced = hypr_count_forced(kvm, swap);
 	r = hypr_hold(kvm, swap);
-	if (!r)
-		r = hypr_check_modes(kvm, swap);
 	if (!r && moving)
 		r = hypr_check_movable(kvm);
 	if (!r && (swap->flags & KVM_EPT_SWAP_RESET))
@@ -203,6 +197,10 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	swap->commit_cycles = rdtsc_ordered() - start;
 	if (!r && moving)
 		hypr_finish_move(kvm, swap);
+	if (!r) {
+		hypr_cache_touch(h, left);
+		hypr_cache_touch(h, swap->view);
+	}
 	trace_kvm_hypr_commit(kvm, swap, r);
 	return r;
 }
@@ -323,8 +321,10 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	if (swap->flags & KVM_EPT_SWAP_PAUSE)
 		r = hypr_pause(kvm, swap);
-	if (!r)
-		r = hypr_check_quiescent(kvm, swap);
+	if (!r && !(swap->flags & KVM_EPT_SWAP_FORCE)) {
+		swap->forced = hypr_count_forced(kvm, swap);
+		r = swap->forced ? -EBUSY : 0;
+	}
 	if (!r)
 		r = hypr_commit(kvm, swap);
 

@@ -2,6 +2,8 @@
 /*
  * The views of a VM: which of them exist, and which are in use.
  */
+#include <linux/nospec.h>
+
 #include "vmx_ept_swap.h"
 
 /**
@@ -32,10 +34,26 @@ bool hypr_has_user_slots(struct kvm *kvm, u32 as_id)
  * hypr_view_exists() - does user space have memory in this view?
  * @kvm: the VM
  * @view: from user space
+ *
+ * Each change of a view's slots gives them another generation.  So one that was found to
+ * have memory need not be looked at again; no lock is needed for that.
  */
 bool hypr_view_exists(struct kvm *kvm, u32 view)
 {
-	return hypr_view_is_valid(view) && hypr_has_user_slots(kvm, view);
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u64 generation;
+
+	if (!hypr_view_is_valid(view))
+		return false;
+	view = array_index_nospec(view, KVM_HYPR_MAX_VIEWS);
+	/* Both sets of a view's slots are in @kvm: neither is ever freed. */
+	generation = READ_ONCE(rcu_access_pointer(kvm->memslots[view])->generation) + 1;
+	if (READ_ONCE(h->existed[view]) == generation)
+		return true;
+	if (!hypr_has_user_slots(kvm, view))
+		return false;
+	WRITE_ONCE(h->existed[view], generation);
+	return true;
 }
 
 /**

@@ -136,6 +136,8 @@ void hypr_vcpus_update(struct kvm *kvm)
 		WRITE_ONCE(vcpu->arch.hypr.next, kvm->arch.hypr.active);
 		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 		list_add_tail(&vcpu->arch.hypr.node, &h->vcpus);
+		if (!h->nr_vcpus)
+			WRITE_ONCE(h->first, vcpu);
 		h->nr_vcpus++;
 		/* Pairs with the acquire in kvm_hypr_vcpu_ioctl_begin(). */
 		smp_store_release(&vcpu->arch.hypr.met, true);

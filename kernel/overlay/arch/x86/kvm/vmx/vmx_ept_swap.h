@@ -11,7 +11,7 @@
  *	ept_cache, ept_shrink	which views keep their tables
  *	ept_kept, ept_board	states of vCPUs, and of chips, that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
- *	ept_state, ept_events	what of a vCPU goes with a view
+ *	ept_state, ept_events, ept_apic	what of a vCPU goes with a view
  *	ept_written		which pages were written
  *	ept_reset, ept_moment	memory back to its moment, and where that is
  *	ept_view, ept_kind	which views exist; which VMs may have views
@@ -150,6 +150,13 @@ struct hypr_events {
 	int mp_state;
 };
 
+/* What of two local APICs differs: nothing, registers on which nothing rests, or more. */
+enum hypr_apic_differs {
+	HYPR_APIC_SAME,
+	HYPR_APIC_PLAIN,
+	HYPR_APIC_REST,
+};
+
 /* MSRs that a guest may write without a VM-exit: ept_kept.c has the list. */
 #define HYPR_LIVE_MSRS	24
 
@@ -158,6 +165,9 @@ struct hypr_events {
  * @node: in kvm_hypr.kept
  * @broken: an MSR could not be read: cannot happen after KVM_HYPR_KEEP_STATE
  * @pkru: as @regs and the rest in the terms of KVM's own ioctls
+ * @sregs: without the segments
+ * @segment: by VCPU_SREG_*
+ * @lapic: as on the APIC's page, and what is left of the timer's count
  * @nr_msrs: in @msr and @data
  * @nr_live: in @live, which has the values of those that a guest can write without a
  *	VM-exit; those in @data are 0
@@ -179,6 +189,7 @@ struct hypr_kept {
 	unsigned long regs[NR_VCPU_REGS];
 	unsigned long rflags;
 	struct kvm_sregs sregs;
+	struct hypr_segment segment[HYPR_SEGMENTS];
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic;
 	struct hypr_events events;
@@ -246,6 +257,7 @@ struct hypr_board {
  * @vcpus: the vCPUs that hypr_vcpus_update() has met, in order: every vCPU that
  *	can run or do anything else is there; under @lock
  * @nr_vcpus: how many
+ * @first: of them, or NULL; read without a lock
  * @kept: all states that are kept for the vCPUs; under @lock
  * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
  * @moment: where the moment of each view is, or NULL; under @lock
@@ -258,6 +270,8 @@ struct hypr_board {
  *	under @build_lock
  * @build_end: when the present user of @builder gives a build up; under @build_lock
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
+ * @existed: the generation of each view's slots, plus one, when user space was last found
+ *	to have memory there; 0: never.  Without a lock
  * @notes: writes that no dirty flag shows, without a lock: see ept_written.c
  * @rebuilds: evicted views that a swap has rebuilt; under @build_lock
  */
@@ -285,6 +299,7 @@ struct kvm_hypr {
 	u64 evictions;
 	struct list_head vcpus;
 	unsigned int nr_vcpus;
+	struct kvm_vcpu *first;
 	struct list_head kept;
 	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
 	struct hypr_moment *moment[KVM_HYPR_MAX_VIEWS];
@@ -297,6 +312,7 @@ struct kvm_hypr {
 	struct hypr_use budget;
 	u64 rebuilds;
 
+	u64 existed[KVM_HYPR_MAX_VIEWS];
 	struct hypr_notes notes[KVM_HYPR_MAX_VIEWS];
 };
 
@@ -431,6 +447,13 @@ int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
+/* ept_apic.c */
+enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept,
+				      const struct hypr_kept *other);
+void hypr_apic_to_user(struct kvm *kvm, struct hypr_kept *kept);
+int hypr_apic_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept *from,
+		    struct hypr_kept *to, enum hypr_apic_differs differs);
+
 /* ept_events.c */
 bool hypr_events_have_come(struct kvm_vcpu *vcpu);
 bool hypr_events_can_move(struct kvm_vcpu *vcpu);
@@ -453,6 +476,7 @@ int hypr_put_back(struct kvm *kvm, struct kvm_hypr_swap *swap);
 bool hypr_state_can_move(struct kvm_vcpu *vcpu);
 bool hypr_state_has_room(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
 bool hypr_state_fits(struct kvm_vcpu *vcpu, const struct hypr_kept *kept);
+void hypr_state_sregs(const struct hypr_kept *kept, struct kvm_sregs *sregs);
 void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept);
 void hypr_state_move(struct kvm_vcpu *vcpu);
 
@@ -462,7 +486,9 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
 void hypr_kept_free(struct kvm_hypr *h);
 
 /* ept_board.c */
-void hypr_board_move(struct kvm *kvm, struct hypr_board *from, struct hypr_board *to);
+unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
+			      const struct hypr_board *to);
+void hypr_board_enter(struct kvm *kvm, struct hypr_board *to, unsigned int differs);
 struct hypr_board *hypr_board_find(struct kvm_hypr *h, u32 view, enum hypr_kept_kind kind);
 long hypr_board_keep(struct kvm *kvm, const struct kvm_hypr_keep_board *arg);
 long hypr_board_get(struct kvm *kvm, const struct kvm_hypr_board *arg);
@@ -516,6 +542,7 @@ int hypr_vcpu_meet(struct kvm_vcpu *vcpu);
 
 /* ept_barrier.c */
 bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
+void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
 void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns);
