@@ -74,7 +74,8 @@ struct hypr_engine_swap {
  * @written: fill @bitmap, @pages bits, with the pages that may have been written in the
  *	view since the last call.  NULL: it does not know
  * @moment: take note of where the view, its moment, and view->written are, for a swap with
- *	@put_back; without hypr_error().  NULL: it cannot put memory back
+ *	@put_back; without hypr_error().  @zeros has a bit for each page, and they are set of
+ *	pages that are zero in the moment; or NULL.  NULL: it cannot put memory back
  * @keep: keep what a held vCPU has as a state of a view; on the vCPU's own thread, and
  *	without hypr_error().  Its clock stops at @host_tsc.  NULL: it keeps none
  * @kept: fill @state with what is kept for a view as it was left, and @host_tsc
@@ -105,7 +106,7 @@ struct hypr_engine {
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
 		       uint64_t pages);
-	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view);
+	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view, const uint64_t *zeros);
 	int (*keep)(struct hypr_vcpu *vcpu, const struct hypr_view *view, enum hypr_kept kept,
 		    uint64_t host_tsc, struct hypr_vcpu_state *state);
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,

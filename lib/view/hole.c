@@ -89,3 +89,21 @@ void hypr_hole_populate(int fd, uint8_t *mem, uint64_t bytes)
 		data = end;
 	}
 }
+
+/**
+ * hypr_hole_mark() - which pages of a memfd are holes
+ * @pages: of the file, from its start
+ * @bits: a bit for each page is set; it has to be zero before
+ */
+void hypr_hole_mark(int fd, uint64_t pages, uint64_t *bits)
+{
+	uint64_t bytes = pages * HYPR_PAGE_BYTES, hole, end = 0;
+
+	for (;;) {
+		hole = hypr_hole_find(fd, end, bytes, HYPR_PAGE_BYTES, &end);
+		if (hole == bytes)
+			break;
+		for (; hole < end; hole += HYPR_PAGE_BYTES)
+			bits[hole / HYPR_PAGE_BYTES / 64] |= 1ull << hole / HYPR_PAGE_BYTES % 64;
+	}
+}

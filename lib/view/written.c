@@ -24,6 +24,28 @@ static uint64_t words_of(const struct hypr_vm *vm)
 	return (pages + WORD_PAGES - 1) / WORD_PAGES;
 }
 
+/* Can the engine put the view back, now that view->written is there? */
+static bool put_back_begin(struct hypr_vm *vm, struct hypr_view *view)
+{
+	const struct hypr_moment *moment = view->moment;
+	uint64_t *zeros = NULL;
+	int ret;
+
+	if (!moment || !vm->engine->moment)
+		return false;
+	/* Holes need not be there, nor be read. */
+	if (!moment->vmo)
+		zeros = calloc(words_of(vm), sizeof(*zeros));
+	if (zeros)
+		hypr_hole_mark(moment->fd, vm->mem_bytes / HYPR_PAGE_BYTES, zeros);
+	ret = vm->engine->moment(vm, view, zeros);
+	free(zeros);
+	/* Or the first reset fetches the others, and the guest runs meanwhile. */
+	if (!ret && !moment->vmo)
+		hypr_hole_populate(moment->fd, moment->mem.host, moment->mem.bytes);
+	return !ret;
+}
+
 bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 {
 	uint64_t words = words_of(vm), all = UINT64_MAX, i, *reported;
@@ -32,12 +54,7 @@ bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)
 		return false;
 	if (!view->written) {
 		view->written = calloc(2 * words, sizeof(*view->written));
-		view->put_back = view->written && view->moment && vm->engine->moment &&
-				 !vm->engine->moment(vm, view);
-		/* Or the first reset fetches them a few at a time, and the guest runs meanwhile. */
-		if (view->put_back && !view->moment->vmo)
-			hypr_hole_populate(view->moment->fd, view->moment->mem.host,
-					   view->moment->mem.bytes);
+		view->put_back = view->written && put_back_begin(vm, view);
 	}
 	if (!view->written)
 		return false;

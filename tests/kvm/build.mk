@@ -6,7 +6,8 @@ KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
 KVMTEST_ALL := out/tests/kvm/all
-KVMTEST_COMMON_OBJ := $(KVMTEST_OBJ)/fuzz_vm.o $(KVMTEST_OBJ)/fuzz_state.o $(TEST_GUEST_OBJ)
+KVMTEST_COMMON_OBJ := $(addprefix $(KVMTEST_OBJ)/,fuzz_vm.o fuzz_state.o moment.o) \
+	$(TEST_GUEST_OBJ)
 KVMTEST_CFLAGS := $(CFLAGS) -Itests/guest -MMD -MP -pthread
 
 RIG_FILES += $(foreach t,$(KVMTEST_NAMES),$(KVMTEST_ALL):/tests/kvm/$(t))

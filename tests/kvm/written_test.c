@@ -246,18 +246,52 @@ static void test_zapped(void)
 	check_reported(some);
 }
 
-/* More than there are notes for: all pages count as written. */
-static void test_zapped_too_many(void)
+/* However many they are, no other page counts as written. */
+static void test_zapped_many(void)
 {
 	struct vm *vm = vm_tracked(1);
-	bool none[RAM_PAGES] = { false };
+	bool some[RAM_PAGES] = { false }, none[RAM_PAGES] = { false };
+	unsigned int page;
 
-	vcpu_do(&vm->vcpu[0], GUEST_FILL, GUEST_FREE_GPA, GUEST_ID2_GPA, 1);
+	vcpu_do(&vm->vcpu[0], GUEST_FILL, GUEST_FREE_GPA, GUEST_ID2_GPA - 8 * 4096, 1);
+	for (page = FIRST_PAGE; page < LAST_PAGE - 8; page++)
+		some[page] = true;
 	zap(vm, FIRST_PAGE, LAST_PAGE - FIRST_PAGE);
 	written(vm, A);
-	check_all();
+	/* The pages that it reads all the time may be new in the tables, and count as written. */
+	for (page = FIRST_PAGE; page < LAST_PAGE; page++)
+		CHECK_EQ(has(bitmap, page), some[page]);
 	written(vm, A);
 	check_written(none);
+}
+
+/* KVM has room for notes of as many pages as were asked about last. */
+static void test_another_size(void)
+{
+	struct vm *vm = vm_tracked(1);
+	static uint64_t more[WORDS + 8];
+	struct kvm_hypr_written arg = {
+		.view = A, .nr_pages = (WORDS + 8) * 64, .bitmap = (uintptr_t)more,
+	};
+	bool some[RAM_PAGES] = { false };
+
+	write_page(vm, FIRST_PAGE + 4, some);
+	zap(vm, FIRST_PAGE + 4, 1);
+	OK(try_ioctl(vm->fd, KVM_HYPR_GET_WRITTEN, &arg));
+	CHECK_EQ(arg.pages, (WORDS + 8) * 64);
+	OK(try_ioctl(vm->fd, KVM_HYPR_GET_WRITTEN, &arg));
+	/* The guest's results are on pages that all views share. */
+	CHECK(arg.pages < 64 && !has(more, FIRST_PAGE + 4));
+	write_page(vm, FIRST_PAGE + 4, some);
+	zap(vm, FIRST_PAGE + 4, 1);
+	written(vm, A);
+	check_all();
+	memset(some, 0, sizeof(some));
+	write_page(vm, FIRST_PAGE + 5, some);
+	zap(vm, FIRST_PAGE + 5, 1);
+	written(vm, A);
+	check_reported(some);
+	CHECK(!has(bitmap, FIRST_PAGE + 6));
 }
 
 static void test_discarded(void)
@@ -511,7 +545,8 @@ static const struct test tests[] = {
 	{ "an instruction that KVM emulates", test_emulated_write },
 	{ "kvmclock, written by KVM", test_kvmclock },
 	{ "a dirty page that KVM has zapped", test_zapped },
-	{ "more of them than KVM notes: all pages", test_zapped_too_many },
+	{ "hundreds of them, and no other page", test_zapped_many },
+	{ "another number of pages than last time: all pages, once", test_another_size },
 	{ "a view that was discarded", test_discarded },
 	{ "dirty logging: all pages, and exact again after it", test_logging },
 	{ "a copy from the reports alone, while two vCPUs write",

@@ -633,15 +633,32 @@ static int park_all(uint64_t timeout_ns)
 /* ---- memory back to its moment --------------------------------------------- */
 
 static struct kvm_hypr_moment moments[KVM_HYPR_MAX_VIEWS];
+/* Read once, as the kernel does; of the first pages alone. */
+static uint64_t moment_zeros[KVM_HYPR_MAX_VIEWS][64];
 
 static int set_moment(const struct kvm_hypr_moment *arg)
 {
+	uint64_t *zeros = moment_zeros[arg->view % KVM_HYPR_MAX_VIEWS];
+	size_t bytes = arg->size / 4096 / 8, i;
+
 	if (!has_flag(FAKE_KEEPS)) {
 		errno = EINVAL;
 		return -1;
 	}
 	moments[arg->view % KVM_HYPR_MAX_VIEWS] = *arg;
+	memset(zeros, 0, sizeof(moment_zeros[0]));
+	if (arg->zeros)
+		memcpy(zeros, (void *)(uintptr_t)arg->zeros,
+		       bytes < sizeof(moment_zeros[0]) ? bytes : sizeof(moment_zeros[0]));
+	fake_kvm.zeros = 0;
+	for (i = 0; i < 64; i++)
+		fake_kvm.zeros += __builtin_popcountll(zeros[i]);
 	return 0;
+}
+
+static bool is_zero_at_moment(unsigned int view, uint64_t page)
+{
+	return page / 64 < 64 && moment_zeros[view % KVM_HYPR_MAX_VIEWS][page / 64] >> page % 64 & 1;
 }
 
 /* The pages of fake_kvm.written, and of the caller's bitmap. */
@@ -663,8 +680,11 @@ static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 	for (page = 0; page < moment->size / 4096; page++) {
 		if (!((bits[page / 64] | (page < 64 ? fake_kvm.written : 0)) >> page % 64 & 1))
 			continue;
-		memcpy(to + page * 4096,
-		       (uint8_t *)(uintptr_t)moment->userspace_addr + page * 4096, 4096);
+		if (is_zero_at_moment(swap->view, page))
+			memset(to + page * 4096, 0, 4096);
+		else
+			memcpy(to + page * 4096,
+			       (uint8_t *)(uintptr_t)moment->userspace_addr + page * 4096, 4096);
 		swap->pages++;
 	}
 	fake_kvm.written = fake_kvm.written_again;

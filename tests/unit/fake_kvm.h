@@ -74,6 +74,7 @@ struct fake_kvm {
 	uint64_t written_again;	/* what @written is after each report */
 	int written_errno;	/* of KVM_HYPR_GET_WRITTEN */
 	int pagemap_errno;	/* of the ioctl PAGEMAP_SCAN, which is no KVM's */
+	unsigned int zeros;	/* pages that are zero, as the last KVM_HYPR_SET_MOMENT says */
 	unsigned int put_backs;	/* swaps with KVM_EPT_SWAP_RESET that put memory back */
 	int put_back_errno;	/* of each of them, instead */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */

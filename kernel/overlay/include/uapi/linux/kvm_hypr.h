@@ -300,7 +300,10 @@ struct kvm_hypr_dist {
  *	the vCPU statistic pf_taken.  Of each swap but the last: that is @tail_open.
  *
  * The same figures, but @flushes and @tail_open, are in KVM's binary statistics
- * of the VM (KVM_GET_STATS_FD), named hypr.swaps, hypr.commit.hist and so on.
+ * of the VM (KVM_GET_STATS_FD), named hypr.swaps, hypr.commit.hist and so on.  There
+ * alone are hypr.reset_pages, the pages that KVM_EPT_SWAP_RESET has put back;
+ * hypr.reset_shared, those of them that threads of held vCPUs have copied; and
+ * hypr.reset_retries, how often a reset began again because pages were missing.
  */
 struct kvm_hypr_stats {
 	__u64 swaps;
@@ -427,8 +430,8 @@ struct kvm_hypr_mark_edited {
  *
  * A bit is set for each page that the guest or KVM may have written in the view
  * since the last call for the view.  The first call sets all bits, and so does each
- * call after a change of the view's memory slots and while they are logged
- * (KVM_MEM_LOG_DIRTY_PAGES).  What user space itself writes into the memory is not
+ * call with another @nr_pages, after a change of the view's memory slots, and while they
+ * are logged (KVM_MEM_LOG_DIRTY_PAGES).  What user space itself writes into the memory is not
  * known here.
  *
  * The next call starts from here.  If the bitmap cannot be written (-EFAULT), the
@@ -578,11 +581,13 @@ struct kvm_hypr_board {
  * @bitmap: in: user address of a bitmap, a bit for each page of the moment, in whole
  *	words of 64, aligned to 8: pages that user space itself has written in the view,
  *	which are put back as well.  Read at each reset; user space clears it.  0: none
+ * @zeros: in: user address of another such bitmap: pages that are zero in the moment.  The
+ *	kernel reads it once, and clears these pages without a look at the moment.  0: none
  *
  * For KVM_EPT_SWAP_RESET.  Memory that has no slot is passed over, and so is the control
  * page.  The kernel reads the bytes at each reset; it keeps no page.
  *
- * -ENOENT: no such view; -ENOMEM; -EINTR a fatal signal.
+ * -ENOENT: no such view; -EFAULT: @zeros cannot be read; -ENOMEM; -EINTR a fatal signal.
  */
 struct kvm_hypr_moment {
 	__u32 view;
@@ -590,7 +595,8 @@ struct kvm_hypr_moment {
 	__u64 userspace_addr;
 	__u64 size;
 	__u64 bitmap;
-	__u64 reserved[4];
+	__u64 zeros;
+	__u64 reserved[3];
 };
 
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)

@@ -167,7 +167,8 @@ HYPR_ABI_AT(kvm_hypr_moment, flags, 4);
 HYPR_ABI_AT(kvm_hypr_moment, userspace_addr, 8);
 HYPR_ABI_AT(kvm_hypr_moment, size, 16);
 HYPR_ABI_AT(kvm_hypr_moment, bitmap, 24);
-HYPR_ABI_AT(kvm_hypr_moment, reserved, 32);
+HYPR_ABI_AT(kvm_hypr_moment, zeros, 32);
+HYPR_ABI_AT(kvm_hypr_moment, reserved, 40);
 HYPR_ABI_SIZE(kvm_hypr_moment, 64);
 
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);

@@ -107,6 +107,9 @@ struct kvm_hypr_vm_stat {
 	u64 prepares;
 	u64 prepare_failures;
 	u64 discards;
+	u64 reset_retries;	/* resets that began again: pages were missing */
+	u64 reset_pages;
+	u64 reset_shared;	/* of them, those that threads of held vCPUs have copied */
 	atomic64_t fail_lock;	/* counted without the lock */
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;

@@ -259,12 +259,17 @@ static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool
 	return !(round & HYPR_ROUND_CLOSED);
 }
 
-/* Most swaps end before a thread could go to sleep and wake up again. */
+/*
+ * Most swaps end before a thread could go to sleep and wake up again.  While a reset copies
+ * pages, a thread that is still awake copies some.
+ */
 static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in_run)
 {
 	unsigned int spins = 0;
 
 	while (!hypr_barrier_is_open(vcpu, h, in_run)) {
+		if (hypr_share_help(h))
+			continue;
 		if (spins++ >= HYPR_HOLD_SPINS || need_resched())
 			return false;
 		cpu_relax();

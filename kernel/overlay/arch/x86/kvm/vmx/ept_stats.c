@@ -73,6 +73,11 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
 
 	lockdep_assert_held(&h->lock);
 
+	/* It begins again, and is counted then. */
+	if (r == -EFAULT) {
+		stat->reset_retries++;
+		return;
+	}
 	if (r) {
 		hypr_stat_failure(stat, swap, r);
 		return;
@@ -83,6 +88,10 @@ void hypr_stat_swap(struct kvm *kvm, const struct kvm_hypr_swap *swap, int r)
 		hypr_dist_add(&stat->tail, h->faults - h->faults_before);
 	h->faults_before = h->faults;
 
+	if (swap->flags & KVM_EPT_SWAP_RESET) {
+		stat->reset_pages += swap->pages;
+		stat->reset_shared += atomic_read(&h->share.helped);
+	}
 	hypr_dist_add(&stat->commit, swap->commit_cycles);
 	stat->forced += swap->forced;
 	if (!(swap->flags & KVM_EPT_SWAP_PAUSE))

@@ -18,6 +18,9 @@
 	STATS_DESC_COUNTER(VM, hypr.prepares),
 	STATS_DESC_COUNTER(VM, hypr.prepare_failures),
 	STATS_DESC_COUNTER(VM, hypr.discards),
+	STATS_DESC_COUNTER(VM, hypr.reset_retries),
+	STATS_DESC_COUNTER(VM, hypr.reset_pages),
+	STATS_DESC_COUNTER(VM, hypr.reset_shared),
 	STATS_DESC_COUNTER(VM, hypr.fail_lock),
 
 	STATS_DESC_COUNTER(VM, hypr.pause.count),

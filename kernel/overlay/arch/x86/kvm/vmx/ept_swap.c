@@ -314,9 +314,11 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	/*
 	 * The bytes are edited whether or not the swap happens.  Another context may
-	 * use a PCID of the view for another process.
+	 * use a PCID of the view for another process.  A reset sees to that itself, with
+	 * the vCPUs held.
 	 */
-	if (swap->flags & (KVM_EPT_SWAP_FLUSH | KVM_EPT_SWAP_MOMENT))
+	if ((swap->flags & KVM_EPT_SWAP_FLUSH) ||
+	    (swap->flags & (KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_RESET)) == KVM_EPT_SWAP_MOMENT)
 		hypr_view_edited(kvm, swap->view);
 
 	if (swap->flags & KVM_EPT_SWAP_PAUSE)
@@ -339,9 +341,7 @@ static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
-/* @missing: out: what a reset has not found, which then returns -EFAULT */
-static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap,
-			  struct hypr_missing *missing)
+static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
@@ -357,24 +357,21 @@ static int hypr_swap_once(struct kvm *kvm, struct kvm_hypr_swap *swap,
 	hypr_vcpus_update(kvm);
 	r = hypr_swap_locked(kvm, swap);
 	swap->generation = h->generation;
-	if (r == -EFAULT)
-		*missing = h->missing;
-	else if (r != -ENODATA)
+	if (r != -ENODATA)
 		hypr_stat_swap(kvm, swap, r);
 	mutex_unlock(&h->lock);
 	return r;
 }
 
 /* The view has no tables.  If it lost them and was not discarded: rebuild, swap. */
-static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap,
-			     struct hypr_missing *missing)
+static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
 
 	r = hypr_rebuild_begin(kvm, swap->view, swap->timeout_ns);
 	if (!r) {
-		r = hypr_swap_once(kvm, swap, missing);
+		r = hypr_swap_once(kvm, swap);
 		hypr_rebuild_end(kvm, swap->view);
 		/* With build_lock held, nobody but KVM itself drops the tables. */
 		if (r != -ENODATA)
@@ -426,7 +423,6 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap,
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
-	struct hypr_missing missing = { 0 };
 	u64 start = rdtsc_ordered(), fetched = 0;
 	unsigned int tries = 0;
 	int r;
@@ -439,13 +435,13 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		swap->timeout_ns = KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS;
 
 	do {
-		r = hypr_swap_once(kvm, swap, &missing);
+		r = hypr_swap_once(kvm, swap);
 		if (r == -ENODATA)
-			r = hypr_swap_evicted(kvm, swap, &missing);
-		if (r != -EFAULT || !missing.nr)
+			r = hypr_swap_evicted(kvm, swap);
+		if (r != -EFAULT)
 			break;
 		/* A reset, which has done nothing yet. */
-		r = hypr_missing_fault_in(&missing);
+		r = hypr_missing_fault_in(kvm, swap->view, swap->timeout_ns);
 		fetched = rdtsc_ordered() - start;
 		if (!r)
 			r = -EAGAIN;

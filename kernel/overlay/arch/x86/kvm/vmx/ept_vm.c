@@ -109,6 +109,7 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 	hypr_kept_free(h);
 	hypr_boards_free(h);
 	hypr_moments_free(h);
+	hypr_notes_free(h);
 	kvm->arch.hypr.vm = NULL;
 	hypr_shrinker_leave(h);
 }

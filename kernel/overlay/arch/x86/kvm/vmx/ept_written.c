@@ -5,17 +5,15 @@
  *
  * The CPU sets the dirty flag of an SPTE, and the accessed flag of each table
  * above it, so a table that was not used is passed over as a whole.  What leaves
- * no flag is noted for each view: pages that KVM itself writes (kvmclock, emulated
- * instructions), and dirty SPTEs that KVM zaps.  When the notes do not suffice, all
- * pages count as written; the answer errs on that side alone.
+ * no flag is noted (ept_notes.c).  The answer errs on one side alone: a page that was
+ * not written may count as written.
  *
  * Intel SDM volume 3C, "Accessed and Dirty Flags for EPT".
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitmap.h>
-#include <linux/hash.h>
-#include <linux/log2.h>
+#include <linux/nospec.h>
 
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
@@ -24,41 +22,8 @@
 
 #include "vmx_ept_swap.h"
 
-/* Notes that one GFN may be found in. */
-#define HYPR_NOTE_PROBES	4
 /* Pages whose tables are looked at under one hold of mmu_lock: 64 MiB. */
 #define HYPR_WRITTEN_CHUNK	BIT(14)
-
-static_assert((HYPR_NOTES & (HYPR_NOTES - 1)) == 0);
-
-/**
- * kvm_hypr_note_written() - pages of an address space were written without a flag
- * @kvm: any VM
- * @as_id: the address space
- * @gfn: the first page
- * @pages: how many
- *
- * Context: any; takes no lock.
- */
-void kvm_hypr_note_written(struct kvm *kvm, int as_id, gfn_t gfn, u64 pages)
-{
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	struct hypr_notes *notes;
-	u32 first, i;
-
-	if (!h || !hypr_view_is_valid(as_id))
-		return;
-	notes = &h->notes[as_id];
-	first = pages == 1 ? hash_64(gfn, ilog2(HYPR_NOTES)) : 0;
-	for (i = 0; pages == 1 && i < HYPR_NOTE_PROBES; i++) {
-		u64 *note = &notes->page[(first + i) % HYPR_NOTES];
-		u64 old = cmpxchg(note, 0, gfn + 1);
-
-		if (!old || old == gfn + 1)
-			return;
-	}
-	WRITE_ONCE(notes->all, true);
-}
 
 /*
  * What has been noted, and is from here on in @bitmap alone.
@@ -68,19 +33,21 @@ void kvm_hypr_note_written(struct kvm *kvm, int as_id, gfn_t gfn, u64 pages)
  *
  * Return: may any page have been written?
  */
-static bool hypr_notes_take(struct kvm *kvm, struct hypr_notes *notes,
-			    unsigned long *bitmap, unsigned int nr)
+static bool hypr_notes_collect(struct kvm *kvm, struct hypr_notes *notes,
+			       unsigned long *bitmap, unsigned int nr)
 {
-	u32 i;
+	struct hypr_note_map *map;
+	unsigned int n;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
-	for (i = 0; i < HYPR_NOTES; i++) {
-		u64 note = READ_ONCE(notes->page[i]) ? xchg(&notes->page[i], 0) : 0;
-
-		if (note && note - 1 < nr)
-			__set_bit(note - 1, bitmap);
-	}
+	rcu_read_lock();
+	map = rcu_dereference(notes->map);
+	for (n = 0; n * HYPR_REGION_PAGES < nr; n++)
+		hypr_notes_take(map, n, bitmap + n * HYPR_REGION_WORDS,
+				min(HYPR_REGION_WORDS,
+				    nr / BITS_PER_LONG - n * HYPR_REGION_WORDS));
+	rcu_read_unlock();
 	return xchg(&notes->all, false);
 }
 
@@ -222,6 +189,22 @@ static bool hypr_flags_take(struct kvm *kvm, u32 view, u64 nr,
 
 /* ---- the ioctl ------------------------------------------------------------ */
 
+/* How far the memory reaches, and whether it is logged. */
+static void hypr_slots_look(struct kvm_memslots *slots, struct hypr_notes *notes)
+{
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	notes->slots_end = 0;
+	notes->slots_logged = false;
+	kvm_for_each_memslot(slot, bkt, slots) {
+		if (slot->id >= KVM_USER_MEM_SLOTS)
+			continue;
+		notes->slots_end = max(notes->slots_end, slot->base_gfn + slot->npages);
+		notes->slots_logged |= kvm_slot_dirty_track_enabled(slot);
+	}
+}
+
 /**
  * hypr_written_check() - were all writes since the last time flagged or noted?
  * @kvm: the VM
@@ -239,31 +222,27 @@ int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all)
 {
 	struct kvm_memslots *slots = __kvm_memslots(kvm, view);
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
-	struct kvm_memory_slot *slot;
+	struct hypr_notes *notes = &h->notes[view];
 	u64 generation;
-	int bkt;
 
 	lockdep_assert_held(&h->lock);
-
-	if (!hypr_view_exists(kvm, view))
-		return -ENOENT;
-	/* Nested guests write by tables of their own, SMM by a root of its own. */
-	if (!kvm_ad_enabled() || kvm_shadow_root_allocated(kvm) ||
-	    hypr_has_user_slots(kvm, KVM_HYPR_VIEW_SMM))
-		return -EOPNOTSUPP;
 
 	/* Memory of SMM may have come and gone, too.  Both only grow. */
 	generation = slots->generation +
 		     __kvm_memslots(kvm, KVM_HYPR_VIEW_SMM)->generation;
-	*all = generation != h->notes[view].slots_generation;
-	kvm_for_each_memslot(slot, bkt, slots) {
-		if (slot->id >= KVM_USER_MEM_SLOTS)
-			continue;
-		if (slot->base_gfn + slot->npages > nr)
-			return -E2BIG;
-		*all |= kvm_slot_dirty_track_enabled(slot);
-	}
-	h->notes[view].slots_generation = generation;
+	*all = generation != notes->slots_generation;
+	if (*all && !hypr_view_exists(kvm, view))
+		return -ENOENT;
+	/* Nested guests write by tables of their own, SMM by a root of its own. */
+	if (!kvm_ad_enabled() || kvm_shadow_root_allocated(kvm) ||
+	    (*all && hypr_has_user_slots(kvm, KVM_HYPR_VIEW_SMM)))
+		return -EOPNOTSUPP;
+	if (*all)
+		hypr_slots_look(slots, notes);
+	if (notes->slots_end > nr)
+		return -E2BIG;
+	*all |= notes->slots_logged;
+	notes->slots_generation = generation;
 	return 0;
 }
 
@@ -291,6 +270,9 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 	bool all;
 	int r;
 
+	if (!hypr_view_is_valid(view))
+		return -ENOENT;
+	view = array_index_nospec(view, KVM_HYPR_MAX_VIEWS);
 	regions = bitmap_zalloc(DIV_ROUND_UP(nr, SPTE_ENT_PER_PAGE),
 				GFP_KERNEL_ACCOUNT);
 	if (!regions)
@@ -298,6 +280,9 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 	r = -EINTR;
 	if (mutex_lock_killable(&h->build_lock))
 		goto free;
+	r = hypr_notes_fit(h, view, nr);
+	if (r)
+		goto unlock_build;
 	r = hypr_lock_to_drop(kvm, HYPR_NO_TIMEOUT);
 	if (r)
 		goto unlock_build;
@@ -309,7 +294,7 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 	/* CPUs have cached flags that are clear now. */
 	hypr_view_edited(kvm, view);
 	write_lock(&kvm->mmu_lock);
-	all |= hypr_notes_take(kvm, &h->notes[view], bitmap, nr);
+	all |= hypr_notes_collect(kvm, &h->notes[view], bitmap, nr);
 	write_unlock(&kvm->mmu_lock);
 	if (all)
 		bitmap_fill(bitmap, nr);

@@ -12,8 +12,9 @@
  *	ept_kept, ept_board	states of vCPUs, and of chips, that are kept for views
  *	ept_take, ept_edit	a vCPU takes a view; which vCPU must flush
  *	ept_state, ept_events, ept_apic	what of a vCPU goes with a view
- *	ept_written		which pages were written
- *	ept_reset, ept_moment	memory back to its moment, and where that is
+ *	ept_written, ept_notes	which pages were written, by dirty flags and without
+ *	ept_reset, ept_find	memory back to its moment: which pages, and all of it
+ *	ept_moment, ept_share	where the moment is; pages copied by several threads
  *	ept_view, ept_kind	which views exist; which VMs may have views
  *	ept_pause, ept_pv	the control page; guest memory that KVM itself writes
  *	ept_mmu, ept_root	tables, and pointers to them
@@ -51,73 +52,145 @@ enum hypr_evict_reason {
 	HYPR_EVICT_SHRINKER,
 };
 
-/* Pages that a view's notes have room for. */
-#define HYPR_NOTES	64
+#define HYPR_REGION_PAGES	512u
+#define HYPR_REGION_WORDS	(HYPR_REGION_PAGES / BITS_PER_LONG)
+
+/**
+ * struct hypr_note_map - pages of a view that were written, and no dirty flag shows it
+ * @pages: that there is room for, the first at GPA 0
+ * @used: a bit for each region of which a page is noted
+ * @page: a bit for each page, in whole regions
+ */
+struct hypr_note_map {
+	gfn_t pages;
+	unsigned long *used;
+	unsigned long page[];
+};
 
 /**
  * struct hypr_notes - writes into a view that no dirty flag shows
- * @page: GFN + 1, by hash; 0 is free
+ * @map: which pages; NULL until somebody asks.  Set under kvm_hypr.build_lock
  * @all: any page may have been written
  * @slots_generation: of the view's memory slots and SMM's, added up, when user
- *	space asked last; under kvm_hypr.lock
+ *	space asked last; under kvm_hypr.lock, as are the next two
+ * @slots_end: the page behind the last one that these slots have
+ * @slots_logged: KVM logs writes to one of them
  */
 struct hypr_notes {
-	u64 page[HYPR_NOTES];
+	struct hypr_note_map __rcu *map;
 	bool all;
+	bool slots_logged;
 	u64 slots_generation;
+	gfn_t slots_end;
 };
-
-/* Pages that one attempt to put a view back reports as missing. */
-#define HYPR_MISSING	64
-
-/**
- * struct hypr_missing - pages of user memory that a reset has not found
- * @nr: in @hva
- * @hva: their addresses, and HYPR_MISSING_WRITE
- */
-struct hypr_missing {
-	unsigned int nr;
-	unsigned long hva[HYPR_MISSING];
-};
-
-#define HYPR_MISSING_WRITE	1ul	/* in an address: to be written */
-
-#define HYPR_REGION_PAGES	512u
 
 /**
  * struct hypr_region - 2 MiB of a view, while it is put back
  * @entry: the entry of its table, or the one that maps it, whose flag is taken at the
- *	end; NULL: there is none
+ *	end; NULL: there is none, or the flag is not set
  * @sptes: its table; NULL if there is none, or if @huge
- * @huge: one entry maps it, of which @pfn is the first page of these 2 MiB
+ * @huge: one writable entry maps it, of which @pfn is the first page of these 2 MiB
+ * @unmapped: of the pages in @missing some are to be had by the view's own user address
  * @pfn: with @huge
  * @written: pages to be put back
+ * @missing: pages that have to be faulted in before
+ * @zero: pages that are zero in the moment
  *
  * What points into tables is valid as long as mmu_lock is held.
  */
 struct hypr_region {
 	u64 *entry;
 	u64 *sptes;
-	bool huge;
 	kvm_pfn_t pfn;
+	bool huge;
+	bool unmapped;
 	DECLARE_BITMAP(written, HYPR_REGION_PAGES);
+	DECLARE_BITMAP(missing, HYPR_REGION_PAGES);
+	DECLARE_BITMAP(zero, HYPR_REGION_PAGES);
 };
 
 /**
  * struct hypr_moment - where the bytes of a view's moment are
  * @hva: of the page at GPA 0
  * @bitmap: user address of a bitmap with the pages that user space itself has written
+ * @bitmap_missing: that bitmap has to be faulted in
  * @pages: how many; no page beyond them is put back
  * @nr_regions: in @region
+ * @region: of all pages
  *
  * Under kvm_hypr.lock.
  */
 struct hypr_moment {
 	unsigned long hva;
 	unsigned long bitmap;
+	bool bitmap_missing;
 	gfn_t pages;
 	unsigned int nr_regions;
 	struct hypr_region region[];
+};
+
+struct kvm_hypr;
+struct hypr_find;
+
+/* In hypr_put.at: the page's address, not that of its SPTE; and with a reference. */
+#define HYPR_PUT_ADDRESS	1ul
+#define HYPR_PUT_HELD		2ul
+#define HYPR_PUT_FLAGS		(HYPR_PUT_ADDRESS | HYPR_PUT_HELD)
+
+/**
+ * struct hypr_put - a page to put back
+ * @at: the SPTE that maps it; or its address in the kernel, and HYPR_PUT_*; 0: nothing to do
+ * @from: user address of what the moment has; 0: zeros
+ */
+struct hypr_put {
+	unsigned long at;
+	unsigned long from;
+};
+
+/**
+ * struct hypr_share - work that threads do together, see ept_share.c
+ * @work: what
+ * @cursor: items of it, and in the lower half how many of them are taken
+ * @batch: items that a thread takes at a time
+ * @done: items that are done
+ * @helped: of them, by other threads than the swap's
+ * @find: for @work: which pages are to be put back
+ * @put: for @work: a list of pages
+ * @room: in @put
+ * @failed: a page of the moment was not there
+ */
+struct hypr_share {
+	void (*work)(struct kvm_hypr *h, u32 i);
+	atomic64_t cursor;
+	u32 batch;
+	atomic_t done;
+	atomic_t helped;
+	struct hypr_find *find;
+	struct hypr_put *put;
+	unsigned int room;
+	bool failed;
+};
+
+/**
+ * struct hypr_find - a reset looks for the pages to put back
+ * @kvm: the VM
+ * @moment: of the view
+ * @view: its number
+ * @shared_gfn: the control page, which is no view's own; or HYPR_GFN_END
+ * @notes: of the view
+ * @nr: pages, in the list of kvm_hypr.share if it has room
+ * @held: there is a reference to some
+ * @missing: some of them, or what is copied over them, have to be faulted in first
+ */
+struct hypr_find {
+	struct kvm *kvm;
+	struct hypr_moment *moment;
+	u32 view;
+	gfn_t shared_gfn;
+	struct hypr_note_map *notes;
+	atomic_t nr;
+	bool held;
+	bool missing;
 };
 
 /* Which state of a view: as the vCPU left the view, or of the view's moment. */
@@ -261,7 +334,7 @@ struct hypr_board {
  * @kept: all states that are kept for the vCPUs; under @lock
  * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
  * @moment: where the moment of each view is, or NULL; under @lock
- * @missing: of the last reset; under @lock
+ * @share: pages that a reset puts back; the list under @lock
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -272,7 +345,7 @@ struct hypr_board {
  * @budget: of this VM as user space set it, 0 is the default; under @build_lock
  * @existed: the generation of each view's slots, plus one, when user space was last found
  *	to have memory there; 0: never.  Without a lock
- * @notes: writes that no dirty flag shows, without a lock: see ept_written.c
+ * @notes: writes that no dirty flag shows: see ept_notes.c
  * @rebuilds: evicted views that a swap has rebuilt; under @build_lock
  */
 struct kvm_hypr {
@@ -303,7 +376,7 @@ struct kvm_hypr {
 	struct list_head kept;
 	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
 	struct hypr_moment *moment[KVM_HYPR_MAX_VIEWS];
-	struct hypr_missing missing;
+	struct hypr_share share;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -442,6 +515,14 @@ bool hypr_vcpu_must_flush(struct kvm_vcpu *vcpu, u8 view, enum tlb_reason *why);
 void hypr_view_edited(struct kvm *kvm, u32 view);
 int hypr_view_mark_edited(struct kvm *kvm, u32 view);
 
+/* ept_notes.c */
+int hypr_notes_fit(struct kvm_hypr *h, u32 view, gfn_t pages);
+void hypr_notes_take(struct hypr_note_map *map, unsigned int region, unsigned long *to,
+		     unsigned int words);
+void hypr_notes_return(struct hypr_note_map *map, unsigned int region,
+		       const unsigned long *from);
+void hypr_notes_free(struct kvm_hypr *h);
+
 /* ept_written.c */
 int hypr_written_check(struct kvm *kvm, u32 view, u64 nr, bool *all);
 int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
@@ -463,11 +544,22 @@ void hypr_events_write(struct kvm_vcpu *vcpu, const struct hypr_events *from,
 void hypr_events_copy(struct kvm *kvm, const struct hypr_events *events,
 		      struct kvm_vcpu_events *user);
 
+/* ept_share.c */
+bool hypr_share_help(struct kvm_hypr *h);
+void hypr_share_run(struct kvm_hypr *h, void (*work)(struct kvm_hypr *h, u32 i), u32 nr,
+		    u32 batch);
+int hypr_pages_copy(struct kvm_hypr *h, u32 nr);
+struct hypr_put *hypr_share_room(unsigned int pages);
+
 /* ept_moment.c */
 long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg);
 int hypr_moment_check(struct kvm *kvm, u32 view);
-int hypr_missing_fault_in(struct hypr_missing *missing);
+int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns);
 void hypr_moments_free(struct kvm_hypr *h);
+
+/* ept_find.c */
+int hypr_pages_find(struct hypr_find *f);
+void hypr_pages_forget(struct hypr_find *f);
 
 /* ept_reset.c */
 int hypr_put_back(struct kvm *kvm, struct kvm_hypr_swap *swap);
