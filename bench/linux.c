@@ -27,6 +27,7 @@
 #define VCPUS_MAX	3
 #define WAIT_NS		300000000000ull	/* emulated PCs are slow */
 #define WARM_UP		6		/* the first swaps are not the usual ones */
+#define BIG_BYTES	(32ull << 20)	/* of a VM whose guest writes BEAT_PAGES_BIG pages */
 
 const char bench_name[] = "hypr-bench-linux";
 
@@ -103,7 +104,7 @@ static void word_await(struct hypr_vm *vm, uint32_t word, uint64_t after)
 
 /* ---- the VM -------------------------------------------------------------- */
 
-static struct hypr_vm *vm_start(unsigned int vcpus)
+static struct hypr_vm *vm_start(unsigned int vcpus, uint64_t mem_bytes)
 {
 	static const int pin[VCPUS_MAX] = { 1, 2, 3 };
 	struct hypr_vm_config config = HYPR_VM_CONFIG_INIT;
@@ -115,6 +116,7 @@ static struct hypr_vm *vm_start(unsigned int vcpus)
 	config.initrd = initrd;
 	config.cmdline = CMDLINE;
 	config.vcpus = vcpus;
+	config.mem_bytes = mem_bytes;
 	config.nr_pin = VCPUS_MAX;
 	config.pin = pin;
 	config.report = on_report;
@@ -241,6 +243,26 @@ static void measure_swaps(struct hypr_vm *vm, unsigned int vcpus)
 
 /* ---- resets -------------------------------------------------------------- */
 
+/* What the last reset left is put back in the background: not a part of the next. */
+static void spare_await(struct hypr_vm *vm)
+{
+	uint64_t deadline = bench_now_ns() + WAIT_NS;
+	struct hypr_view_info info[3];
+	struct report report;
+
+	for (;;) {
+		/* It may take longer than there is room for what the guest reports. */
+		while (report_log_pop(&reports, UINT64_MAX, &report))
+			;
+		hypr_view_list(vm, info, 3);
+		if (info[1].spare == HYPR_SPARE_READY)
+			return;
+		if (info[1].spare != HYPR_SPARE_DIRTY || bench_now_ns() >= deadline)
+			give_up("the spare is not put back");
+		usleep(200);
+	}
+}
+
 /*
  * Of the active view A, by one way, once the guest has written @pages since its moment.
  * As a swap with a reset: its result has the parts.
@@ -267,14 +289,17 @@ static void measure_resets(struct hypr_vm *vm, unsigned int pages, int way)
 	unsigned long i;
 
 	for (i = 0; i < WARM_UP + rounds; i++) {
+		if (way == HYPR_RESET_SPARE)
+			spare_await(vm);
 		word_await(vm, BEAT_DIRTY | pages, after);
 		bench_must(hypr_view_swap(vm, "A", HYPR_SWAP_RESET | HYPR_RESET_ONLY(way), &r),
 			   "a reset");
 		after = bench_tsc();
 		if (i < WARM_UP)
 			continue;
-		if (way == HYPR_RESET_COPY_BACK && r.state_way != HYPR_STATE_KERNEL)
-			give_up("the kernel did not put the view back");
+		if ((way == HYPR_RESET_COPY_BACK || way == HYPR_RESET_SPARE) &&
+		    r.state_way != HYPR_STATE_KERNEL)
+			give_up("the kernel did not move the vCPUs' state");
 		add(&total, r.total_cycles);
 		add(&times.pause, r.pause_cycles);
 		add(&times.commit, r.reset_cycles);
@@ -294,8 +319,6 @@ static void check_equals_moment(struct hypr_vm *vm)
 {
 	struct hypr_verify_result v;
 
-	bench_must(hypr_view_swap(vm, "B", 0, NULL), "leaving A");
-	bench_must(hypr_view_reset(vm, "A", NULL), "a reset");
 	bench_must(hypr_view_verify(vm, "A", &v), "verifying");
 	if (v.pages_mismatched)
 		give_up("a view that was reset differs from its moment");
@@ -303,7 +326,7 @@ static void check_equals_moment(struct hypr_vm *vm)
 
 static void measure_all_resets(struct hypr_vm *vm)
 {
-	static const unsigned int pages[] = BEAT_STAGES;
+	static const unsigned int pages[] = { 1, 100, BEAT_PAGES_MAX };
 	unsigned int i;
 
 	bench_must(hypr_view_swap(vm, "A", HYPR_SWAP_RESET, NULL), "entering A");
@@ -311,14 +334,36 @@ static void measure_all_resets(struct hypr_vm *vm)
 		measure_resets(vm, pages[i], HYPR_RESET_COPY_BACK);
 	measure_resets(vm, 100, HYPR_RESET_COMPARE);
 	measure_resets(vm, 100, HYPR_RESET_DROP);
+	bench_must(hypr_view_swap(vm, "B", 0, NULL), "leaving A");
+	bench_must(hypr_view_reset(vm, "A", NULL), "a reset");
 	check_equals_moment(vm);
+}
+
+/* In a VM of its own, in which so many pages can be written. */
+static void measure_spare(void)
+{
+	struct hypr_vm *vm = vm_start(2, BIG_BYTES);
+
+	moment_take(vm, "A");
+	bench_must(hypr_view_spare(vm, "A"), "a spare");
+	bench_must(hypr_view_swap(vm, "A", 0, NULL), "entering A");
+	measure_resets(vm, 1, HYPR_RESET_SPARE);
+	measure_resets(vm, BEAT_PAGES_BIG, HYPR_RESET_SPARE);
+	spare_await(vm);
+	bench_must(hypr_view_swap(vm, "boot", 0, NULL), "leaving A");
+	bench_must(hypr_view_reset_by(vm, "A", HYPR_RESET_ONLY(HYPR_RESET_SPARE), NULL), "a reset");
+	check_equals_moment(vm);
+	spare_await(vm);
+	bench_must(hypr_view_reset_by(vm, "A", HYPR_RESET_ONLY(HYPR_RESET_SPARE), NULL), "a reset");
+	check_equals_moment(vm);
+	vm_end(vm);
 }
 
 /* ---- all ----------------------------------------------------------------- */
 
 static void measure(unsigned int vcpus)
 {
-	struct hypr_vm *vm = vm_start(vcpus);
+	struct hypr_vm *vm = vm_start(vcpus, HYPR_MEM_MIN_BYTES);
 	struct hypr_snapshot_result a;
 	uint64_t before;
 
@@ -341,6 +386,8 @@ static void measure(unsigned int vcpus)
 	if (vcpus == 2)
 		measure_all_resets(vm);
 	vm_end(vm);
+	if (vcpus == 2)
+		measure_spare();
 }
 
 static void usage(FILE *to)

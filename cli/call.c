@@ -92,6 +92,13 @@ int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 	return printed(args, code, *answer);
 }
 
+const char *cli_spare_words(const char *spare)
+{
+	if (!strcmp(spare, "not-ready"))
+		return " (the spare is still being put back)";
+	return strcmp(spare, "failed") ? "" : " (the spare failed)";
+}
+
 int cli_reset_way(const struct cli_args *args, const char *verb, const char *way,
 		  json_t *request)
 {
@@ -99,7 +106,7 @@ int cli_reset_way(const struct cli_args *args, const char *verb, const char *way
 
 	if (!way || !strcmp(way, "auto"))
 		return EXIT_OK;
-	for (i = HYPR_RESET_COPY_BACK; i <= HYPR_RESET_DROP; i++) {
+	for (i = HYPR_RESET_COPY_BACK; i <= HYPR_RESET_SPARE; i++) {
 		if (strcmp(way, hypr_reset_name(i)))
 			continue;
 		json_object_set_new(request, "way", json_string(way));
@@ -107,5 +114,5 @@ int cli_reset_way(const struct cli_args *args, const char *verb, const char *way
 	}
 	json_decref(request);
 	return cli_fail(args, EXIT_USAGE, verb,
-			"--way is auto, copy-back, compare or drop, not '%s'", way);
+			"--way is auto, copy-back, compare, drop or spare, not '%s'", way);
 }

@@ -166,6 +166,9 @@ int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_
 int cli_call_long(const struct cli_args *args, const char *verb, const char *vm,
 		  json_t *request, json_t **answer);
 
+/** cli_spare_words() - why a reset did not go by the view's spare; "": it did, or was not to */
+const char *cli_spare_words(const char *spare);
+
 /**
  * cli_reset_way() - put the option --way of a reset into a request
  * @way: its value, or NULL

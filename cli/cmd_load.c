@@ -8,13 +8,14 @@
 #include "cli.h"
 #include "hypr/hypr.h"
 
-enum { VIEW, TIME, PREFAULT };
+enum { VIEW, TIME, PREFAULT, SPARE };
 
 static const struct cli_option options[] = {
 	[VIEW] = { "view", 'v', "VIEW", "its name (that of the file, without .vmo)" },
 	[TIME] = { "time", 't', "HOW", "the guest's clock: freeze (default) or continue" },
 	[PREFAULT] = { "prefault", 0, "WHAT",
 		       "tables built ahead: all (default), none, used, record" },
+	[SPARE] = { "spare", 0, NULL, "it gets a second copy, for resets by spare" },
 	{ 0 },
 };
 
@@ -55,9 +56,10 @@ static int run(const struct cli_args *args)
 	if (code)
 		return code;
 	code = cli_call(args, "load", args->arg[0],
-			json_pack("{s:s, s:s, s:s, s:b, s:s}", "op", "load", "view",
+			json_pack("{s:s, s:s, s:s, s:b, s:b, s:s}", "op", "load", "view",
 				  args->option[VIEW] ? args->option[VIEW] : name, "file", path,
 				  "continue", time && !strcmp(time, "continue"),
+				  "spare", args->option[SPARE] != NULL,
 				  "prefault", prefault ? prefault : "all"), &answer);
 	free(path);
 	if (code)

@@ -7,7 +7,7 @@
 enum { WAY };
 
 static const struct cli_option options[] = {
-	[WAY] = { "way", 'w', "WAY", "copy-back, compare, drop; auto (default): the cheapest" },
+	[WAY] = { "way", 'w', "WAY", "copy-back, compare, drop, spare; auto (default): the cheapest" },
 	{ 0 },
 };
 
@@ -24,8 +24,9 @@ static int run(const struct cli_args *args)
 		return code;
 	if (!args->json) {
 		cli_begin(answer);
-		printf("view %s reset by %s: %lld pages looked at; pause %s, copy %lld cycles, prepare %lld; state by %s\n",
+		printf("view %s reset by %s%s: %lld pages looked at; pause %s, copy %lld cycles, prepare %lld; state by %s\n",
 		       cli_str(answer, "name"), cli_str(answer, "way"),
+		       cli_spare_words(cli_str(answer, "spare")),
 		       cli_int(answer, "pages_restored"), cli_str(answer, "pause"),
 		       cli_int(answer, "restore_cycles"),
 		       cli_int(answer, "prepare_cycles"), cli_str(answer, "state_way"));

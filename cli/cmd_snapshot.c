@@ -6,13 +6,14 @@
 
 #include "cli.h"
 
-enum { OUTPUT, PARENT, REPLACE, COMPRESS };
+enum { OUTPUT, PARENT, REPLACE, COMPRESS, SPARE };
 
 static const struct cli_option options[] = {
 	[OUTPUT] = { "output", 'o', "FILE", "write it to a VMO" },
 	[PARENT] = { "parent", 'p', "FILE", "only what differs from this VMO, in the same folder" },
 	[REPLACE] = { "replace", 0, NULL, "FILE may be there already" },
 	[COMPRESS] = { "compress", 0, NULL, "packed, for keeping; hypr vmo unpack before it runs" },
+	[SPARE] = { "spare", 0, NULL, "the view gets a second copy, for resets by spare" },
 	{ 0 },
 };
 
@@ -44,8 +45,8 @@ static void print_file(const json_t *answer)
 static int take_view(const struct cli_args *args, json_t **answer)
 {
 	return cli_ask(args, "snapshot", args->arg[0],
-		       json_pack("{s:s, s:s}", "op", "snapshot", "view", args->arg[1]), false, 0,
-		       answer);
+		       json_pack("{s:s, s:s, s:b}", "op", "snapshot", "view", args->arg[1],
+				 "spare", args->option[SPARE] != NULL), false, 0, answer);
 }
 
 /* The view's moment; without a view, this one. */
@@ -125,6 +126,8 @@ static int run(const struct cli_args *args)
 	    (args->option[PARENT] || args->option[REPLACE] || args->option[COMPRESS]))
 		return cli_fail(args, EXIT_USAGE, "snapshot",
 				"--parent, --replace and --compress go with --output only");
+	if (args->nr < 2 && args->option[SPARE])
+		return cli_fail(args, EXIT_USAGE, "snapshot", "--spare goes with a view only");
 	if (args->option[OUTPUT])
 		code = cli_path(args, "snapshot", args->option[OUTPUT], &file);
 	if (!code && args->option[PARENT])

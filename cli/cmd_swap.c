@@ -8,7 +8,7 @@ enum { RESET, WAY, FORCE, COOPERATIVE };
 
 static const struct cli_option options[] = {
 	[RESET] = { "reset", 'r', NULL, "put the view back to its moment first" },
-	[WAY] = { "way", 'w', "WAY", "of --reset: copy-back, compare, drop; auto" },
+	[WAY] = { "way", 'w', "WAY", "of --reset: copy-back, compare, drop, spare; auto" },
 	[FORCE] = { "force", 'f', NULL, "do not ask the guest to park" },
 	[COOPERATIVE] = { "cooperative", 'c', NULL, "fail rather than force" },
 	{ 0 },
@@ -16,13 +16,19 @@ static const struct cli_option options[] = {
 
 static void print_answer(const json_t *answer)
 {
+	bool is_reset = json_is_true(json_object_get(answer, "reset"));
+
 	cli_begin(answer);
-	printf("%s -> %s%s: pause %s %lld cycles, commit %lld, state %lld (%s), total %lld; generation %lld\n",
+	printf("%s -> %s%s: pause %s %lld cycles, commit %lld, state %lld (%s), total %lld; generation %lld",
 	       cli_str(answer, "old_name"), cli_str(answer, "new_name"),
-	       json_is_true(json_object_get(answer, "reset")) ? " (reset)" : "",
+	       is_reset ? " (reset)" : "",
 	       cli_str(answer, "pause"), cli_int(answer, "pause_cycles"),
 	       cli_int(answer, "commit_cycles"), cli_int(answer, "state_cycles"),
 	       cli_str(answer, "state_way"), cli_int(answer, "total_cycles"), cli_int(answer, "generation"));
+	if (is_reset)
+		printf("; reset by %s%s", cli_str(answer, "reset_way"),
+		       cli_spare_words(cli_str(answer, "reset_spare")));
+	printf("\n");
 }
 
 static int run(const struct cli_args *args)

@@ -6,12 +6,13 @@
 
 static void print_view(const json_t *view)
 {
-	printf("%-16s %6lld %-7s %-9s %8lld %7lld %8lld %8lld\n", cli_str(view, "name"),
+	printf("%-16s %6lld %-7s %-9s %8lld %7lld %8lld %8lld %s\n", cli_str(view, "name"),
 	       cli_int(view, "view"),
 	       json_is_true(json_object_get(view, "active")) ? "active" : "",
 	       json_is_true(json_object_get(view, "prepared")) ? "prepared" : "",
 	       cli_int(view, "swaps"), cli_int(view, "resets"),
-	       cli_int(view, "private_pages"), cli_int(view, "stored_pages"));
+	       cli_int(view, "private_pages"), cli_int(view, "stored_pages"),
+	       cli_str(view, "spare"));
 }
 
 static int run(const struct cli_args *args)
@@ -26,8 +27,8 @@ static int run(const struct cli_args *args)
 	if (!args->json) {
 		cli_begin(answer);
 		printf("%zu views\n", json_array_size(json_object_get(answer, "views")));
-		printf("%-16s %6s %-7s %-9s %8s %7s %8s %8s\n", "VIEW", "NUMBER", "ACTIVE",
-		       "PREPARED", "SWAPS", "RESETS", "PRIVATE", "STORED");
+		printf("%-16s %6s %-7s %-9s %8s %7s %8s %8s %s\n", "VIEW", "NUMBER", "ACTIVE",
+		       "PREPARED", "SWAPS", "RESETS", "PRIVATE", "STORED", "SPARE");
 		json_array_foreach(json_object_get(answer, "views"), i, view)
 			print_view(view);
 	}

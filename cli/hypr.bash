@@ -95,7 +95,7 @@ _hypr()
 	elif [[ $verb == load && ($prev == --time || $prev == -t) ]]; then
 		words="freeze continue"
 	elif [[ ($verb == reset || $verb == swap) && ($prev == --way || $prev == -w) ]]; then
-		words="auto copy-back compare drop"
+		words="auto copy-back compare drop spare"
 	elif [[ $verb == load && $prev == --prefault ]]; then
 		words="all none used record"
 	elif [[ ($verb == translate || $verb == mem) && ($prev == --view || $prev == -v) ]]; then

@@ -9,6 +9,8 @@
  * each stage, and waits between two, so that the host can act when so many pages were
  * written.  Then it rests, and begins again.
  */
+#include <linux/mman.h>
+
 #include "beat.h"
 #include "guests/epoch/epoch_report.h"
 #include "guests/epoch/sys.h"
@@ -18,9 +20,9 @@
 #define STACK_BYTES	16384
 
 static const uint32_t stages[] = BEAT_STAGES;
-#define NR_STAGES	(sizeof(stages) / sizeof(stages[0]))
+static unsigned int nr_stages = sizeof(stages) / sizeof(stages[0]);
 
-static uint8_t pages[BEAT_PAGES_MAX][PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+static uint8_t (*pages)[PAGE_BYTES];
 static uint8_t stack[CPUS_MAX][STACK_BYTES] __attribute__((aligned(16)));
 
 void *memset(void *to, int c, unsigned long n)
@@ -53,6 +55,28 @@ static void pin(uint64_t cpu)
 		sys1(__NR_exit_group, 1);
 }
 
+static long pages_map(uint32_t nr)
+{
+	return sys6(__NR_mmap, 0, (long)nr * PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/*
+ * Those of the last stage, if the VM has so many: the kernel refuses more than there is.  So
+ * that the stages find them there, they are written.
+ */
+static void pages_take(void)
+{
+	long at;
+
+	while ((at = pages_map(stages[nr_stages - 1])) < 0 && nr_stages > 1)
+		nr_stages--;
+	if (at < 0)
+		sys1(__NR_exit_group, 1);
+	pages = (void *)at;
+	memset(pages, 1, (unsigned long)stages[nr_stages - 1] * PAGE_BYTES);
+}
+
 /* Write the stage's pages that the one before has not. */
 static void stage_write(unsigned int stage)
 {
@@ -65,7 +89,7 @@ static void stage_write(unsigned int stage)
 /* Return: when to come again. */
 static uint64_t writer_step(unsigned int *stage, uint64_t now)
 {
-	if (*stage == NR_STAGES) {
+	if (*stage == nr_stages) {
 		*stage = 0;
 		report(BEAT_REST);
 		return now + BEAT_REST_CYCLES;
@@ -79,7 +103,7 @@ static uint64_t writer_step(unsigned int *stage, uint64_t now)
 static void cpu_run(void *arg)
 {
 	uint64_t cpu = (uint64_t)arg, last, now, due = 0;
-	unsigned int stage = NR_STAGES;
+	unsigned int stage = nr_stages;
 
 	pin(cpu);
 	last = rdtsc();
@@ -100,8 +124,7 @@ __attribute__((used)) void start_main(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	/* So that the stages find them there. */
-	memset(pages, 1, sizeof(pages));
+	pages_take();
 	sys3(__NR_sched_getaffinity, 0, sizeof(mask), mask);
 	if (sys3(__NR_ioperm, EPOCH_REPORT_PORT, 4, 1))
 		sys1(__NR_exit_group, 1);

@@ -9,7 +9,8 @@
 #define BEAT_MASK		0xffff0000u
 
 #define BEAT_PAGES_MAX		1000u
-#define BEAT_STAGES		{ 1, 100, BEAT_PAGES_MAX }
+#define BEAT_PAGES_BIG		4096u	/* a stage of a VM with more than 16 MiB alone */
+#define BEAT_STAGES		{ 1, 100, BEAT_PAGES_MAX, BEAT_PAGES_BIG }
 #define BEAT_GAP_CYCLES		600u
 #define BEAT_REST_CYCLES	1000000u
 #define BEAT_STAGE_CYCLES	300000u

@@ -485,6 +485,8 @@ struct hypr_swap_result {
 	uint64_t pages_restored;	/* HYPR_SWAP_RESET: as in struct hypr_reset_result */
 	int reset_way;			/* HYPR_SWAP_RESET: HYPR_RESET_* */
 	int state_way;			/* HYPR_STATE_* */
+	int reset_spare;		/* HYPR_SWAP_RESET: as in struct hypr_reset_result */
+	uint32_t reserved;
 };
 
 /**
@@ -511,12 +513,22 @@ int hypr_view_swap(struct hypr_vm *vm, const char *view, unsigned int flags,
 #define HYPR_RESET_COPY_BACK	0	/* the kernel tells which were written */
 #define HYPR_RESET_COMPARE	1	/* it compares all private pages */
 #define HYPR_RESET_DROP		2	/* it drops all pages: they fault in again */
+#define HYPR_RESET_SPARE	3	/* the VM goes on in the view's spare: hypr_view_spare() */
 
-/* The flag with which a reset goes by @way or not at all; at most one of the three. */
+/* The flag with which a reset goes by @way or not at all; at most one of the four. */
 #define HYPR_RESET_ONLY(way)	(1u << (8 + (way)))
 
-/** hypr_reset_name() - "copy-back", "compare" or "drop" */
+/** hypr_reset_name() - "copy-back", "compare", "drop" or "spare" */
 const char *hypr_reset_name(int way);
+
+/* What a view's spare is. */
+#define HYPR_SPARE_NONE		0	/* there is none */
+#define HYPR_SPARE_READY	1	/* it equals the moment */
+#define HYPR_SPARE_DIRTY	2	/* it is being put back */
+#define HYPR_SPARE_FAILED	3	/* it could not be put back, or the VM not go on in it */
+
+/** hypr_spare_name() - "none", "ready", "not-ready" or "failed" */
+const char *hypr_spare_name(int spare);
 
 struct hypr_reset_result {
 	uint32_t view;
@@ -528,6 +540,8 @@ struct hypr_reset_result {
 	uint64_t restore_cycles;	/* finding and putting them back */
 	uint64_t prepare_cycles;	/* completing the tables, if it had to be */
 	uint64_t total_cycles;
+	int spare;			/* HYPR_SPARE_*, when the reset began, or what came of it */
+	uint32_t reserved;
 };
 
 /**
@@ -554,10 +568,27 @@ int hypr_view_reset(struct hypr_vm *vm, const char *view,
  * Return: as hypr_view_reset(); -EINVAL also for other flags; -EOPNOTSUPP this view
  * cannot be put back by that way now: the kernel does not report which pages were written
  * (HYPR_RESET_COPY_BACK) or are private (HYPR_RESET_COMPARE), or the view stands on a
- * file (HYPR_RESET_DROP).  The view is as it was then.
+ * file (HYPR_RESET_DROP), or has no spare, or one that cannot be put back
+ * (HYPR_RESET_SPARE, which waits while it is being put back).  The view is as it was then.
  */
 int hypr_view_reset_by(struct hypr_vm *vm, const char *view, unsigned int flags,
 		       struct hypr_reset_result *result);
+
+/**
+ * hypr_view_spare() - give a view a spare: a second prepared copy of its moment
+ *
+ * A reset of the view then goes on in the spare at once, whatever was written, and the
+ * memory that it left is put back by a thread of the VM, and is the spare from then on.
+ * If the next reset comes before that is done, it goes by another way, and its result says
+ * so.  The spare has the view's name and counts as a view of hypr_vm_info.views_max; it
+ * takes tables, and memory for each page that was ever written in it.  It goes with
+ * the view.
+ *
+ * Return: 0; -ENOENT; -EINVAL the view has no moment, or is being recorded
+ * (HYPR_LOAD_RECORD); -EEXIST it has one; -ENOSPC all views in use; -ENOMEM; -ESHUTDOWN;
+ * -EBADMSG the file that the view stands on was truncated.
+ */
+int hypr_view_spare(struct hypr_vm *vm, const char *view);
 
 #define HYPR_VERIFY_RANGES	8
 
@@ -737,11 +768,11 @@ int hypr_view_pages(struct hypr_vm *vm, const char *view, hypr_page_run_fn fn, v
 
 struct hypr_view_info {
 	char name[HYPR_NAME_MAX];
-	uint32_t view;			/* number: KVM's address space id */
+	uint32_t view;			/* number: KVM's address space id, without a spare */
 	uint8_t active;
 	uint8_t prepared;
 	uint8_t has_moment;		/* 0 for the boot view of a guest that booted */
-	uint8_t reserved;
+	uint8_t spare;			/* HYPR_SPARE_* */
 	uint64_t swaps;			/* times it was swapped to */
 	uint64_t resets;
 	uint64_t private_pages;		/* pages that differ from being shared */

@@ -80,9 +80,16 @@ const char *hypr_state_way_name(int way)
 
 const char *hypr_reset_name(int way)
 {
-	static const char *const names[] = { "copy-back", "compare", "drop" };
+	static const char *const names[] = { "copy-back", "compare", "drop", "spare" };
 
-	return way >= 0 && way <= HYPR_RESET_DROP ? names[way] : "?";
+	return way >= 0 && way <= HYPR_RESET_SPARE ? names[way] : "?";
+}
+
+const char *hypr_spare_name(int spare)
+{
+	static const char *const names[] = { "none", "ready", "not-ready", "failed" };
+
+	return spare >= 0 && spare <= HYPR_SPARE_FAILED ? names[spare] : "?";
 }
 
 const char *hypr_pause_name(int pause)

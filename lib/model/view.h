@@ -56,9 +56,33 @@ struct hypr_record {
 	const char *spoilt;
 };
 
-/* Guarded by op_lock, but for what a running vCPU does to the memory. */
+/**
+ * struct hypr_spare - a second copy of a view's moment: see view/spare.c
+ * @view: of the same name, in no table; it has the view's moment and does not own it.
+ *	Its owner is the mender's thread while @state is HYPR_SPARE_DIRTY, else who has op_lock
+ * @state: HYPR_SPARE_*			(hypr_mender.lock)
+ * @next: to be put back after it		(hypr_mender.lock)
+ * @why: HYPR_SPARE_FAILED: the reason		(hypr_mender.lock)
+ */
+struct hypr_spare {
+	struct hypr_view *view;
+	int state;
+	struct hypr_spare *next;
+	char why[160];
+};
+
+/*
+ * Guarded by op_lock, but for what a running vCPU does to the memory.  A view and its spare
+ * change places (hypr_spare_exchange()): all fields but the first block go with the memory.
+ */
 struct hypr_view {
 	char name[HYPR_NAME_MAX];
+	unsigned int id;		/* as users see it: its place in hypr_vm.view[] */
+	bool is_spare;			/* it is a hypr_spare.view */
+	struct hypr_spare *spare;	/* or NULL */
+	uint64_t swaps;
+	uint64_t resets;
+
 	unsigned int number;		/* with ept-swap KVM's address space id */
 	bool open;			/* it has a place for slots: the next three */
 	int vm_fd;			/* the KVM VM that has its slots, or -1 */
@@ -80,8 +104,6 @@ struct hypr_view {
 	bool written_known;		/* what is not in it was not written; */
 	bool put_back;			/* the engine knows it and the moment */
 	struct hypr_record record;
-	uint64_t swaps;
-	uint64_t resets;
 };
 
 /* hypr_view_is_on_file() - is its memory that of a file, which may be truncated? */

@@ -7,6 +7,7 @@
  *	hypr_vm.gone_lock	vCPU threads that find no memory, one at a time
  *	hypr_vm.gate_lock	a swap, until the devices are set: run/gate.c
  *	hypr_vm.op_lock		operations on the VM, one at a time
+ *	hypr_mender.lock	which spares of views are to be put back
  *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
  *	hypr_console.lock, hypr_rtc.lock
  *				device registers
@@ -27,6 +28,7 @@
 #include "pc/rtc.h"
 
 struct hypr_engine;
+struct hypr_spare;
 struct hypr_vcpu;
 struct hypr_view;
 struct hypr_vmo;
@@ -43,6 +45,25 @@ struct hypr_runner {
 	int end;
 	unsigned int vcpu;
 	char reason[96];
+};
+
+/**
+ * struct hypr_mender - the thread that puts back what resets have left: view/spare.c
+ * @on: there is the thread			(op_lock)
+ * @ends: it is to end				(lock)
+ * @first: the spares that wait for it		(lock)
+ * @busy: the one that it puts back, or NULL	(lock)
+ * @work: to the thread; @done: from it
+ */
+struct hypr_mender {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	pthread_cond_t done;
+	pthread_t thread;
+	bool on;
+	bool ends;
+	struct hypr_spare *first;
+	struct hypr_spare *busy;
 };
 
 struct hypr_vm {
@@ -86,7 +107,7 @@ struct hypr_vm {
 	pthread_mutex_t gate_lock;
 	unsigned int gate;		/* see run/gate.c: a view's number + 1, or 0 */
 	pthread_mutex_t op_lock;
-	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by number */
+	struct hypr_view *view[KVM_HYPR_MAX_VIEWS];	/* op_lock, by hypr_view.id */
 	struct hypr_view *active;			/* op_lock */
 	bool started;					/* op_lock */
 	bool paused;					/* op_lock */
@@ -96,6 +117,7 @@ struct hypr_vm {
 	uint64_t jump[2];				/* op_lock: the next hypr_control_page.jump */
 	bool has_jump;					/* op_lock: it was drawn */
 	struct hypr_vmo *vmo;		/* it begins in; until there is a moment of it */
+	struct hypr_mender mender;
 	pthread_t halt_thread;
 	bool has_halt_thread;
 

@@ -6,6 +6,7 @@
  * and what the request named.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -68,11 +69,26 @@ static json_t *serve_save(struct hypr_vm *vm, const struct hypr_request *request
 	return *ret ? NULL : named(hypr_json_save(&r), request->view, request->file);
 }
 
+/* All or nothing: a view without the spare that was asked for does not stay. */
+static int add_spare(struct hypr_vm *vm, const struct hypr_request *request)
+{
+	char why[HYPR_ERROR_TEXT_MAX];
+	int ret = request->spare ? hypr_view_spare(vm, request->view) : 0;
+
+	if (!ret)
+		return 0;
+	snprintf(why, sizeof(why), "%s", hypr_error());
+	hypr_view_remove(vm, request->view);
+	return hypr_fail(ret, "%s", why);
+}
+
 static json_t *serve_load(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
 	struct hypr_snapshot_result r;
 
 	*ret = hypr_view_load(vm, request->view, request->file, request->flags, &r);
+	if (!*ret)
+		*ret = add_spare(vm, request);
 	return *ret ? NULL : named(hypr_json_snapshot(&r), request->view, request->file);
 }
 
@@ -86,12 +102,14 @@ static json_t *serve_working_set(struct hypr_vm *vm, const struct hypr_request *
 	return *ret ? NULL : named(hypr_json_working_set(&r), request->view, "");
 }
 
-static json_t *serve_snapshot(struct hypr_vm *vm, const char *view, int *ret)
+static json_t *serve_snapshot(struct hypr_vm *vm, const struct hypr_request *request, int *ret)
 {
 	struct hypr_snapshot_result r;
 
-	*ret = hypr_view_snapshot(vm, view, &r);
-	return *ret ? NULL : named(hypr_json_snapshot(&r), view, "");
+	*ret = hypr_view_snapshot(vm, request->view, &r);
+	if (!*ret)
+		*ret = add_spare(vm, request);
+	return *ret ? NULL : named(hypr_json_snapshot(&r), request->view, "");
 }
 
 static json_t *serve_views(struct hypr_vm *vm)
@@ -209,7 +227,7 @@ static json_t *serve(struct hypr_vm *vm, const struct hypr_request *request, boo
 		*ret = hypr_vm_resume(vm);
 		return json_object();
 	case HYPR_OP_SNAPSHOT:
-		return serve_snapshot(vm, request->view, ret);
+		return serve_snapshot(vm, request, ret);
 	case HYPR_OP_SAVE:
 		return serve_save(vm, request, ret);
 	case HYPR_OP_LOAD:

@@ -48,6 +48,7 @@ struct hypr_request {
 	struct hypr_paging paging;
 	unsigned int flags;	/* HYPR_SWAP_*, HYPR_RESET_ONLY(), HYPR_SAVE_*, HYPR_LOAD_* */
 	bool runs;		/* of mem: with HYPR_RUNS_MAX runs at most */
+	bool spare;		/* of snapshot and load: the view gets one */
 	bool progress;		/* wants to be told: HYPR_PROGRESS_LINE before the answer */
 };
 

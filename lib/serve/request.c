@@ -43,6 +43,7 @@ static const struct op {
 
 #define FLAG_PROGRESS	(1u << 31)	/* becomes hypr_request.progress */
 #define FLAG_RUNS	(1u << 30)	/* becomes hypr_request.runs */
+#define FLAG_SPARE	(1u << 29)	/* becomes hypr_request.spare */
 
 static const struct {
 	const char *name;
@@ -58,6 +59,8 @@ static const struct {
 	{ "replace", HYPR_OP_WORKING_SET, HYPR_SAVE_REPLACE },
 	{ "runs", HYPR_OP_MEM, FLAG_RUNS },
 	{ "continue", HYPR_OP_LOAD, HYPR_LOAD_TIME_CONTINUE },
+	{ "spare", HYPR_OP_LOAD, FLAG_SPARE },
+	{ "spare", HYPR_OP_SNAPSHOT, FLAG_SPARE },
 };
 
 static int parse_op(const json_t *root, struct hypr_request *request)
@@ -142,13 +145,13 @@ static int parse_way(const json_t *value, struct hypr_request *request)
 	const char *word = json_is_string(value) ? json_string_value(value) : "";
 	int way;
 
-	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_SPARE; way++) {
 		if (strcmp(word, hypr_reset_name(way)))
 			continue;
 		request->flags |= HYPR_RESET_ONLY(way);
 		return 0;
 	}
-	return hypr_fail(-EINVAL, "request: \"way\" is copy-back, compare or drop");
+	return hypr_fail(-EINVAL, "request: \"way\" is copy-back, compare, drop or spare");
 }
 
 static int parse_flag(const char *key, const json_t *value, struct hypr_request *request)
@@ -210,7 +213,8 @@ static int parse_object(json_t *root, struct hypr_request *request)
 	}
 	request->progress = request->flags & FLAG_PROGRESS;
 	request->runs = request->flags & FLAG_RUNS;
-	request->flags &= ~(FLAG_PROGRESS | FLAG_RUNS);
+	request->spare = request->flags & FLAG_SPARE;
+	request->flags &= ~(FLAG_PROGRESS | FLAG_RUNS | FLAG_SPARE);
 	if ((op->needs & KEY_VIEW) && !request->view[0])
 		return hypr_fail(-EINVAL, "request: %s needs a \"view\"", op->name);
 	if ((op->needs & KEY_FILE) && !request->file[0])

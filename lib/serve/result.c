@@ -42,12 +42,13 @@ json_t *hypr_json_vm_info(const struct hypr_vm_info *info)
 
 json_t *hypr_json_view_info(const struct hypr_view_info *view)
 {
-	return json_pack("{s:s, s:i, s:b, s:b, s:b, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:i, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I}",
 			 "name", view->name,
 			 "view", (int)view->view,
 			 "active", view->active,
 			 "prepared", view->prepared,
 			 "has_moment", view->has_moment,
+			 "spare", hypr_spare_name(view->spare),
 			 "swaps", (json_int_t)view->swaps,
 			 "resets", (json_int_t)view->resets,
 			 "private_pages", (json_int_t)view->private_pages,
@@ -102,7 +103,7 @@ json_t *hypr_json_working_set(const struct hypr_working_set_result *r)
 
 json_t *hypr_json_swap(const struct hypr_swap_result *r)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}",
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s}",
 			 "old_name", r->old_name,
 			 "new_name", r->new_name,
 			 "old_view", (int)r->old_view,
@@ -118,15 +119,17 @@ json_t *hypr_json_swap(const struct hypr_swap_result *r)
 			 "reset_cycles", (json_int_t)r->reset_cycles,
 			 "pages_restored", (json_int_t)r->pages_restored,
 			 "reset_way", hypr_reset_name(r->reset_way),
+			 "reset_spare", hypr_spare_name(r->reset_spare),
 			 "state_way", hypr_state_way_name(r->state_way));
 }
 
 json_t *hypr_json_reset(const struct hypr_reset_result *r)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
 			 "view", (int)r->view,
 			 "pause", hypr_pause_name(r->pause),
 			 "way", hypr_reset_name(r->way),
+			 "spare", hypr_spare_name(r->spare),
 			 "state_way", hypr_state_way_name(r->state_way),
 			 "pages_restored", (json_int_t)r->pages_restored,
 			 "pause_cycles", (json_int_t)r->pause_cycles,

@@ -21,6 +21,7 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "swap/ask.h"
+#include "swap/back.h"
 #include "swap/snapshot.h"
 #include "swap/swap.h"
 #include "view/poke.h"
@@ -218,7 +219,7 @@ static int back(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_NO_MOMENT);
 		return 0;
 	}
-	if (hypr_swap_locked(vm, vm->active, 0, &swap, &reset)) {
+	if (hypr_reset_active(vm, vm->active, 0, &swap, &reset)) {
 		if (hypr_vm_check_alive(vm))
 			return -ESHUTDOWN;
 		answer(asking, HYPR_REQUEST_FAILED);

@@ -73,7 +73,7 @@ static int find_locked(struct hypr_vm *vm, struct hypr_view *view, struct marks 
 	int ret;
 
 	memcpy(result->name, view->name, sizeof(result->name));
-	result->view = view->number;
+	result->view = view->id;
 	ret = hypr_view_halt(vm, view, &halted);
 	if (ret)
 		return ret;

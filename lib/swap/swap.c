@@ -35,9 +35,10 @@
 #include "run/state.h"
 #include "swap/pause.h"
 #include "swap/swap.h"
+#include "view/build.h"
 #include "view/kept.h"
 #include "view/restore.h"
-#include "view/view.h"
+#include "view/spare.h"
 #include "view/written.h"
 #include "vmo/vmo.h"
 
@@ -156,8 +157,10 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 	int ret;
 
 	ret = hypr_state_set(vm, to->state, is_known ? vm->active->state : NULL);
-	if (!ret && (vm->active != to || to->put_back))
+	if (!ret && (vm->active != to || to->put_back)) {
 		hypr_kept_entered(vm, to);
+		hypr_spare_kept(vm, to);
+	}
 	result->state_cycles += hypr_tsc() - start;
 	return ret;
 }
@@ -326,7 +329,7 @@ static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 	result->state_way = HYPR_STATE_KERNEL;
 	result->state_cycles = result->ioctl_cycles - swap.pause_cycles - swap.commit_cycles;
 	*reset = (struct hypr_reset_result){
-		.view = view->number,
+		.view = view->id,
 		.way = HYPR_RESET_COPY_BACK,
 		.pages_restored = swap.pages,
 		.restore_cycles = swap.commit_cycles,
@@ -435,64 +438,5 @@ go_on:
 		hypr_vm_unpark(vm);
 		hypr_vcpus_release(vm);
 	}
-	return ret;
-}
-
-/* A view that is not active is put back first, while the VM runs on. */
-static int reset_and_swap(struct hypr_vm *vm, struct hypr_view *to, unsigned int flags,
-			  struct hypr_swap_result *result)
-{
-	struct hypr_reset_result reset = { 0 };
-	int ret;
-
-	if (!(flags & HYPR_SWAP_RESET))
-		return hypr_swap_locked(vm, to, flags, result, NULL);
-
-	ret = hypr_reset_check(flags);
-	if (ret)
-		return ret;
-	if (to == vm->active) {
-		ret = hypr_swap_locked(vm, to, flags, result, &reset);
-	} else {
-		ret = hypr_view_restore(vm, to, flags, &reset);
-		if (!ret)
-			ret = hypr_swap_locked(vm, to, flags, result, NULL);
-	}
-	result->reset_cycles = reset.total_cycles;
-	result->pages_restored = reset.pages_restored;
-	result->reset_way = reset.way;
-	return ret;
-}
-
-int hypr_view_swap(struct hypr_vm *vm, const char *name, unsigned int flags,
-		   struct hypr_swap_result *result)
-{
-	struct hypr_swap_result unused;
-	struct hypr_view *to;
-	int ret;
-
-	if (!result)
-		result = &unused;
-	memset(result, 0, sizeof(*result));
-	if ((flags & ~(HYPR_SWAP_RESET | HYPR_SWAP_FORCE | HYPR_SWAP_COOPERATIVE |
-		       (flags & HYPR_SWAP_RESET ? HYPR_RESET_FLAGS : 0))) ||
-	    ((flags & HYPR_SWAP_FORCE) && (flags & HYPR_SWAP_COOPERATIVE)))
-		return hypr_fail(-EINVAL, "swap: unknown or contradictory flags 0x%x", flags);
-
-	ret = hypr_vm_op_begin(vm);
-	if (ret)
-		return ret;
-	to = hypr_view_lookup(vm, name);
-	if (!to) {
-		ret = -ENOENT;
-		goto unlock;
-	}
-	result->old_view = vm->active->number;
-	result->new_view = to->number;
-	memcpy(result->old_name, vm->active->name, sizeof(result->old_name));
-	memcpy(result->new_name, to->name, sizeof(result->new_name));
-	ret = reset_and_swap(vm, to, flags, result);
-unlock:
-	hypr_vm_op_end(vm);
 	return ret;
 }

@@ -132,7 +132,7 @@ static int verify(struct hypr_vm *vm, struct hypr_view *view, struct hypr_vmo *v
 static int verify_locked(struct hypr_vm *vm, struct hypr_view *view,
 			 struct hypr_verify_result *result)
 {
-	result->view = view->number;
+	result->view = view->id;
 	memcpy(result->name, view->name, sizeof(result->name));
 	if (!view->moment)
 		return hypr_fail(-EINVAL, "view '%s' has no moment to be compared with",
@@ -165,7 +165,7 @@ static int compare_locked(struct hypr_vm *vm, const char *name, const char *path
 
 	if (!view)
 		return -ENOENT;
-	result->view = view->number;
+	result->view = view->id;
 	memcpy(result->name, view->name, sizeof(result->name));
 	ret = hypr_vmo_open(path, &vmo);
 	if (ret)

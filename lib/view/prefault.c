@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "view/build.h"
 #include "view/prefault.h"
 #include "view/record.h"
 #include "view/view.h"
@@ -126,7 +127,7 @@ int hypr_view_add(struct hypr_vm *vm, const char *name, struct hypr_moment *mome
 	result->prepare_cycles = hypr_tsc() - start;
 	if (ret)
 		return ret;
-	result->view = view->number;
+	result->view = view->id;
 	result->pages_total = vm->mem_bytes / HYPR_PAGE_BYTES;
 	result->pages_stored = moment->pages_stored;
 	return 0;

@@ -20,12 +20,12 @@
 #include "model/vm.h"
 #include "run/hold.h"
 #include "run/state.h"
+#include "view/build.h"
 #include "view/kept.h"
 #include "view/moment.h"
 #include "view/peek.h"
 #include "view/record.h"
 #include "view/restore.h"
-#include "view/view.h"
 #include "view/written.h"
 #include "vmo/vmo.h"
 
@@ -186,7 +186,7 @@ static int put_back_file(struct hypr_vm *vm, struct hypr_view *view, bool told,
 	int ret = restore_file(vm, view, told, &result->pages_restored, &torn);
 
 	/* The view is half old, half new.  (No swap goes to such a view.) */
-	if (ret && torn && view == vm->active)
+	if (ret && torn && !view->is_spare && view == vm->active)
 		hypr_vm_end(vm, true, "view %s: its file was truncated during a reset", view->name);
 	return ret;
 }
@@ -231,12 +231,12 @@ int hypr_reset_check(unsigned int flags)
 	return 0;
 }
 
-/* The way that a call's flags ask for. */
-static int wanted(unsigned int flags)
+/** hypr_reset_wanted() - the way that a call's flags ask for; HYPR_RESET_ANY: they do not */
+int hypr_reset_wanted(unsigned int flags)
 {
 	int way;
 
-	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_DROP; way++) {
+	for (way = HYPR_RESET_COPY_BACK; way <= HYPR_RESET_SPARE; way++) {
 		if (flags & HYPR_RESET_ONLY(way))
 			return way;
 	}
@@ -256,12 +256,12 @@ int hypr_view_restore(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 	bool dropped;
 	int ret;
 
-	*result = (struct hypr_reset_result){ .view = view->number };
+	*result = (struct hypr_reset_result){ .view = view->id };
 	if (!view->moment)
 		return hypr_fail(-EINVAL,
 				 "view '%s' has no moment to go back to; take a snapshot and reset that",
 				 view->name);
-	ret = put_back(vm, view, wanted(flags), result);
+	ret = put_back(vm, view, hypr_reset_wanted(flags), result);
 	if (ret)
 		return ret;
 	dropped = result->way == HYPR_RESET_DROP;

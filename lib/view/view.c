@@ -5,22 +5,15 @@
  * moment.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/error.h"
-#include "engine/engine.h"
-#include "memory/mem.h"
 #include "memory/privmem.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/state.h"
-#include "view/kept.h"
-#include "view/moment.h"
-#include "view/record.h"
+#include "view/build.h"
+#include "view/spare.h"
 #include "view/view.h"
 #include "view/written.h"
-#include "vmo/vmo.h"
 
 struct hypr_view *hypr_view_find(struct hypr_vm *vm, const char *name)
 {
@@ -53,79 +46,6 @@ struct hypr_view *hypr_view_lookup(struct hypr_vm *vm, const char *name)
 	return NULL;
 }
 
-int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages)
-{
-	int ret = 0;
-
-	/* The kernel would leave out what is gone. */
-	if (hypr_view_is_on_file(view))
-		ret = hypr_vmo_check_length(view->moment->vmo);
-	if (!ret)
-		ret = vm->engine->prepare(vm, view, pages);
-	view->prepared = !ret;
-	return ret;
-}
-
-static struct hypr_view *view_alloc(struct hypr_vm *vm, unsigned int number, const char *name)
-{
-	struct hypr_view *view;
-
-	view = calloc(1, sizeof(*view));
-	if (!view) {
-		hypr_fail(-ENOMEM, "no memory for view '%s'", name);
-		return NULL;
-	}
-	view->state = hypr_state_alloc(vm);
-	if (!view->state) {
-		free(view);
-		return NULL;
-	}
-	view->number = number;
-	view->vm_fd = -1;
-	snprintf(view->name, sizeof(view->name), "%s", name);
-	return view;
-}
-
-static void view_free(struct hypr_vm *vm, struct hypr_view *view)
-{
-	if (view->open) {
-		vm->engine->close(vm, view);
-		hypr_mem_slots_remove(view);
-	}
-	hypr_record_stop(view);
-	if (view->mem.host)
-		munmap(view->mem.host, view->mem.bytes);
-	hypr_moment_destroy(vm, view->moment);
-	hypr_state_free(vm, view->state);
-	free(view->written);
-	free(view);
-}
-
-static int view_map(struct hypr_vm *vm, struct hypr_view *view)
-{
-	void *mem;
-
-	if (view->moment)
-		return hypr_moment_map(vm, view->moment, &view->mem);
-	mem = mmap(NULL, vm->mem_bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED)
-		return hypr_fail_sys(-errno, "view '%s': %llu MiB of memory", view->name,
-				     (unsigned long long)vm->mem_bytes >> 20);
-	view->mem = (struct hypr_guest){ mem, vm->mem_bytes };
-	return 0;
-}
-
-static int view_open(struct hypr_vm *vm, struct hypr_view *view)
-{
-	int ret = vm->engine->open(vm, view);
-
-	if (ret)
-		return ret;
-	view->open = true;
-	return hypr_mem_slots_add(vm, view);
-}
-
 /**
  * hypr_view_create_boot() - the view that a VM starts in
  * @moment: what it starts from; NULL for empty memory.  Is taken over, also after
@@ -136,26 +56,12 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 	struct hypr_view *view;
 	int ret;
 
-	view = view_alloc(vm, KVM_HYPR_VIEW_BOOT, HYPR_VIEW_BOOT_NAME);
-	if (!view) {
-		hypr_moment_destroy(vm, moment);
-		return -ENOMEM;
-	}
-	view->moment = moment;
-	if (moment) {
-		hypr_state_copy(vm, view->state, moment->state);
-		hypr_kept_at_moment(view);
-	}
-	ret = view_map(vm, view);
-	if (!ret)
-		ret = view_open(vm, view);
-	if (ret) {
-		view_free(vm, view);
+	view = hypr_view_build(vm, HYPR_VIEW_BOOT_NAME, KVM_HYPR_VIEW_BOOT, moment, false, &ret);
+	if (!view)
 		return ret;
-	}
 	/* It runs from the start, and so has tables. */
 	view->prepared = true;
-	vm->view[view->number] = view;
+	vm->view[view->id] = view;
 	vm->active = view;
 	return 0;
 }
@@ -167,29 +73,18 @@ int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment)
 int hypr_view_create(struct hypr_vm *vm, const char *name, struct hypr_moment *moment,
 		     struct hypr_view **viewp)
 {
+	unsigned int id = KVM_HYPR_VIEW_FIRST;
 	struct hypr_view *view;
-	unsigned int number = KVM_HYPR_VIEW_FIRST;
 	int ret;
 
-	while (number < KVM_HYPR_MAX_VIEWS && vm->view[number])
-		number++;
-	view = view_alloc(vm, number, name);
-	if (!view) {
-		hypr_moment_destroy(vm, moment);
-		return -ENOMEM;
-	}
-	view->moment = moment;
-	hypr_state_copy(vm, view->state, moment->state);
-	hypr_kept_at_moment(view);
-	ret = view_map(vm, view);
-	if (!ret)
-		ret = view_open(vm, view);
-	if (ret) {
-		view_free(vm, view);
+	while (id < KVM_HYPR_MAX_VIEWS && vm->view[id])
+		id++;
+	view = hypr_view_build(vm, name, hypr_spare_free_number(vm, id), moment, false, &ret);
+	if (!view)
 		return ret;
-	}
+	view->id = id;
 	hypr_written_start(vm, view);
-	vm->view[number] = view;
+	vm->view[id] = view;
 	*viewp = view;
 	return 0;
 }
@@ -198,14 +93,14 @@ void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view)
 {
 	if (!view)
 		return;
-	vm->view[view->number] = NULL;
-	view_free(vm, view);
+	vm->view[view->id] = NULL;
+	hypr_spare_remove(vm, view);
+	hypr_view_free(vm, view);
 }
 
 /** hypr_view_check_new() - may there be one more, of this name? */
 int hypr_view_check_new(struct hypr_vm *vm, const char *name)
 {
-	unsigned int i, used = 0;
 	int ret;
 
 	ret = hypr_name_check(name);
@@ -213,11 +108,7 @@ int hypr_view_check_new(struct hypr_vm *vm, const char *name)
 		return ret;
 	if (hypr_view_find(vm, name))
 		return hypr_fail(-EEXIST, "view '%s' exists already", name);
-	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
-		used += vm->view[i] != NULL;
-	if (used >= vm->views_max)
-		return hypr_fail(-ENOSPC, "all %u views are in use", vm->views_max);
-	return 0;
+	return hypr_spare_check_room(vm);
 }
 
 static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
@@ -225,10 +116,11 @@ static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
 {
 	memset(info, 0, sizeof(*info));
 	memcpy(info->name, view->name, sizeof(info->name));
-	info->view = view->number;
+	info->view = view->id;
 	info->active = view == vm->active;
 	info->prepared = view->prepared;
 	info->has_moment = view->moment != NULL;
+	info->spare = (uint8_t)hypr_spare_state(vm, view);
 	info->swaps = view->swaps;
 	info->resets = view->resets;
 	if (view->moment)
@@ -262,7 +154,7 @@ int hypr_view_remove(struct hypr_vm *vm, const char *name)
 	view = hypr_view_lookup(vm, name);
 	if (!view)
 		ret = -ENOENT;
-	else if (view->number == KVM_HYPR_VIEW_BOOT)
+	else if (view->id == KVM_HYPR_VIEW_BOOT)
 		ret = hypr_fail(-EINVAL, "the boot view stays");
 	else if (view == vm->active)
 		ret = hypr_fail(-EBUSY, "view '%s' is active; swap to another first", name);

@@ -3,8 +3,6 @@
 #ifndef LIB_VIEW_VIEW_H
 #define LIB_VIEW_VIEW_H
 
-#include <stdint.h>
-
 struct hypr_moment;
 struct hypr_view;
 struct hypr_vm;
@@ -16,6 +14,5 @@ int hypr_view_create(struct hypr_vm *vm, const char *name, struct hypr_moment *m
 		     struct hypr_view **viewp);
 int hypr_view_create_boot(struct hypr_vm *vm, struct hypr_moment *moment);
 void hypr_view_destroy(struct hypr_vm *vm, struct hypr_view *view);
-int hypr_view_prepare(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages);
 
 #endif /* LIB_VIEW_VIEW_H */

@@ -62,7 +62,7 @@ static int write_set(struct hypr_vm *vm, const struct hypr_view *view, const cha
 		ret = hypr_vmo_ws_write(view->moment->vmo, path ? path : beside,
 					flags & HYPR_SAVE_REPLACE ? HYPR_VMO_REPLACE : 0,
 					set.range, set.nr);
-	result->view = view->number;
+	result->view = view->id;
 	result->pages = set.pages;
 	result->pages_total = vm->mem_bytes / HYPR_PAGE_BYTES;
 	result->ranges = set.nr;

@@ -35,6 +35,7 @@
 #include "run/vmo_state.h"
 #include "swap/resurrect.h"
 #include "view/moment.h"
+#include "view/spare.h"
 #include "view/view.h"
 #include "vm/config.h"
 #include "vm/host.h"
@@ -233,6 +234,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 	pthread_mutex_init(&vm->run_lock, NULL);
 	hypr_cond_init(&vm->go_cond);
 	hypr_cond_init(&vm->held_cond);
+	hypr_spare_init(vm);
 	hypr_console_init(&vm->console, console_irq, vm);
 	hypr_rtc_init(&vm->rtc, NULL);
 
@@ -317,6 +319,7 @@ int hypr_vm_stop(struct hypr_vm *vm)
 		vm->vcpu[i].has_thread = false;
 	}
 	hypr_console_stop(&vm->console);
+	hypr_spare_end(vm);
 	pthread_mutex_unlock(&vm->op_lock);
 	return 0;
 }

@@ -130,7 +130,44 @@ else
 	expect 0 "view B reset by copy-back: " "reset B by copy-back, as asked" \
 		hypr reset --way copy-back vm1 B
 fi
-expect_line 2 "--way is auto, copy-back, compare or drop" "no such way" hypr reset --way magic vm1 B
+expect_line 2 "--way is auto, copy-back, compare, drop or spare" "no such way" hypr reset --way magic vm1 B
+expect_line 5 "cannot be reset by spare: it was made without one" "nor the spare that B has not" \
+	hypr reset --way spare vm1 B
+
+# A view with a spare: one name and one number, and a reset goes on in the other copy.
+expect 0 "view S (4)" "snapshot with a spare" hypr snapshot --spare vm1 S
+expect 0 "^S  *4 .* ready$" "S has a spare" hypr views vm1
+expect 0 "^A  *2 .* none$" "A has none" hypr views vm1
+expect_line 2 "goes with a view only" "a spare of a file" hypr snapshot --spare --output /tmp/s.vmo vm1
+state=kernel
+[ "$engine" != stock ] || state=ioctls
+expect 0 "A -> S" "enter S" hypr swap vm1 S
+i=0
+while [ $i -lt 20 ] && hypr reset --way spare vm1 S >$out 2>&1; do
+	i=$((i + 1))
+done
+result $((i != 20)) "20 resets by spare in a row" "only $i"
+expect 0 "view S reset by spare: 0 pages .* state by $state" "one more" \
+	hypr reset --way spare vm1 S
+expect 0 "S -> S (reset): .* reset by spare" "swap --reset by spare" \
+	hypr swap --reset --way spare vm1 S
+expect 0 "^S  *4 active" "it is the same view" hypr views vm1
+for by in 1 2 3; do
+	expect 0 "S -> A" "leave S" hypr swap vm1 A
+	expect 1 "differ; first at 0x" "verify finds that S has run" hypr verify vm1 S
+	expect 0 "view S reset by spare: 0 pages .* pause none" "reset S" \
+		hypr reset --way spare vm1 S
+	expect 0 "4095 pages compared .* 0 differ" "verify finds S as it was" hypr verify vm1 S
+	expect 0 "A -> S" "enter S again" hypr swap vm1 S
+done
+expect 0 "paused" "pause" hypr pause vm1
+for by in 1 2 3; do
+	expect 0 "view S reset by spare" "reset of the paused VM" hypr reset --way spare vm1 S
+	expect 0 " 0 differ" "verify finds S as it was" hypr verify vm1 S
+done
+expect 0 "resumed" "resume" hypr resume vm1
+expect 0 "S -> A" "leave S" hypr swap vm1 A
+expect 0 "view S removed" "remove S and its spare" hypr remove vm1 S
 expect_line 2 "--way is of --reset" "a way without a reset" hypr swap --way drop vm1 B
 
 expect 0 "paused, cooperative" "pause" hypr pause vm1

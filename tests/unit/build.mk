@@ -95,7 +95,7 @@ $(UNIT_ENGINE): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/fake_kvm
 	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl -o $@ $^ \
 		$(LIB_LIBS) -lcmocka
 
-UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm translate pages run)
+UNIT_PLAYED := $(patsubst %,out/tests/unit/%_test,snapshot gone perm translate pages run spare)
 UNIT_TESTS += $(UNIT_PLAYED)
 
 $(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_vm.o \
@@ -141,6 +141,17 @@ $(UNIT_ENGINE_TSAN): $(UNIT_TSAN_SRC) $(LIB_MONITOR) $(wildcard lib/*/*.h cli/*.
 	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
 		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl \
 		-o $@ $(UNIT_TSAN_SRC) $(LIB_MONITOR) $(LIB_LIBS) -lcmocka
+
+UNIT_SPARE_TSAN := out/tests/unit/spare_tsan_test
+UNIT_TESTS += $(UNIT_SPARE_TSAN)
+UNIT_SPARE_TSAN_SRC := tests/unit/spare_test.c tests/unit/played_vm.c \
+	$(filter-out tests/unit/engine_test.c,$(UNIT_TSAN_SRC))
+
+$(UNIT_SPARE_TSAN): $(UNIT_SPARE_TSAN_SRC) $(LIB_MONITOR) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
+		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread \
+		-o $@ $(UNIT_SPARE_TSAN_SRC) $(LIB_MONITOR) $(LIB_LIBS) -lcmocka
 
 # It reads a function file.
 out/tests/unit/func_test: | out/guests/call/upper.elf

@@ -100,7 +100,7 @@ static int make_fd(enum kind what)
 
 	if (fd < 0 || fd >= MAX_FD || ftruncate(fd, RUN_BYTES) < 0)
 		return -1;
-	kind[fd] = what;
+	__atomic_store_n(&kind[fd], what, __ATOMIC_SEQ_CST);
 	return fd;
 }
 
@@ -146,12 +146,14 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __wrap_close(int fd)
 {
+	enum kind what;
+
 	if (fd >= 0 && fd < MAX_FD) {
-		if (kind[fd] == VCPU)
+		what = __atomic_exchange_n(&kind[fd], OTHER, __ATOMIC_SEQ_CST);
+		if (what == VCPU)
 			munmap(run_of[vcpu_of[fd]], RUN_BYTES);
-		if (kind[fd] == VM)
+		if (what == VM)
 			close_vm(vm_of[fd]);
-		kind[fd] = OTHER;
 	}
 	return __real_close(fd);
 }
@@ -661,13 +663,21 @@ static bool is_zero_at_moment(unsigned int view, uint64_t page)
 	return page / 64 < 64 && moment_zeros[view % KVM_HYPR_MAX_VIEWS][page / 64] >> page % 64 & 1;
 }
 
-/* The pages of fake_kvm.written, and of the caller's bitmap. */
+/* @tracks: from any thread. */
+static uint64_t written_take(uint32_t view)
+{
+	return __atomic_exchange_n(&fake_kvm.written_in[view % KVM_HYPR_MAX_VIEWS], 0,
+				   __ATOMIC_SEQ_CST) |
+	       __atomic_exchange_n(&fake_kvm.written, fake_kvm.written_again, __ATOMIC_SEQ_CST);
+}
+
+/* The pages that were written, and those of the caller's bitmap. */
 static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 {
 	const struct kvm_hypr_moment *moment = &moments[swap->view % KVM_HYPR_MAX_VIEWS];
 	const uint64_t *bits = (const uint64_t *)(uintptr_t)moment->bitmap;
 	uint8_t *to = (uint8_t *)(uintptr_t)slot_of(vm, swap->view << 16)->userspace_addr;
-	uint64_t page;
+	uint64_t page, written;
 
 	if (fake_kvm.put_back_errno) {
 		errno = fake_kvm.put_back_errno;
@@ -677,8 +687,9 @@ static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 		errno = !moment->size ? ENXIO : fake_kvm.tracks ? EINVAL : EOPNOTSUPP;
 		return -1;
 	}
+	written = written_take(swap->view);
 	for (page = 0; page < moment->size / 4096; page++) {
-		if (!((bits[page / 64] | (page < 64 ? fake_kvm.written : 0)) >> page % 64 & 1))
+		if (!((bits[page / 64] | (page < 64 ? written : 0)) >> page % 64 & 1))
 			continue;
 		if (is_zero_at_moment(swap->view, page))
 			memset(to + page * 4096, 0, 4096);
@@ -687,7 +698,6 @@ static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 			       (uint8_t *)(uintptr_t)moment->userspace_addr + page * 4096, 4096);
 		swap->pages++;
 	}
-	fake_kvm.written = fake_kvm.written_again;
 	fake_kvm.put_backs++;
 	return 0;
 }
@@ -894,6 +904,8 @@ static int get_written(struct kvm_hypr_written *arg)
 {
 	uint64_t *bitmap = (uint64_t *)(uintptr_t)arg->bitmap;
 
+	if (fake_kvm.on_written)
+		fake_kvm.on_written(arg->view);
 	if (fake_kvm.written_errno) {
 		errno = fake_kvm.written_errno;
 		return -1;
@@ -901,9 +913,8 @@ static int get_written(struct kvm_hypr_written *arg)
 	memset(bitmap, fake_kvm.tracks ? 0 : 0xff, arg->nr_pages / 8);
 	arg->pages = arg->nr_pages;
 	if (fake_kvm.tracks) {
-		bitmap[0] = fake_kvm.written;
-		arg->pages = (uint64_t)__builtin_popcountll(fake_kvm.written);
-		fake_kvm.written = fake_kvm.written_again;
+		bitmap[0] = written_take(arg->view);
+		arg->pages = (uint64_t)__builtin_popcountll(bitmap[0]);
 	}
 	return 0;
 }
@@ -1271,11 +1282,12 @@ static bool fails_now(unsigned long request)
 	if (request == KVM_RUN || request == KVM_IRQ_LINE || request == KVM_SIGNAL_MSI)
 		return false;
 	n = __atomic_add_fetch(&fake_kvm.ioctls, 1, __ATOMIC_SEQ_CST);
-	return fake_kvm.fail_at && n == fake_kvm.fail_at;
+	return n == __atomic_load_n(&fake_kvm.fail_at, __ATOMIC_SEQ_CST);
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
+	enum kind what;
 	va_list ap;
 	void *arg;
 
@@ -1286,13 +1298,14 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		errno = fake_kvm.pagemap_errno;
 		return -1;
 	}
-	if (fd < 0 || fd >= MAX_FD || kind[fd] == OTHER)
+	what = fd < 0 || fd >= MAX_FD ? OTHER : __atomic_load_n(&kind[fd], __ATOMIC_SEQ_CST);
+	if (what == OTHER)
 		return __real_ioctl(fd, request, arg);
 	if (fails_now(request)) {
 		errno = EIO;
 		return -1;
 	}
-	switch (kind[fd]) {
+	switch (what) {
 	case KVM:
 		return kvm_ioctl(request, arg);
 	case VM:

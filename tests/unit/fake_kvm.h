@@ -72,6 +72,8 @@ struct fake_kvm {
 	bool tracks;		/* KVM_HYPR_GET_WRITTEN: @written of view memory's first 64 pages */
 	uint64_t written;	/* a bit for each; without @tracks all pages are reported */
 	uint64_t written_again;	/* what @written is after each report */
+	uint64_t written_in[KVM_HYPR_MAX_VIEWS];	/* the same of one view; taken by its report */
+	void (*on_written)(uint32_t view);	/* called before each report */
 	int written_errno;	/* of KVM_HYPR_GET_WRITTEN */
 	int pagemap_errno;	/* of the ioctl PAGEMAP_SCAN, which is no KVM's */
 	unsigned int zeros;	/* pages that are zero, as the last KVM_HYPR_SET_MOMENT says */

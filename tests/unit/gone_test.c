@@ -7,7 +7,7 @@
 #include "hypr/vmo.h"
 #include "lib/model/view.h"
 #include "lib/model/vm.h"
-#include "lib/view/view.h"
+#include "lib/view/build.h"
 #include "played_vm.h"
 
 #include <fcntl.h>

@@ -13,8 +13,10 @@ ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset);
 
 ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset)
 {
-	if (played_on_pread)
-		played_on_pread(buf);
+	void (*on_pread)(const uint8_t *buf) = __atomic_load_n(&played_on_pread, __ATOMIC_SEQ_CST);
+
+	if (on_pread)
+		on_pread(buf);
 	return __real_pread(fd, buf, bytes, offset);
 }
 
@@ -26,6 +28,7 @@ void played_start(struct played *p, unsigned int flags)
 	fake_kvm.flags = flags;
 	c.name = "vm1";
 	c.kernel = p->kernel;
+	c.engine = flags & FAKE_NO_HYPR ? HYPR_ENGINE_STOCK : NULL;
 	c.vcpus = FAKE_VCPUS;
 	c.pause_timeout_ms = 200;
 	assert_int_equal(hypr_vm_create(&c, &p->vm), 0);
@@ -87,9 +90,10 @@ int played_teardown(void **ctx)
 {
 	struct played *p = *ctx;
 
-	fake_kvm.fail_at = 0;
+	/* Threads of the library may be at work. */
+	__atomic_store_n(&fake_kvm.fail_at, 0, __ATOMIC_SEQ_CST);
 	fake_kvm.on_log_read = NULL;
-	played_on_pread = NULL;
+	__atomic_store_n(&played_on_pread, NULL, __ATOMIC_SEQ_CST);
 	played_end(p);
 	unlink(p->file);
 	unlink(p->other);

@@ -27,7 +27,7 @@ int played_setup(void **ctx);
 /** played_teardown() - the VM and the folder, which has nothing but these files */
 int played_teardown(void **ctx);
 
-/** played_start() - such a VM once more, after played_end(); @flags: FAKE_* */
+/** played_start() - such a VM once more, after played_end(); @flags: FAKE_*; with FAKE_NO_HYPR by engine stock */
 void played_start(struct played *p, unsigned int flags);
 void played_end(struct played *p);
 

@@ -88,6 +88,16 @@ static void test_request_is_understood(void **ctx)
 	assert_int_equal(r.paging.cr3, 0x1f000);
 	assert_int_equal(r.paging.vcpu, 3);
 	assert_string_equal(r.view, "A");
+	assert_int_equal(parse("{\"op\":\"reset\",\"view\":\"A\",\"way\":\"spare\"}", &r), 0);
+	assert_int_equal(r.flags, HYPR_RESET_ONLY(HYPR_RESET_SPARE));
+	assert_false(r.spare);
+	assert_int_equal(parse("{\"op\":\"snapshot\",\"view\":\"A\",\"spare\":true}", &r), 0);
+	assert_true(r.spare);
+	assert_int_equal(r.flags, 0);
+	assert_int_equal(parse("{\"op\":\"load\",\"view\":\"A\",\"file\":\"/a\",\"spare\":true,"
+			       "\"continue\":true}", &r), 0);
+	assert_true(r.spare);
+	assert_int_equal(r.flags, HYPR_LOAD_TIME_CONTINUE);
 	assert_int_equal(parse("{\"op\":\"mem\"}", &r), 0);
 	assert_int_equal(r.op, HYPR_OP_MEM);
 	assert_false(r.runs);
@@ -109,6 +119,8 @@ static void test_request_is_refused(void **ctx)
 		"{\"op\":\"reset\",\"view\":\"A\",\"way\":\"auto\"}",
 		"{\"op\":\"reset\",\"view\":\"A\",\"way\":2}",
 		"{\"op\":\"verify\",\"view\":\"A\",\"way\":\"drop\"}",
+		"{\"op\":\"snapshot\",\"view\":\"A\",\"spare\":1}",
+		"{\"op\":\"swap\",\"view\":\"A\",\"spare\":true}",
 		"{\"op\":\"reset\",\"view\":\"A\",\"force\":true}",
 		"{\"op\":\"compare\"}", "{\"op\":\"compare\",\"view\":\"A\"}",
 		"{\"op\":\"compare\",\"file\":\"a.vmo\"}",
