@@ -95,7 +95,7 @@ static_assert(sizeof(struct kvm_hypr_swap) % sizeof(u64) == 0);
 
 /*
  * copy_from_user() and copy_to_user() take REP MOVSB for so many bytes, which is slow to
- * begin: by words it is a tenth of the swap's system call less.
+ * begin.
  */
 static int hypr_swap_get(struct kvm_hypr_swap *arg, const u64 __user *from)
 {

@@ -242,8 +242,11 @@ static atomic64_t hypr_data_ids = ATOMIC64_INIT(0);
  */
 static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
-	const struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL : vcpu->arch.hypr.msrs_of;
+	const struct hypr_kept *known = vcpu->arch.hypr.msrs_of;
 	unsigned int i;
+
+	if (vcpu->arch.hypr.msrs_written)
+		known = NULL;
 
 	for (i = 0; i < kept->nr_live; i++)
 		hypr_msr_read(vcpu, kept, kept->msr[kept->live[i].at].index,
