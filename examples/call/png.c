@@ -53,8 +53,12 @@ int hypr_main(const void *in, size_t in_bytes, struct hypr_out *out)
 	if (in_bytes > INT_MAX)
 		hypr_abort("too large");
 	pixels = stbi_load_from_memory(in, (int)in_bytes, &width, &height, &channels, CHANNELS);
-	if (!pixels)
-		hypr_abort(stbi_failure_reason());
+	if (!pixels) {
+		const char *reason = stbi_failure_reason();
+
+		/* Not each failure of the decoder has one. */
+		hypr_abort(reason && *reason ? reason : "no good PNG");
+	}
 	write_text(out, "P7\nWIDTH ");
 	write_number(out, width);
 	write_text(out, "\nHEIGHT ");
