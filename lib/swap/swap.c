@@ -29,7 +29,6 @@
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/back.h"
 #include "run/board.h"
 #include "run/gate.h"
 #include "run/hold.h"
@@ -265,7 +264,6 @@ static int swap_moving(struct hypr_vm *vm, struct hypr_view *to, unsigned int fl
 	ret = commit_moving(vm, to, flags, &swap, result);
 	if (!ret) {
 		start = hypr_tsc();
-		hypr_back_settle(vm);
 		hypr_kept_moved(from);
 		hypr_board_exchange(vm, from->state, to->state);
 		result->state_cycles = result->ioctl_cycles - swap.pause_cycles -
@@ -325,7 +323,6 @@ static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 			    view->name);
 	if (ret)
 		return ret;
-	hypr_back_settle(vm);
 	hypr_board_reset(vm, view->moment->state);
 	hypr_written_clear(vm, view);
 	view->resets++;
