@@ -242,7 +242,8 @@ static atomic64_t hypr_data_ids = ATOMIC64_INIT(0);
  */
 static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
-	const struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL : vcpu->arch.hypr.msrs_of;
+	const struct hypr_kept *known = vcpu->arch.hypr.msrs_written ? NULL :
+				       vcpu->arch.hypr.msrs_of;
 	unsigned int i;
 
 	for (i = 0; i < kept->nr_live; i++)
