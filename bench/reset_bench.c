@@ -6,7 +6,7 @@
 
 #include "bench.h"
 #include "tests/guest/harness.h"
-#include "tests/guest/moment.h"
+#include "tests/guest/back.h"
 
 #define MEM_BYTES	(16ul << 20)
 #define PAGE_BYTES	4096ul
@@ -127,12 +127,12 @@ static void wait_other(const uint64_t *word, uint64_t value)
 		;
 }
 
-static void requested_once(struct moment *moment, struct samples *seen, struct samples *kernel)
+static void requested_once(struct back *moment, struct samples *seen, struct samples *kernel)
 {
 	struct guest_cpu *guest = moment->vm->vcpu[0].guest;
 	uint64_t asked = guest->result[0], cycles = moment->page->cycles, start, beats;
 
-	moment_request(&moment->vm->vcpu[0], 1, PLANT);
+	back_request(&moment->vm->vcpu[0], 1, PLANT);
 	wait_other(&guest->result[0], asked);
 	start = bench_tsc();
 	/* The beat of this round of its loop was before. */
@@ -149,19 +149,19 @@ void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *se
 			   struct samples *kernel)
 {
 	struct vm *vm = vm_new_plain();
-	struct moment moment;
+	struct back moment;
 	unsigned int i;
 
 	OK(try_enable_views(vm));
 	vm_views_add(vm, 1);
 	vcpus_start(vm, nr_vcpus);
-	moment_take(&moment, vm, VIEW);
+	back_take(&moment, vm, VIEW);
 	for (i = 0; i < WARM_UP + rounds; i++)
 		requested_once(&moment, i < WARM_UP ? NULL : seen, i < WARM_UP ? NULL : kernel);
-	CHECK_EQ(moment_resets(&moment), WARM_UP + rounds);
+	CHECK_EQ(back_resets(&moment), WARM_UP + rounds);
 	CHECK_EQ(vm->vcpu[0].guest->result[1], 0);
 	CHECK_EQ(vm->vcpu[0].guest->result[2], 0);
 	vcpus_stop(vm);
-	moment_check(&moment);
+	back_check(&moment);
 	vm_close(vm);
 }

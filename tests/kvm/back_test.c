@@ -5,7 +5,7 @@
  * that it was without.
  */
 #define _GNU_SOURCE
-#include "moment.h"
+#include "back.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static struct kvm_hypr_stats stats(struct vm *vm)
 	return stats;
 }
 
-static struct vm *vm_at_moment(struct moment *moment, int nr_vcpus, bool control)
+static struct vm *vm_at_moment(struct back *moment, int nr_vcpus, bool control)
 {
 	struct vm *vm;
 	int i;
@@ -44,7 +44,7 @@ static struct vm *vm_at_moment(struct moment *moment, int nr_vcpus, bool control
 	vcpus_start(vm, nr_vcpus);
 	for (i = 0; control && i < nr_vcpus; i++)
 		vcpu_do(&vm->vcpu[i], GUEST_ONLINE, 0, 0, 0);
-	moment_take(moment, vm, A);
+	back_take(moment, vm, A);
 	moment->page->online = control ? ~0ull : 0;
 	return vm;
 }
@@ -72,20 +72,20 @@ static void requests_done(struct vcpu *vcpu)
 
 static void test_again_and_again(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct kvm_hypr_stats before = stats(vm), after;
 
-	moment_request(vcpu, 1000, PLANT);
+	back_request(vcpu, 1000, PLANT);
 	requests_done(vcpu);
 	CHECK_EQ(asked(vcpu), 1000);
-	CHECK_EQ(moment_resets(&moment), 1000);
+	CHECK_EQ(back_resets(&moment), 1000);
 	/* It never went on behind a request, and never met what it had planted. */
 	CHECK_EQ(vcpu->guest->result[1], 0);
 	CHECK_EQ(vcpu->guest->result[2], 0);
 	CHECK(!atomic_load(&vcpu->outside));
-	moment_check(&moment);
+	back_check(&moment);
 
 	after = stats(vm);
 	CHECK_EQ(after.asked - before.asked, 1000);
@@ -100,24 +100,24 @@ static void test_again_and_again(void)
 /* What one vCPU has asked for is forgotten when the other one is first: one reset for two. */
 static void test_two_ask_at_once(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 	int i;
 
 	for (i = 0; i < 2; i++)
-		moment_request(&vm->vcpu[i], 500, PLANT + i * 0x1000);
+		back_request(&vm->vcpu[i], 500, PLANT + i * 0x1000);
 	for (i = 0; i < 2; i++)
 		requests_done(&vm->vcpu[i]);
-	CHECK(moment_resets(&moment) >= 500 && moment_resets(&moment) <= 1000);
+	CHECK(back_resets(&moment) >= 500 && back_resets(&moment) <= 1000);
 	for (i = 0; i < 2; i++) {
 		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
 		CHECK(!atomic_load(&vm->vcpu[i].outside));
 	}
 	CHECK_EQ(vm->vcpu[0].guest->result[2], 0);
-	moment_request(&vm->vcpu[1], 1, PLANT);
+	back_request(&vm->vcpu[1], 1, PLANT);
 	requests_done(&vm->vcpu[1]);
 	check_runs(&vm->vcpu[0]);
-	moment_check(&moment);
+	back_check(&moment);
 }
 
 /* User space swaps, resets and makes the view stale while two vCPUs ask. */
@@ -127,12 +127,12 @@ static void test_while_user_space_swaps(void)
 		KVM_EPT_SWAP_FORCE, RESET, RESET | KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT,
 		KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_FLUSH,
 	};
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
-		moment_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
+		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
 	for (i = 0; i < 400; i++) {
 		struct kvm_hypr_swap swap = {
 			.view = A, .flags = flags[tap_random() % 4], .timeout_ns = SWAP_WAIT_NS,
@@ -141,29 +141,29 @@ static void test_while_user_space_swaps(void)
 		OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap));
 	}
 	for (i = 0; i < 2; i++)
-		moment_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
+		back_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
 	for (i = 0; i < 2; i++) {
 		check_runs(&vm->vcpu[i]);
 		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
 	}
-	CHECK(moment_resets(&moment) > 100);
-	moment_request(&vm->vcpu[0], 1, PLANT);
+	CHECK(back_resets(&moment) > 100);
+	back_request(&vm->vcpu[0], 1, PLANT);
 	requests_done(&vm->vcpu[0]);
-	moment_check(&moment);
+	back_check(&moment);
 }
 
 static void test_control_page(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, true);
 	struct hypr_control_page *control = vm->control;
 	uint64_t irqs = vm->vcpu[1].guest->pause_irqs, jump[2], generation;
 
 	memcpy(jump, control->jump, sizeof(jump));
 	generation = control->generation;
-	moment_request(&vm->vcpu[0], 1, PLANT);
+	back_request(&vm->vcpu[0], 1, PLANT);
 	requests_done(&vm->vcpu[0]);
-	CHECK_EQ(moment_resets(&moment), 1);
+	CHECK_EQ(back_resets(&moment), 1);
 	CHECK(jump[0] != control->jump[0] && jump[1] != control->jump[1]);
 	CHECK(generation != control->generation && control->generation >> 63);
 	CHECK_EQ(control->vcpu[0].state, HYPR_VCPU_RUNNING);
@@ -172,7 +172,7 @@ static void test_control_page(void)
 
 	moment.page->online = 1;
 	irqs = vm->vcpu[1].guest->pause_irqs;
-	moment_request(&vm->vcpu[0], 1, PLANT);
+	back_request(&vm->vcpu[0], 1, PLANT);
 	requests_done(&vm->vcpu[0]);
 	CHECK_EQ(control->vcpu[0].state, HYPR_VCPU_RUNNING);
 	CHECK_EQ(control->vcpu[1].state, HYPR_VCPU_OFFLINE);
@@ -183,13 +183,13 @@ static void test_control_page(void)
 /* The port of programs takes an address of theirs, if a program may write there. */
 static void test_virtual_address(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	uint64_t *pd = (uint64_t *)(vm->shared + GUEST_PD);
 
 	vcpu->guest->arg[0] = KVM_HYPR_REQUEST_PORT_VIRTUAL;
-	moment_request(vcpu, 1, 0);
+	back_request(vcpu, 1, 0);
 	vcpu_wait_outside(vcpu);
 	CHECK_EQ(vcpu->run->io.port, KVM_HYPR_REQUEST_PORT_VIRTUAL);
 	*(uint64_t *)(vm->shared + GUEST_PML4) |= 4;
@@ -197,27 +197,27 @@ static void test_virtual_address(void)
 	pd[0] |= 4;
 	vcpu_resume(vcpu);
 	check_runs(vcpu);
-	CHECK_EQ(moment_resets(&moment), 0);
+	CHECK_EQ(back_resets(&moment), 0);
 	CHECK_EQ(vcpu->guest->result[1], 1);
-	moment_request(vcpu, 10, PLANT);
+	back_request(vcpu, 10, PLANT);
 	requests_done(vcpu);
-	CHECK_EQ(moment_resets(&moment), 10);
+	CHECK_EQ(back_resets(&moment), 10);
 	CHECK_EQ(vcpu->guest->result[1], 1);
-	moment_check(&moment);
+	back_check(&moment);
 }
 
 /* ---- what is user space's ------------------------------------------------------- */
 
 /* One request, which comes out, and behind which the guest goes on, once. */
-static void check_comes_out(struct moment *moment, struct vcpu *vcpu, uint16_t port, uint32_t at)
+static void check_comes_out(struct back *moment, struct vcpu *vcpu, uint16_t port, uint32_t at)
 {
 	struct kvm_run *run = vcpu->run;
-	uint64_t resets = moment_resets(moment), behind = vcpu->guest->result[1];
+	uint64_t resets = back_resets(moment), behind = vcpu->guest->result[1];
 	uint32_t value;
 
 	vcpu->guest->arg[0] = port;
 	vcpu->guest->arg[1] = at;
-	moment_request(vcpu, 1, 0);
+	back_request(vcpu, 1, 0);
 	vcpu_wait_outside(vcpu);
 	CHECK_EQ(run->exit_reason, KVM_EXIT_IO);
 	CHECK_EQ(run->io.direction, KVM_EXIT_IO_OUT);
@@ -229,30 +229,30 @@ static void check_comes_out(struct moment *moment, struct vcpu *vcpu, uint16_t p
 	vcpu_resume(vcpu);
 	check_runs(vcpu);
 	CHECK_EQ(vcpu->guest->result[1], behind + 1);
-	CHECK_EQ(moment_resets(moment), resets);
+	CHECK_EQ(back_resets(moment), resets);
 	vcpu->guest->arg[0] = KVM_HYPR_REQUEST_PORT;
-	vcpu->guest->arg[1] = MOMENT_BLOCK_GPA;
+	vcpu->guest->arg[1] = BACK_BLOCK_GPA;
 }
 
-static void check_back(struct moment *moment, struct vcpu *vcpu)
+static void check_back(struct back *moment, struct vcpu *vcpu)
 {
-	uint64_t resets = moment_resets(moment);
+	uint64_t resets = back_resets(moment);
 
-	moment_request(vcpu, 1, PLANT);
+	back_request(vcpu, 1, PLANT);
 	requests_done(vcpu);
-	CHECK_EQ(moment_resets(moment), resets + 1);
-	moment_check(moment);
+	CHECK_EQ(back_resets(moment), resets + 1);
+	back_check(moment);
 }
 
 static void test_not_allowed(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
 
 	moment.page->view = 0;
-	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	moment.page->view = A + 1;
-	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	moment.page->view = A;
 	check_back(&moment, &vm->vcpu[0]);
 }
@@ -260,13 +260,13 @@ static void test_not_allowed(void)
 static void test_other_requests(void)
 {
 	static const uint32_t places[] = {
-		MOMENT_BLOCK_GPA + 4, 31, 0xffffffe0, 0x40000000, HYPR_CONTROL_GPA, RAM_BYTES,
+		BACK_BLOCK_GPA + 4, 31, 0xffffffe0, 0x40000000, HYPR_CONTROL_GPA, RAM_BYTES,
 		HYPR_CONTROL_GPA + 4096 - 32, 0xffffffff, GUEST_SHARED_GPA + GUEST_SHARED_BYTES,
 	};
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
 	struct vcpu *vcpu = &vm->vcpu[0];
-	struct kvm_hypr_request *block = (void *)ram_word(vm, A, MOMENT_BLOCK_GPA);
+	struct kvm_hypr_request *block = (void *)ram_word(vm, A, BACK_BLOCK_GPA);
 	unsigned int i;
 
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -276,15 +276,15 @@ static void test_other_requests(void)
 		check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, places[i]);
 		check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT_VIRTUAL, places[i]);
 	}
-	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT + 2, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT + 2, BACK_BLOCK_GPA);
 	for (i = 0; i < 8; i++) {
 		block->op = i;
 		if (i != KVM_HYPR_REQUEST_BACK)
-			check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+			check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	}
 	block->op = KVM_HYPR_REQUEST_BACK;
 	block->reserved = 1;
-	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	block->reserved = 0;
 	CHECK_EQ(stats(vm).asked_user, 0);
 	check_back(&moment, vcpu);
@@ -293,7 +293,7 @@ static void test_other_requests(void)
 /* Each of them is tried, fails with nothing done, and comes out with the OUT complete. */
 static void test_what_cannot_be_done(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct kvm_hypr_moment none = { .view = A };
 	struct kvm_hypr_moment again;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
@@ -305,25 +305,25 @@ static void test_what_cannot_be_done(void)
 	};
 	/* ENXIO: no moment. */
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &none));
-	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &again));
 	check_back(&moment, vcpu);
 	/* EFAULT: a page of it cannot be had. */
 	moment.written[0] = 1ull << GUEST_FREE_GPA / 4096;
 	CHECK(!mprotect(moment.memory + GUEST_FREE_GPA, 4096, PROT_NONE));
-	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	CHECK(!mprotect(moment.memory + GUEST_FREE_GPA, 4096, PROT_READ));
 	check_back(&moment, vcpu);
 	/* EOPNOTSUPP: nobody knows what was written. */
 	OK(try_set_slot(vm, A, SLOT_RAM, KVM_MEM_LOG_DIRTY_PAGES, 0, RAM_BYTES, vm->ram[A]));
-	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, vcpu, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	CHECK_EQ(stats(vm).asked_user, 3);
 }
 
 /* Pages of the moment that are missing are fetched, with nothing held. */
 static void test_missing(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 1, false);
 	uint8_t *page = moment.memory + (PLANT & ~0xfffull);
 	int fd = memfd_create("moment", 0);
@@ -338,14 +338,14 @@ static void test_missing(void)
 /* A vCPU that waits for its start does not come to a barrier, and is not waited for. */
 static void test_vcpu_that_is_down(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 	uint64_t start;
 
 	vcpu_stop(&vm->vcpu[1]);
 	vcpu_mp_state_set(&vm->vcpu[1], KVM_MP_STATE_UNINITIALIZED);
 	start = now_ns();
-	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	CHECK(now_ns() - start < SWAP_WAIT_NS);
 	CHECK_EQ(stats(vm).fail_busy, 1);
 	CHECK_EQ(stats(vm).asked_user, 1);
@@ -357,30 +357,30 @@ static void test_vcpu_that_is_down(void)
  */
 static void test_signal(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct kvm_regs regs;
 	unsigned int look;
 
 	for (look = 0; look < 2; look++) {
-		uint64_t resets = moment_resets(&moment), behind = vcpu->guest->result[1];
+		uint64_t resets = back_resets(&moment), behind = vcpu->guest->result[1];
 		uint64_t n = asked(vcpu);
 
 		vcpu_stop(&vm->vcpu[1]);
-		moment_request(vcpu, 1, PLANT);
+		back_request(vcpu, 1, PLANT);
 		WAIT_UNTIL(asked(vcpu) == n + 1);
 		/* Between two looks at the other one. */
 		WAIT_UNTIL(vcpu_thread_state(vcpu) == 'D');
 		vcpu_stop(vcpu);
-		CHECK_EQ(moment_resets(&moment), resets);
+		CHECK_EQ(back_resets(&moment), resets);
 		CHECK_EQ(vcpu->guest->result[1], behind);
 		if (look)
 			OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
 		vcpu_start(&vm->vcpu[1]);
 		vcpu_start(vcpu);
 		check_runs(vcpu);
-		CHECK_EQ(moment_resets(&moment), resets + !look);
+		CHECK_EQ(back_resets(&moment), resets + !look);
 		CHECK_EQ(vcpu->guest->result[1], behind + look);
 	}
 	check_back(&moment, vcpu);
@@ -389,11 +389,11 @@ static void test_signal(void)
 /* A vCPU that stays away costs the time that user space has set, and no more. */
 static void test_deadline(void)
 {
-	struct moment moment;
+	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 
 	vcpu_stop(&vm->vcpu[1]);
-	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA);
+	check_comes_out(&moment, &vm->vcpu[0], KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA);
 	CHECK_EQ(stats(vm).fail_hold, 1);
 	vcpu_start(&vm->vcpu[1]);
 	check_back(&moment, &vm->vcpu[0]);

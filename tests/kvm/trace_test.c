@@ -4,7 +4,7 @@
  * tracefs, and the EPT_SWAP lines of the module parameter ept_swap_debug.
  */
 #define _GNU_SOURCE
-#include "moment.h"
+#include "back.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +130,7 @@ static void test_each_event(void)
 static void test_back(void)
 {
 	struct kvm_hypr_moment none = { .view = A };
-	struct moment moment;
+	struct back moment;
 	struct vm *vm;
 	char *trace;
 
@@ -138,13 +138,13 @@ static void test_back(void)
 	vm = vm_new();
 	vm_views_add(vm, 1);
 	vcpus_start(vm, 1);
-	moment_take(&moment, vm, A);
+	back_take(&moment, vm, A);
 	tracing("1");
-	moment_request(&vm->vcpu[0], 1, GUEST_FREE_GPA);
-	WAIT_UNTIL(moment_resets(&moment) == 1);
+	back_request(&vm->vcpu[0], 1, GUEST_FREE_GPA);
+	WAIT_UNTIL(back_resets(&moment) == 1);
 	WAIT_UNTIL(!vm->vcpu[0].guest->arg[3]);
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &none));
-	moment_request(&vm->vcpu[0], 1, 0);
+	back_request(&vm->vcpu[0], 1, 0);
 	vcpu_wait_outside(&vm->vcpu[0]);
 	tracing("0");
 	trace = read_file(TRACEFS "trace");

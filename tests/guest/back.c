@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A moment of the tiny guest: see moment.h. */
+/* A moment of the tiny guest: see back.h. */
 #define _GNU_SOURCE
-#include "moment.h"
+#include "back.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
-static int try_written(struct moment *moment)
+static int try_written(struct back *moment)
 {
 	static uint64_t bits[(GUEST_SHARED_GPA + GUEST_SHARED_BYTES) / 4096 / 64];
 	struct kvm_hypr_written arg = {
@@ -20,7 +20,7 @@ static int try_written(struct moment *moment)
 }
 
 /* What all views share is in the moment at the same place: put back over itself, it stays. */
-static void memory_take(struct moment *moment)
+static void memory_take(struct back *moment)
 {
 	struct vm *vm = moment->vm;
 	struct kvm_hypr_moment arg = {
@@ -38,7 +38,7 @@ static void memory_take(struct moment *moment)
 	OK(try_written(moment));
 }
 
-static void state_keep(struct moment *moment, struct vcpu *vcpu)
+static void state_keep(struct back *moment, struct vcpu *vcpu)
 {
 	static const struct kvm_msrs none;
 	uint32_t kind;
@@ -60,12 +60,12 @@ static void loop_enter(struct vcpu *vcpu)
 	vcpu->guest->halt = 1;
 	vcpu->guest->arg[3] = 0;
 	memset(vcpu->guest->result, 0, sizeof(vcpu->guest->result));
-	vcpu_ask(vcpu, GUEST_REQUEST, KVM_HYPR_REQUEST_PORT, MOMENT_BLOCK_GPA, 0);
+	vcpu_ask(vcpu, GUEST_REQUEST, KVM_HYPR_REQUEST_PORT, BACK_BLOCK_GPA, 0);
 	/* The first ones may be of before. */
 	WAIT_UNTIL(__atomic_load_n(&vcpu->guest->beats, __ATOMIC_SEQ_CST) > beats + 100);
 }
 
-void moment_take(struct moment *moment, struct vm *vm, unsigned int view)
+void back_take(struct back *moment, struct vm *vm, unsigned int view)
 {
 	const struct kvm_hypr_request back = { .op = KVM_HYPR_REQUEST_BACK };
 	struct kvm_hypr_requests arg = { .timeout_ns = SWAP_WAIT_NS };
@@ -81,7 +81,7 @@ void moment_take(struct moment *moment, struct vm *vm, unsigned int view)
 	if (try_written(moment) == -EOPNOTSUPP)
 		skip("this CPU has no accessed and dirty flags");
 	ram_touch(vm, view);
-	memcpy(ram_word(vm, view, MOMENT_BLOCK_GPA), &back, sizeof(back));
+	memcpy(ram_word(vm, view, BACK_BLOCK_GPA), &back, sizeof(back));
 	OK(try_prepare(vm, view));
 	vm_commit(vm, view, KVM_EPT_SWAP_FORCE);
 	for (i = 0; i < vm->nr_vcpus; i++) {
@@ -99,7 +99,7 @@ void moment_take(struct moment *moment, struct vm *vm, unsigned int view)
 		vcpu_start(&vm->vcpu[i]);
 }
 
-void moment_check(const struct moment *moment)
+void back_check(const struct back *moment)
 {
 	uint64_t at;
 
@@ -109,13 +109,13 @@ void moment_check(const struct moment *moment)
 	}
 }
 
-void moment_request(struct vcpu *vcpu, uint64_t times, uint64_t plant)
+void back_request(struct vcpu *vcpu, uint64_t times, uint64_t plant)
 {
 	vcpu->guest->arg[2] = plant;
 	__atomic_store_n(&vcpu->guest->arg[3], times, __ATOMIC_SEQ_CST);
 }
 
-uint64_t moment_resets(const struct moment *moment)
+uint64_t back_resets(const struct back *moment)
 {
 	return __atomic_load_n(&moment->page->resets, __ATOMIC_SEQ_CST);
 }
