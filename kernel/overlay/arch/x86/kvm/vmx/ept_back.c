@@ -12,9 +12,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/delay.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include <kvm/iodev.h>
 
@@ -28,8 +26,6 @@
 
 /* Attempts to have all pages of the moment there at once. */
 #define HYPR_BACK_TRIES		100
-/* Poll this often before sleeping: another swap takes a few thousand cycles. */
-#define HYPR_BACK_SPINS		4000
 
 /* Of both ports. */
 #define HYPR_BACK_PORT_BYTES	(KVM_HYPR_REQUEST_PORT_VIRTUAL + 4 - KVM_HYPR_REQUEST_PORT)
@@ -89,33 +85,6 @@ static const struct kvm_io_device_ops hypr_back_ops = {
 
 /* ---- the reset ------------------------------------------------------------------- */
 
-/*
- * Take kvm_hypr.lock, unless a swap wants this vCPU: then it has to go to the barrier first.
- *
- * Return: 0 with the lock held; -ERESTART, to come again; -EAGAIN it took too long.
- */
-static int hypr_back_lock(struct kvm_vcpu *vcpu)
-{
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	unsigned int spins = 0;
-	ktime_t deadline = 0;
-
-	while (!mutex_trylock(&h->lock)) {
-		if (kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu) || signal_pending(current))
-			return -ERESTART;
-		if (spins++ < HYPR_BACK_SPINS && !need_resched()) {
-			cpu_relax();
-			continue;
-		}
-		if (!deadline)
-			deadline = ktime_add_ns(ktime_get(), h->requests_timeout_ns);
-		if (ktime_after(ktime_get(), deadline))
-			return -EAGAIN;
-		usleep_range(10, 20);
-	}
-	return 0;
-}
-
 /* A vCPU that is neither does not come to the barrier: that needs no deadline to see. */
 static bool hypr_back_can_hold(struct kvm_hypr *h)
 {
@@ -161,7 +130,7 @@ static int hypr_back_once(struct kvm_vcpu *vcpu, struct kvm_hypr_swap *swap)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	int r;
 
-	r = hypr_back_lock(vcpu);
+	r = hypr_run_lock(vcpu, h->requests_timeout_ns);
 	if (r)
 		return r;
 	r = hypr_back_locked(vcpu, swap);
@@ -190,7 +159,7 @@ static int hypr_back(struct kvm_vcpu *vcpu)
 		if (r != -EFAULT)
 			break;
 		/* Pages of the moment are missing: nothing was done yet. */
-		r = hypr_missing_fault_in(vcpu->kvm, swap.view, swap.timeout_ns);
+		r = hypr_missing_fault_in(vcpu->kvm, swap.view, swap.timeout_ns, vcpu);
 	} while (!r && ++tries < HYPR_BACK_TRIES);
 	if (!r && tries == HYPR_BACK_TRIES)
 		r = -EAGAIN;

@@ -469,7 +469,7 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		if (r != -EFAULT)
 			break;
 		/* A reset, which has done nothing yet. */
-		r = hypr_missing_fault_in(kvm, swap->view, swap->timeout_ns);
+		r = hypr_missing_fault_in(kvm, swap->view, swap->timeout_ns, NULL);
 		fetched = rdtsc_ordered() - start;
 		if (!r)
 			r = -EAGAIN;

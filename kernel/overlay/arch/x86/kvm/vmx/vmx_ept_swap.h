@@ -460,6 +460,7 @@ int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 #define HYPR_NO_TIMEOUT	U64_MAX
 
 int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
+int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns);
 int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
 int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 
@@ -570,7 +571,7 @@ struct hypr_put *hypr_share_room(unsigned int pages);
 /* ept_moment.c */
 long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg);
 int hypr_moment_check(struct kvm *kvm, u32 view);
-int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns);
+int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns, struct kvm_vcpu *asker);
 void hypr_moments_free(struct kvm_hypr *h);
 
 /* ept_find.c */
