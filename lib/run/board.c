@@ -15,7 +15,6 @@
 #include "model/state.h"
 #include "model/vm.h"
 #include "pc/console.h"
-#include "run/back.h"
 #include "run/board.h"
 #include "run/device.h"
 
@@ -63,7 +62,6 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
-	hypr_back_devices(vm);
 	hypr_devices_save(vm, state);
 	if (vm->apics_only) {
 		chips_untouched(state->chip, &state->pit);
@@ -218,9 +216,6 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
 {
 	control_save(vm, from);
 	memcpy(vm->control->boot_id, to->boot_id, sizeof(to->boot_id));
-	/* What the guest has asked for before, in the view that was left. */
-	hypr_back_settle(vm);
-	hypr_back_devices(vm);
 	hypr_devices_save(vm, from);
 	hypr_devices_set(vm, to);
 	generation_set(vm);
@@ -232,7 +227,6 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
  */
 void hypr_board_reset(struct hypr_vm *vm, const struct hypr_state *to)
 {
-	hypr_back_settle(vm);
 	hypr_devices_set(vm, to);
 	generation_set(vm);
 }

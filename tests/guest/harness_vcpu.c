@@ -359,12 +359,13 @@ void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		     (unsigned long long)vcpu->guest->result[1]);
 }
 
-char vcpu_thread_state(struct vcpu *vcpu)
+/* The state letter of /proc/self/task/<tid>/stat: S while it sleeps. */
+static char thread_state(int tid)
 {
 	char path[64], line[256] = "", *paren;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", vcpu->tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
 	f = fopen(path, "r");
 	CHECK(f);
 	if (!fgets(line, sizeof(line), f))
@@ -377,7 +378,7 @@ char vcpu_thread_state(struct vcpu *vcpu)
 
 void vcpu_wait_asleep(struct vcpu *vcpu)
 {
-	WAIT_UNTIL(vcpu_thread_state(vcpu) == 'S');
+	WAIT_UNTIL(thread_state(vcpu->tid) == 'S');
 }
 
 void vcpu_halt(struct vcpu *vcpu)

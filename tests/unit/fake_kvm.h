@@ -120,13 +120,6 @@ struct fake_kvm {
 #define FAKE_LONG	16384	/* vCPUs whose paging is on, in 64-bit mode */
 #define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views */
 
-/*
- * A guest asks to be put back, and KVM does it, as far as memory goes: on vCPU 0's thread, in
- * on_step().  Return: false: user space does not allow it now.
- */
-bool fake_kvm_back(void);
-uint32_t fake_kvm_back_view(void);	/* in which it does; 0: in none */
-
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 
 extern struct fake_kvm fake_kvm;
