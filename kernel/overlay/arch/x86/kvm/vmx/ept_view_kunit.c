@@ -53,6 +53,12 @@ static void view_exit(struct kunit *test)
 	kvfree(fake);
 }
 
+/* As KVM does at each change: of a view's slots, no two are of one generation. */
+static void slots_change(struct kvm_memslots *slots)
+{
+	slots->generation += KVM_HYPR_MAX_VIEWS;
+}
+
 static void slot_set(struct fake *fake, u32 view, short id)
 {
 	struct kvm_memslots *slots = &fake->kvm.__memslots[view][0];
@@ -64,11 +70,13 @@ static void slot_set(struct fake *fake, u32 view, short id)
 	slots->gfn_tree = RB_ROOT;
 	rb_link_node(&slot->gfn_node[0], NULL, &slots->gfn_tree.rb_node);
 	rb_insert_color(&slot->gfn_node[0], &slots->gfn_tree);
+	slots_change(slots);
 }
 
 static void slot_clear(struct fake *fake, u32 view)
 {
 	fake->kvm.__memslots[view][0].gfn_tree = RB_ROOT;
+	slots_change(&fake->kvm.__memslots[view][0]);
 }
 
 static void view_numbers(struct kunit *test)
