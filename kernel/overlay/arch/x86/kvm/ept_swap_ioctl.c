@@ -95,14 +95,14 @@ static_assert(sizeof(struct kvm_hypr_swap) % sizeof(u64) == 0);
 
 /*
  * copy_from_user() and copy_to_user() take REP MOVSB for so many bytes, which is slow to
- * begin.
+ * begin.  Faults are injected here as there.
  */
 static int hypr_swap_get(struct kvm_hypr_swap *arg, const u64 __user *from)
 {
 	u64 *to = (u64 *)arg;
 	unsigned int i;
 
-	if (!user_read_access_begin(from, sizeof(*arg)))
+	if (should_fail_usercopy() || !user_read_access_begin(from, sizeof(*arg)))
 		return -EFAULT;
 #pragma GCC unroll 16
 	for (i = 0; i < HYPR_SWAP_WORDS; i++)
@@ -119,7 +119,7 @@ static int hypr_swap_put(u64 __user *to, const struct kvm_hypr_swap *arg)
 	const u64 *from = (const u64 *)arg;
 	unsigned int i;
 
-	if (!user_write_access_begin(to, sizeof(*arg)))
+	if (should_fail_usercopy() || !user_write_access_begin(to, sizeof(*arg)))
 		return -EFAULT;
 #pragma GCC unroll 16
 	for (i = 0; i < HYPR_SWAP_WORDS; i++)
