@@ -33,7 +33,7 @@ static gfn_t hypr_region_first(unsigned int n)
 /* Of the moment; with page faults switched off. */
 static __always_inline bool hypr_user_page_is_there(unsigned long hva)
 {
-	u8 byte;
+	u8 __maybe_unused byte;
 
 	/* hypr_moment_set() has checked the address. */
 	__uaccess_begin();
