@@ -93,13 +93,6 @@ static_assert(sizeof(struct kvm_hypr_swap) % sizeof(u64) == 0);
 
 #define HYPR_SWAP_WORDS	(sizeof(struct kvm_hypr_swap) / sizeof(u64))
 
-/* Clang cannot, and says so. */
-#ifdef CONFIG_CC_IS_GCC
-#define HYPR_UNROLL	_Pragma("GCC unroll 16")
-#else
-#define HYPR_UNROLL
-#endif
-
 /*
  * copy_from_user() and copy_to_user() take REP MOVSB for so many bytes, which is slow to
  * begin.  Faults are injected here as there.
@@ -111,7 +104,6 @@ static int hypr_swap_get(struct kvm_hypr_swap *arg, const u64 __user *from)
 
 	if (should_fail_usercopy() || !user_read_access_begin(from, sizeof(*arg)))
 		return -EFAULT;
-	HYPR_UNROLL
 	for (i = 0; i < HYPR_SWAP_WORDS; i++)
 		unsafe_get_user(to[i], &from[i], fault);
 	user_read_access_end();
@@ -128,7 +120,6 @@ static int hypr_swap_put(u64 __user *to, const struct kvm_hypr_swap *arg)
 
 	if (should_fail_usercopy() || !user_write_access_begin(to, sizeof(*arg)))
 		return -EFAULT;
-	HYPR_UNROLL
 	for (i = 0; i < HYPR_SWAP_WORDS; i++)
 		unsafe_put_user(from[i], &to[i], fault);
 	user_write_access_end();
