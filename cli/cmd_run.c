@@ -209,7 +209,7 @@ static int run_foreground(const struct cli_args *args, struct cli_run *run)
 		return cli_fail(args, code, run->verb, "%s", error);
 	}
 	cli_run_say(args, run, "runs", "state",
-	    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid(), 0);
+		    args->json ? "running" : isatty(STDIN_FILENO) ? "; Ctrl-] ends it" : "", getpid(), 0);
 
 	code = cli_run_wait(vm, &run->config, &set, &info);
 	hypr_server_stop(server);
@@ -222,7 +222,7 @@ static int run_foreground(const struct cli_args *args, struct cli_run *run)
 			    info.end_reason);
 	else
 		cli_run_say(args, run, "ended: ", "end_reason", info.end_reason, getpid(),
-		    (int)info.end);
+			    (int)info.end);
 	return code;
 }
 

@@ -96,8 +96,8 @@ static int start_log(const struct cli_run *run, char *error)
 }
 
 /* Return: EXIT_OK with a VM that runs and is reachable, or a code and its reason. */
-int cli_run_start(const struct cli_run *run, struct hypr_vm **vm,
-		    struct hypr_server **server, char *error)
+int cli_run_start(const struct cli_run *run, struct hypr_vm **vm, struct hypr_server **server,
+		  char *error)
 {
 	int ret;
 
@@ -144,7 +144,7 @@ static int end_code(const struct hypr_vm_info *info)
 
 /* Until the guest ends or a signal comes.  Return: an exit code, and why, in @info. */
 int cli_run_wait(struct hypr_vm *vm, const struct hypr_vm_config *config, const sigset_t *set,
-		   struct hypr_vm_info *info)
+		 struct hypr_vm_info *info)
 {
 	struct waiting arg = { .vm = vm, .config = config };
 	pthread_t waiter;
@@ -172,7 +172,7 @@ int cli_run_wait(struct hypr_vm *vm, const struct hypr_vm_config *config, const 
 
 /* The guest has stdout to itself when it runs in the foreground. */
 void cli_run_say(const struct cli_args *args, const struct cli_run *run, const char *what,
-		const char *key, const char *value, int pid, int end)
+		 const char *key, const char *value, int pid, int end)
 {
 	const char *engine = run->config.engine ? run->config.engine : HYPR_ENGINE_EPT_SWAP;
 	FILE *to = run->detach ? stdout : stderr;

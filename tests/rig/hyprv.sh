@@ -30,7 +30,8 @@ check()
 left_nothing()
 {
 	! grep -q '^hyprv ' /proc/modules && [ ! -e /dev/hyprv ] &&
-		[ ! -e /sys/kernel/debug/hyprv ] && [ ! -e $kunit/hyprv ] && /tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
+		[ ! -e /sys/kernel/debug/hyprv ] && [ ! -e $kunit/hyprv ] &&
+		/tests/kvm/guest_test "$kvm_test" >/tmp/kvm 2>&1 &&
 		grep -q '^ok 1' /tmp/kvm && ! grep -q SKIP /tmp/kvm
 }
 kvm_test="the guest runs"
