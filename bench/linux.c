@@ -212,13 +212,18 @@ static void put_times(struct times *times, const char *what, unsigned int vcpus)
  * A view's pages are its moment's until they are written for the first time.  Then each is
  * copied, while the guest reports nothing: 900 of them in one stage take as long as hundreds
  * of swaps.  So that no swap waits for that, the guest goes through its stages first.
+ * @first: the swap to the view, which nobody was in before
  */
-static void pages_await(struct hypr_vm *vm, const char *view)
+static void pages_await(struct hypr_vm *vm, const char *view, struct samples *first)
 {
+	struct hypr_swap_result r;
 	uint64_t after;
 
-	bench_must(hypr_view_swap(vm, view, 0, NULL), "a swap");
+	bench_must(hypr_view_swap(vm, view, 0, &r), "a swap");
 	after = bench_tsc();
+	if (r.state_way != HYPR_STATE_KERNEL)
+		give_up("the kernel did not exchange the vCPUs' state in the first swap");
+	add(first, r.total_cycles);
 	word_await(vm, BEAT_REST, after);
 	word_await(vm, BEAT_DIRTY | BEAT_PAGES_MAX, after);
 }
@@ -226,10 +231,14 @@ static void pages_await(struct hypr_vm *vm, const char *view)
 static void measure_swaps(struct hypr_vm *vm, unsigned int vcpus)
 {
 	struct times times = { 0 };
+	struct samples first = { 0 };
 	unsigned long i;
+	char key[48];
 
-	pages_await(vm, "A");
-	pages_await(vm, "B");
+	pages_await(vm, "A", &first);
+	pages_await(vm, "B", &first);
+	snprintf(key, sizeof(key), "swap_linux_%uvcpu_first", vcpus);
+	samples_put(root, key, "the first swaps to views, until the vCPUs were let go", &first);
 	for (i = 0; i < WARM_UP + rounds; i++)
 		swap_once(vm, vcpus, i % 2 ? "B" : "A", 0, i < WARM_UP ? NULL : &times);
 	put_times(&times, "linux", vcpus);

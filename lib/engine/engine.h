@@ -80,6 +80,8 @@ struct hypr_engine_swap {
  *	without hypr_error().  Its clock stops at @host_tsc.  NULL: it keeps none
  * @kept: fill @state with what is kept for a view as it was left, and @host_tsc
  * @keep_board: keep what the VM's chips have as the state of a view; without hypr_error()
+ * @copy_kept: what is kept for @from, as @from_kept, of vCPUs and chips is kept for @to, too,
+ *	as @to_kept; without hypr_error().  The vCPUs may run
  * @kept_board: fill the chips of @state with what is kept for a view as it was left
  * @swap: make a view active on all vCPUs or on none.  -EBUSY a vCPU neither
  *	parked nor left the guest; -ENODATA not prepared.  @flush: bytes of the
@@ -112,6 +114,8 @@ struct hypr_engine {
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,
 		    struct hypr_vcpu_state *state, uint64_t *host_tsc);
 	int (*keep_board)(struct hypr_vm *vm, const struct hypr_view *view, enum hypr_kept kept);
+	int (*copy_kept)(struct hypr_vm *vm, const struct hypr_view *from, enum hypr_kept from_kept,
+			 const struct hypr_view *to, enum hypr_kept to_kept);
 	int (*kept_board)(struct hypr_vm *vm, const struct hypr_view *view,
 			  struct hypr_state *state);
 	int (*swap)(struct hypr_vm *vm, struct hypr_view *view, bool flush,

@@ -125,12 +125,17 @@ static int ept_swap_moment(struct hypr_vm *vm, const struct hypr_view *view,
 	return ioctl(vm->vm_fd, KVM_HYPR_SET_MOMENT, &arg) < 0 ? -errno : 0;
 }
 
+static uint32_t kept_flags(enum hypr_kept kept)
+{
+	return kept == HYPR_KEPT_MOMENT ? KVM_HYPR_KEPT_MOMENT : 0;
+}
+
 static int ept_swap_keep(struct hypr_vcpu *vcpu, const struct hypr_view *view,
 			 enum hypr_kept kept, uint64_t host_tsc, struct hypr_vcpu_state *state)
 {
 	struct kvm_hypr_keep keep = {
 		.view = view->number,
-		.flags = kept == HYPR_KEPT_MOMENT ? KVM_HYPR_KEPT_MOMENT : 0,
+		.flags = kept_flags(kept),
 		.host_tsc = host_tsc,
 		.msrs = (uintptr_t)state->msrs,
 	};
@@ -170,10 +175,24 @@ static int ept_swap_keep_board(struct hypr_vm *vm, const struct hypr_view *view,
 {
 	struct kvm_hypr_keep_board keep = {
 		.view = view->number,
-		.flags = kept == HYPR_KEPT_MOMENT ? KVM_HYPR_KEPT_MOMENT : 0,
+		.flags = kept_flags(kept),
 	};
 
 	return ioctl(vm->vm_fd, KVM_HYPR_KEEP_BOARD, &keep) < 0 ? -errno : 0;
+}
+
+static int ept_swap_copy_kept(struct hypr_vm *vm, const struct hypr_view *from,
+			      enum hypr_kept from_kept, const struct hypr_view *to,
+			      enum hypr_kept to_kept)
+{
+	struct kvm_hypr_copy copy = {
+		.view = to->number,
+		.flags = kept_flags(to_kept),
+		.from_view = from->number,
+		.from_flags = kept_flags(from_kept),
+	};
+
+	return ioctl(vm->vm_fd, KVM_HYPR_COPY_STATE, &copy) < 0 ? -errno : 0;
 }
 
 static int ept_swap_kept_board(struct hypr_vm *vm, const struct hypr_view *view,
@@ -245,6 +264,7 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.keep = ept_swap_keep,
 	.kept = ept_swap_kept,
 	.keep_board = ept_swap_keep_board,
+	.copy_kept = ept_swap_copy_kept,
 	.kept_board = ept_swap_kept_board,
 	.swap = hypr_ept_swap_swap,
 };

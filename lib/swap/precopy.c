@@ -16,6 +16,7 @@
 #include "swap/pause.h"
 #include "swap/precopy.h"
 #include "view/copy.h"
+#include "view/kept.h"
 
 #define FEW_PAGES	64	/* they are copied while the vCPUs stand */
 #define ROUNDS_MAX	4
@@ -95,7 +96,7 @@ static int run_rounds(struct hypr_copy *copy, struct hypr_dirty *dirty,
 
 /* The vCPUs stand. */
 static int copy_rest(struct hypr_copy *copy, struct hypr_dirty *dirty,
-		     struct hypr_snapshot_result *result)
+		     struct hypr_snapshot_result *result, bool *kept)
 {
 	uint64_t start = hypr_tsc();
 	int ret;
@@ -108,11 +109,13 @@ static int copy_rest(struct hypr_copy *copy, struct hypr_dirty *dirty,
 		ret = copy_all(copy, &result->pages_in_pause);
 	}
 	result->copy_cycles = hypr_tsc() - start;
+	if (!ret && kept)
+		*kept = hypr_kept_taken(copy->vm);
 	return ret;
 }
 
 static int halt_and_copy(struct hypr_copy *copy, struct hypr_dirty *dirty,
-			 struct hypr_snapshot_result *result)
+			 struct hypr_snapshot_result *result, bool *kept)
 {
 	struct hypr_pause_result pause = { 0 };
 	int ret, go;
@@ -122,7 +125,7 @@ static int halt_and_copy(struct hypr_copy *copy, struct hypr_dirty *dirty,
 		return ret;
 	result->pause = pause.pause;
 	result->pause_cycles = pause.pause_cycles;
-	ret = copy_rest(copy, dirty, result);
+	ret = copy_rest(copy, dirty, result, kept);
 	go = hypr_vm_go(copy->vm);
 	return ret ? ret : go;
 }
@@ -130,11 +133,12 @@ static int halt_and_copy(struct hypr_copy *copy, struct hypr_dirty *dirty,
 /**
  * hypr_precopy() - copy the active view as it is at one moment
  * @result: out: the pause and the copy
+ * @kept: out: as hypr_kept_taken() returns; NULL: it is not called
  *
  * A VM that is paused is copied as it stands.  One that runs goes on, also after
  * an error, and then nothing is logged any more.
  */
-int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result)
+int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result, bool *kept)
 {
 	struct hypr_vm *vm = copy->vm;
 	struct hypr_dirty dirty;
@@ -144,7 +148,7 @@ int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result)
 	if (vm->paused) {
 		result->copy = HYPR_COPY_PAUSED;
 		result->pause = vm->paused_how;
-		return copy_rest(copy, NULL, result);
+		return copy_rest(copy, NULL, result, kept);
 	}
 	ret = hypr_dirty_start(&dirty, vm, copy->view);
 	if (ret && ret != -ENOTSUP)
@@ -153,7 +157,7 @@ int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result)
 	ret = ret ? 0 : run_rounds(copy, &dirty, result);
 	result->precopy_cycles = hypr_tsc() - start;
 	if (!ret)
-		ret = halt_and_copy(copy, &dirty, result);
+		ret = halt_and_copy(copy, &dirty, result, kept);
 	stop = hypr_dirty_stop(&dirty);
 	return ret ? ret : stop;
 }

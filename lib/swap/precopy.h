@@ -3,9 +3,11 @@
 #ifndef LIB_SWAP_PRECOPY_H
 #define LIB_SWAP_PRECOPY_H
 
+#include <stdbool.h>
+
 struct hypr_copy;
 struct hypr_snapshot_result;
 
-int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result);
+int hypr_precopy(struct hypr_copy *copy, struct hypr_snapshot_result *result, bool *kept);
 
 #endif /* LIB_SWAP_PRECOPY_H */

@@ -147,7 +147,7 @@ static int save_this_moment(struct hypr_vm *vm, const struct hypr_save_params *p
 	struct hypr_moment *moment;
 	int ret;
 
-	ret = hypr_moment_take(vm, &taken, &moment);
+	ret = hypr_moment_take(vm, &taken, &moment, NULL);
 	if (ret)
 		return ret;
 	result->pause = taken.pause;

@@ -2,8 +2,9 @@
 /*
  * Some engines keep the state of vCPUs and chips with a view, and exchange it in a swap
  * without bringing a vCPU's thread to user space.  The engine fills such a state from what
- * KVM has.  So the first swap from a view, and the first to one, goes by ioctls with the
- * threads held, and asks the engine to keep what KVM then has.
+ * KVM has.  So it is kept where the vCPUs have it: when a moment is taken, as that of the
+ * active view, of which the engine makes those of the view that begins in the moment; and
+ * when a state was saved or set by ioctls.
  *
  * view->state has the state of an inactive view, unless view->state_is_old: then
  * hypr_kept_fetch() reads it from the engine first.
@@ -42,8 +43,9 @@ static bool keep_all(struct hypr_vm *vm, const struct hypr_view *view, enum hypr
 {
 	struct keeping keeping = { view, kept };
 
-	return vm->engine->keep && !hypr_vcpus_do(vm, keep, &keeping) &&
-	       !vm->engine->keep_board(vm, view, kept);
+	/* An interrupt that a chip hands on meanwhile is found in the LAPIC. */
+	return vm->engine->keep && !vm->engine->keep_board(vm, view, kept) &&
+	       !hypr_vcpus_do(vm, keep, &keeping);
 }
 
 /** hypr_kept_left() - the vCPUs, held, leave @view, whose state was saved by ioctls */
@@ -52,6 +54,33 @@ void hypr_kept_left(struct hypr_vm *vm, struct hypr_view *view)
 	view->keeps_left = keep_all(vm, view, HYPR_KEPT_LEFT);
 	view->kept = view->keeps_left ? HYPR_KEPT_LEFT : HYPR_KEPT_NONE;
 	view->state_is_old = false;
+}
+
+/**
+ * hypr_kept_taken() - the vCPUs, held, are in the active view, and a moment is taken there
+ *
+ * Return: the engine keeps it, as the state in which they leave the view, until they do.
+ */
+bool hypr_kept_taken(struct hypr_vm *vm)
+{
+	bool taken = keep_all(vm, vm->active, HYPR_KEPT_LEFT);
+
+	vm->active->keeps_left |= taken;
+	return taken;
+}
+
+/**
+ * hypr_kept_begin() - a new view begins in a state that the engine keeps
+ * @from: the view that it is kept for
+ * @kept: as which
+ * @view: at its moment, which is that state
+ */
+void hypr_kept_begin(struct hypr_vm *vm, const struct hypr_view *from, enum hypr_kept kept,
+		     struct hypr_view *view)
+{
+	view->keeps_moment = !vm->engine->copy_kept(vm, from, kept, view, HYPR_KEPT_MOMENT);
+	view->keeps_left = !vm->engine->copy_kept(vm, from, kept, view, HYPR_KEPT_LEFT);
+	hypr_kept_at_moment(view);
 }
 
 /** hypr_kept_entered() - the vCPUs, held, have the state of @view, set by ioctls */

@@ -243,6 +243,8 @@ static int build(struct hypr_vm *vm, struct hypr_view *view, struct hypr_spare *
 	spare->view->id = view->id;
 	spare->state = HYPR_SPARE_READY;
 	hypr_written_start(vm, spare->view);
+	if (view->keeps_moment)
+		hypr_kept_begin(vm, view, HYPR_KEPT_MOMENT, spare->view);
 	ret = hypr_view_prepare(vm, spare->view, NULL);
 	if (!ret)
 		ret = mender_start(vm);

@@ -131,6 +131,20 @@ static void keep_board(struct fuzz *fuzz, uint64_t *r)
 					    fuzz_any_pointer(fuzz, r, &arg)));
 }
 
+static void copy_state(struct fuzz *fuzz, uint64_t *r)
+{
+	struct kvm_hypr_copy arg = {
+		.view = fuzz_any_view(r),
+		.flags = next_random(r) & KVM_HYPR_KEPT_MOMENT,
+		.from_view = fuzz_any_view(r),
+		.from_flags = next_random(r) & KVM_HYPR_KEPT_MOMENT,
+	};
+
+	fuzz_spoil(r, &arg, sizeof(arg));
+	check_errno("copy state", try_ioctl(fuzz->vm->fd, KVM_HYPR_COPY_STATE,
+					    fuzz_any_pointer(fuzz, r, &arg)));
+}
+
 static void get_board(struct fuzz *fuzz, uint64_t *r)
 {
 	struct kvm_ioapic_state ioapic;
@@ -172,8 +186,9 @@ static void keep_all(struct fuzz *fuzz)
 
 void fuzz_state(struct fuzz *fuzz, uint64_t *r)
 {
-	switch (next_random(r) % 12) {
+	switch (next_random(r) % 15) {
 	case 8 ... 11: keep_all(fuzz); break;
+	case 12 ... 14: copy_state(fuzz, r); break;
 	case 0 ... 3: keep_state(fuzz, r); break;
 	case 4: get_state(fuzz, r); break;
 	case 5 ... 6: keep_board(fuzz, r); break;

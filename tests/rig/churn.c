@@ -151,6 +151,38 @@ static void account(const struct hypr_swap_result *swap)
 	by_force += swap->pause == HYPR_PAUSE_FORCED;
 }
 
+/* As KVM counts them: a signal took a vCPU's thread out of KVM_RUN. */
+static unsigned long threads_out(void)
+{
+	FILE *file = fopen("/sys/kernel/debug/kvm/signal_exits", "r");
+	unsigned long nr;
+
+	if (!file || fscanf(file, "%lu", &nr) != 1)
+		give_up("KVM's statistics are there");
+	fclose(file);
+	return nr;
+}
+
+/* No view was left or entered before. */
+static void swap_first(struct hypr_vm *vm)
+{
+	unsigned long before = threads_out(), out;
+	struct hypr_swap_result swap;
+	char name[HYPR_NAME_MAX];
+	unsigned int view;
+
+	for (view = 0; view < VIEWS; view++) {
+		view_name(name, view);
+		if (hypr_view_swap(vm, name, 0, &swap))
+			give_up("a first swap");
+		account(&swap);
+	}
+	out = threads_out() - before;
+	result(by_kernel == VIEWS && !out,
+	       "the first swaps to %u views: %lu with the state moved by the kernel, a thread left KVM_RUN %lu times",
+	       VIEWS, by_kernel, out);
+}
+
 static void swap_to(struct hypr_vm *vm, const char *name, unsigned int flags)
 {
 	struct hypr_swap_result swap;
@@ -284,6 +316,7 @@ int main(int argc, char **argv)
 		give_up("all workers get on");
 	result(true, "all workers get on");
 	moments_make(vm);
+	swap_first(vm);
 	swap_around(vm, nr);
 	all_get_on(vm);
 	hypr_vm_destroy(vm);

@@ -59,6 +59,7 @@ static void test_ioctl_numbers(void **state)
 	assert_int_equal(KVM_HYPR_PIN_VIEW, 0x4020aef8);
 	assert_int_equal(KVM_HYPR_GET_STATS, 0x8520aefa);
 	assert_int_equal(KVM_HYPR_MARK_EDITED, 0x4020aef9);
+	assert_int_equal(KVM_HYPR_COPY_STATE, 0x4020aeee);
 }
 
 static void test_flags(void **state)
@@ -133,7 +134,7 @@ static void test_no_holes(void **state)
 	}
 	assert_null(type);
 	/* As many as the header has. */
-	assert_int_equal(structs, 18);
+	assert_int_equal(structs, 19);
 }
 
 int main(void)

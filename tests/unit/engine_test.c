@@ -278,23 +278,60 @@ static void swap_to(struct fixture *f, const char *view, unsigned int flags, int
 	assert_true(runs());
 }
 
+/* From the first swap on: of the moment the kernel has kept what both begin with. */
 static void test_kernel_moves_the_state(void **ctx)
 {
 	struct fixture *f = *ctx;
-	unsigned int i;
+	unsigned int i, ioctls;
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	/* The first swap keeps both states. */
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xb000;
+	ioctls = fake_kvm.ioctls;
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	/* One is the swap; the others are the console's. */
+	assert_in_range(fake_kvm.ioctls - ioctls, 1, 3);
+	assert_int_equal(played(1)->cr2, 0);
 	played(1)->cr2 = 0xa000;
 	for (i = 0; i < 3; i++) {
 		swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
-		assert_int_equal(played(1)->cr2, 0);
+		assert_int_equal(played(1)->cr2, 0xb000);
 		swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 		assert_int_equal(played(1)->cr2, 0xa000);
 	}
-	assert_int_equal(fake_kvm.moves, 6);
+	assert_int_equal(fake_kvm.moves, 7);
+}
+
+/* And of a paused VM, which the swap does not find paused any more. */
+static void test_kernel_keeps_a_paused_moment(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_KEEPS);
+	played(1)->cr2 = 0x9000;
+	assert_int_equal(hypr_vm_pause(f->vm, NULL), 0);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	assert_int_equal(hypr_vm_resume(f->vm), 0);
+	played(1)->cr2 = 0xb000;
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0x9000);
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0xb000);
+}
+
+/* A kernel that copies no state keeps each in the first swap that sets it. */
+static void test_kernel_copies_no_state(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	start(f, FAKE_KEEPS | FAKE_NO_COPY);
+	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
+	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	played(1)->cr2 = 0xa000;
+	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
+	assert_int_equal(played(1)->cr2, 0xa000);
 }
 
 /* One call has the guest park, and moves vCPUs and chips. */
@@ -305,7 +342,7 @@ static void test_kernel_moves_the_chips(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	fake_kvm.irr = 0x20;
 	fake_kvm.chip_ioctls = 0;
 	fake_kvm.pauses = 0;
@@ -349,7 +386,7 @@ static void test_devices_follow_before_the_release(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	hypr_console_write(&f->vm->console, 7, 0xaa);
 	hypr_rtc_write(&f->vm->rtc, 0, 0x40);
 	hypr_rtc_write(&f->vm->rtc, 1, 0x55);
@@ -379,7 +416,7 @@ static void test_guest_does_not_park_for_the_kernel(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	played(1)->cr2 = 0xa000;
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	moves = fake_kvm.moves;
@@ -407,7 +444,7 @@ static void test_kernel_gives_a_state_back(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	played(0)->cr2 = 0xa000;
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	played(0)->cr2 = 0xb000;
@@ -427,7 +464,7 @@ static void test_kernel_moves_by_force(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", HYPR_SWAP_FORCE, HYPR_STATE_KERNEL);
 	played(1)->cr2 = 0xa000;
 	fake_kvm.pauses = 0;
 	for (i = 0; i < 3; i++) {
@@ -488,7 +525,7 @@ static void start_in_a(struct fixture *f)
 	fake_kvm.tracks = true;
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 }
 
 static void dirty(unsigned int page)
@@ -602,7 +639,7 @@ static void test_paused_state_is_newer(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	played(0)->cr2 = 0xa000;
 	swap_to(f, "boot", 0, HYPR_STATE_KERNEL);
 	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
@@ -623,7 +660,7 @@ static void test_kernel_cannot_move_the_state(void **ctx)
 
 	start(f, FAKE_KEEPS);
 	assert_int_equal(hypr_view_snapshot(f->vm, "A", NULL), 0);
-	swap_to(f, "A", 0, HYPR_STATE_IOCTLS);
+	swap_to(f, "A", 0, HYPR_STATE_KERNEL);
 	played(1)->cr2 = 0xa000;
 	fake_kvm.swap_errno = EBUSY;
 	swap_to(f, "boot", 0, HYPR_STATE_IOCTLS);
@@ -1297,6 +1334,8 @@ int main(void)
 		T(test_devices_follow_before_the_release),
 		T(test_guest_does_not_park_for_the_kernel),
 		T(test_kernel_moves_the_state),
+		T(test_kernel_keeps_a_paused_moment),
+		T(test_kernel_copies_no_state),
 		T(test_kernel_gives_a_state_back),
 		T(test_kernel_moves_by_force),
 		T(test_exits_wait_for_the_devices),

@@ -562,6 +562,28 @@ static int get_board(const struct kvm_hypr_board *arg)
 	return 0;
 }
 
+static int copy_state(unsigned int vm, const struct kvm_hypr_copy *arg)
+{
+	bool moment = arg->flags & KVM_HYPR_KEPT_MOMENT;
+	bool from_moment = arg->from_flags & KVM_HYPR_KEPT_MOMENT;
+	unsigned int i, first = vm * FAKE_VCPUS;
+
+	if (!has_flag(FAKE_KEEPS) || has_flag(FAKE_NO_COPY)) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (i = first; i < first + FAKE_VCPUS; i++) {
+		if (!kept_state(i, arg->from_view, from_moment)->valid) {
+			errno = ENXIO;
+			return -1;
+		}
+		*kept_state(i, arg->view, moment) = *kept_state(i, arg->from_view, from_moment);
+	}
+	boards[arg->view % KVM_HYPR_MAX_VIEWS][moment] =
+		boards[arg->from_view % KVM_HYPR_MAX_VIEWS][from_moment];
+	return 0;
+}
+
 static bool is_kept(unsigned int vm, const struct kvm_hypr_swap *swap)
 {
 	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
@@ -959,6 +981,8 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return get_board(arg);
 	case KVM_HYPR_SET_MOMENT:
 		return set_moment(arg);
+	case KVM_HYPR_COPY_STATE:
+		return copy_state(vm, arg);
 	default:
 		return 0;
 	}

@@ -118,7 +118,8 @@ struct fake_kvm {
 #define FAKE_NO_XCRS	2048	/* a KVM that lacks what every VM needs */
 #define FAKE_IDLE	4096	/* one that has halted, interrupts on */
 #define FAKE_LONG	16384	/* vCPUs whose paging is on, in 64-bit mode */
-#define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views */
+#define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views, */
+#define FAKE_NO_COPY	32768	/* and that copies none of them */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 

@@ -48,7 +48,7 @@ static struct hypr_moment *freeze(struct hypr_vm *vm)
 	struct hypr_moment *moment = NULL;
 
 	vm->paused = true;
-	assert_int_equal(hypr_moment_take(vm, &result, &moment), 0);
+	assert_int_equal(hypr_moment_take(vm, &result, &moment, NULL), 0);
 	vm->paused = false;
 	return moment;
 }

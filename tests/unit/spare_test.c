@@ -244,6 +244,26 @@ static void test_a_view_that_is_not_active(void **ctx)
 	}
 }
 
+/* It has the moment's state from the view, which did not leave the moment by ioctls. */
+static void test_a_spare_of_the_active_view(void **ctx)
+{
+	struct played *p = *ctx;
+	unsigned int i;
+
+	start(p, FAKE_KEEPS);
+	assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), 0);
+	swap_to(p, "A");
+	assert_int_equal(hypr_view_spare(p->vm, "A"), 0);
+	for (i = 0; i < 3; i++) {
+		dirty(p, "A", 20 + i);
+		fake_kvm.vcpu[1].cr2 = 0xc000;
+		reset(p, "A", ONLY_SPARE, HYPR_RESET_SPARE, HYPR_SPARE_READY, HYPR_STATE_KERNEL);
+		assert_int_equal(fake_kvm.vcpu[1].cr2, 0);
+		verify(p, "A");
+		assert_true(fake_kvm_runs());
+	}
+}
+
 /* The threads are held and stay so: by ioctls. */
 static void test_a_paused_vm(void **ctx)
 {
@@ -587,6 +607,7 @@ int main(void)
 		TEST(test_the_spare_is_the_first_choice),
 		TEST(test_what_the_host_wrote_is_put_back_too),
 		TEST(test_a_view_that_is_not_active),
+		TEST(test_a_spare_of_the_active_view),
 		TEST(test_a_paused_vm),
 		TEST(test_by_ioctls),
 		TEST(test_engine_stock),

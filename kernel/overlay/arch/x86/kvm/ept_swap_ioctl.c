@@ -306,6 +306,18 @@ static long hypr_ioctl_keep_state(struct kvm_vcpu *vcpu, void __user *argp)
 	return hypr_kept_keep(vcpu, &arg);
 }
 
+static long hypr_ioctl_copy(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_copy arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (((arg.flags | arg.from_flags) & ~KVM_HYPR_KEPT_MOMENT) ||
+	    !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_kept_copy_to(kvm, &arg);
+}
+
 static long hypr_ioctl_moment(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_hypr_moment arg;
@@ -340,6 +352,7 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_KEEP_BOARD:
 	case KVM_HYPR_GET_BOARD:
 	case KVM_HYPR_SET_MOMENT:
+	case KVM_HYPR_COPY_STATE:
 		break;
 	default:
 		return -ENOTTY;
@@ -375,6 +388,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_get_board(kvm, argp);
 	case KVM_HYPR_SET_MOMENT:
 		return hypr_ioctl_moment(kvm, argp);
+	case KVM_HYPR_COPY_STATE:
+		return hypr_ioctl_copy(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

@@ -599,6 +599,29 @@ struct kvm_hypr_moment {
 	__u64 reserved[3];
 };
 
+/**
+ * struct kvm_hypr_copy - KVM_HYPR_COPY_STATE (VM)
+ * @view: in: the view that gets a state
+ * @flags: in: KVM_HYPR_KEPT_*, of @view
+ * @from_view: in: the view that has one
+ * @from_flags: in: KVM_HYPR_KEPT_*, of @from_view
+ *
+ * Copies what is kept of each vCPU, and of the board if one is kept, to another view or
+ * kind: two views begin in the same moment, or one is left for the first time.  The vCPUs
+ * may run.  What was kept before for the same view and kind is replaced, of one vCPU after
+ * the other: after an error, of some.
+ *
+ * -ENXIO: there is no such state of some vCPU; -ENOENT: no such view; -EINVAL: it would be
+ * copied to itself; -ENOMEM; -EINTR a fatal signal.
+ */
+struct kvm_hypr_copy {
+	__u32 view;
+	__u32 flags;
+	__u32 from_view;
+	__u32 from_flags;
+	__u64 reserved[2];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -617,6 +640,7 @@ struct kvm_hypr_moment {
 #define KVM_HYPR_KEEP_BOARD	_IOW(KVM_HYPR_IO, 0xfe, struct kvm_hypr_keep_board)
 #define KVM_HYPR_GET_BOARD	_IOW(KVM_HYPR_IO, 0xff, struct kvm_hypr_board)
 #define KVM_HYPR_SET_MOMENT	_IOW(KVM_HYPR_IO, 0xef, struct kvm_hypr_moment)
+#define KVM_HYPR_COPY_STATE	_IOW(KVM_HYPR_IO, 0xee, struct kvm_hypr_copy)
 
 /*
  * The control page: one page that host and guest share, the same page in every

@@ -171,6 +171,13 @@ HYPR_ABI_AT(kvm_hypr_moment, zeros, 32);
 HYPR_ABI_AT(kvm_hypr_moment, reserved, 40);
 HYPR_ABI_SIZE(kvm_hypr_moment, 64);
 
+HYPR_ABI_AT(kvm_hypr_copy, view, 0);
+HYPR_ABI_AT(kvm_hypr_copy, flags, 4);
+HYPR_ABI_AT(kvm_hypr_copy, from_view, 8);
+HYPR_ABI_AT(kvm_hypr_copy, from_flags, 12);
+HYPR_ABI_AT(kvm_hypr_copy, reserved, 16);
+HYPR_ABI_SIZE(kvm_hypr_copy, 32);
+
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);
 HYPR_ABI_AT(hypr_control_vcpu, pauses, 8);

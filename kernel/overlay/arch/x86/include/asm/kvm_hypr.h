@@ -67,9 +67,10 @@ struct kvm_hypr_arch {
  *	taking one.  Set by anyone, cleared by the thread that holds vcpu->mutex.
  * @msrs_written: KVM may have set an MSR since this vCPU's state was last read or moved
  * @movable: the swap in which this vCPU was at the barrier and fit to move its state
- * @msrs_of: has the values of the MSRs, unless @msrs_written; or NULL
+ * @msrs_of: has the values of the MSRs, unless @msrs_written; or NULL.  Set by the thread
+ *	that holds vcpu->mutex, and to NULL by others, under vm->lock
  * @kept: states for each view: as the vCPU left the view, and of the view's moment;
- *	NULL until there is one.  Set under vcpu->mutex and vm->lock.
+ *	NULL until there is one.  Under vm->lock.
  * @move_from: takes the state that the vCPU leaves
  * @move_to: the state to go on from; NULL: none.  Set under vm->lock with the vCPU
  *	held, cleared by the thread that holds vcpu->mutex

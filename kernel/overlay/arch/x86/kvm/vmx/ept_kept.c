@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * States of vCPUs that are kept for views.  KVM fills them itself, by
- * KVM_HYPR_KEEP_STATE and at each swap that leaves a view; user space reads them and
- * cannot write them.  So what a swap loads into a vCPU is what KVM has read from it.
+ * KVM_HYPR_KEEP_STATE and at each swap that leaves a view; user space reads them and has
+ * them copied (ept_copy.c), and cannot write them.  So what a swap loads into a vCPU is what
+ * KVM has read from it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -19,7 +20,11 @@
 
 #include "vmx_ept_swap.h"
 
-static void hypr_kept_destroy(struct hypr_kept *kept)
+/**
+ * hypr_kept_destroy() - of one that nobody finds
+ * @kept: or NULL
+ */
+void hypr_kept_destroy(struct hypr_kept *kept)
 {
 	if (!kept)
 		return;
@@ -28,7 +33,14 @@ static void hypr_kept_destroy(struct hypr_kept *kept)
 	kvfree(kept);
 }
 
-static struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs)
+/**
+ * hypr_kept_create() - room for a state, which nobody finds
+ * @fpu_bytes: of its FPU
+ * @nr_msrs: how many MSRs
+ *
+ * Return: NULL without memory.
+ */
+struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs)
 {
 	struct hypr_kept *kept;
 
@@ -95,11 +107,6 @@ static bool hypr_msr_is_live(u32 index)
 		hypr_msr_is_in(index, hypr_svm_live_msrs, ARRAY_SIZE(hypr_svm_live_msrs)));
 }
 
-static bool hypr_msr_is_base(u32 index)
-{
-	return index == MSR_FS_BASE || index == MSR_GS_BASE;
-}
-
 static bool hypr_kept_has_msr(const struct hypr_kept *kept, unsigned int nr, u32 index)
 {
 	unsigned int i;
@@ -121,7 +128,6 @@ static void hypr_kept_try_msr(struct kvm_vcpu *vcpu, struct hypr_kept *kept, uns
 	struct hypr_kept_msr *entry = &kept->msr[at];
 	struct msr_data msr = { .index = entry->index, .host_initiated = true };
 
-	/* The segments have it. */
 	entry->fixed = hypr_msr_is_base(msr.index);
 	if (entry->fixed)
 		return;
@@ -195,28 +201,36 @@ static bool hypr_kept_matches_all(struct kvm_vcpu *vcpu, const struct hypr_kept 
 	return true;
 }
 
-/* On success @kept is what was there before, or NULL. */
-static int hypr_kept_publish(struct kvm_vcpu *vcpu, u32 view, enum hypr_kept_kind kind,
-			     struct hypr_kept **kept)
+/**
+ * hypr_kept_put() - what is kept of a vCPU for a view from now on
+ * @vcpu: the vCPU, which may run
+ * @view: any number up to KVM_HYPR_MAX_VIEWS
+ * @kind: which of the two
+ * @kept: on success out: what was there before, or NULL
+ *
+ * Context: kvm_hypr.lock held.
+ * Return: 0; -ENOENT no such view; -EINVAL the vCPU's other states have other MSRs.
+ */
+int hypr_kept_put(struct kvm_vcpu *vcpu, u32 view, enum hypr_kept_kind kind,
+		  struct hypr_kept **kept)
 {
+	struct hypr_kept **at = &vcpu->arch.hypr.kept[view][kind];
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	int r;
 
-	r = hypr_vcpu_lock(vcpu);
-	if (r)
-		return r;
-	if (!hypr_view_exists(vcpu->kvm, view)) {
-		r = -ENOENT;
-	} else if (!hypr_kept_matches_all(vcpu, *kept)) {
-		r = -EINVAL;
-	} else {
-		list_add(&(*kept)->node, &h->kept);
-		swap(vcpu->arch.hypr.kept[view][kind], *kept);
-		if (*kept)
-			list_del(&(*kept)->node);
-	}
-	mutex_unlock(&h->lock);
-	return r;
+	lockdep_assert_held(&h->lock);
+
+	if (!hypr_view_exists(vcpu->kvm, view))
+		return -ENOENT;
+	if (!hypr_kept_matches_all(vcpu, *kept))
+		return -EINVAL;
+	/* The vCPU's thread looks there in a swap alone, and in its own KVM_HYPR_KEEP_STATE. */
+	if (*at && READ_ONCE(vcpu->arch.hypr.msrs_of) == *at)
+		WRITE_ONCE(vcpu->arch.hypr.msrs_of, NULL);
+	list_add(&(*kept)->node, &h->kept);
+	swap(*at, *kept);
+	if (*kept)
+		list_del(&(*kept)->node);
+	return 0;
 }
 
 /**
@@ -252,220 +266,14 @@ long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg)
 	r = hypr_kept_copy_list(kept, arg->msrs);
 	if (!r) {
 		hypr_kept_fill(vcpu, arg->host_tsc, kept);
-		r = hypr_kept_publish(vcpu, view, hypr_kept_kind(arg->flags), &kept);
+		r = hypr_vcpu_lock(vcpu);
 	}
-	/* What is freed here may be where the values of the MSRs were. */
-	vcpu->arch.hypr.msrs_of = NULL;
-	hypr_kept_destroy(kept);
-	return r;
-}
-
-/* ---- read ------------------------------------------------------------------- */
-
-/* Copy to @clone, so that no user memory is touched under the lock. */
-static void hypr_kept_copy(struct hypr_kept *clone, const struct hypr_kept *kept)
-{
-	struct fpstate *fpu = clone->fpu;
-	u64 *data = clone->data;
-
-	memcpy(clone, kept, struct_size(kept, msr, kept->nr_msrs));
-	clone->fpu = fpu;
-	clone->data = data;
-	memcpy(fpu, kept->fpu, kept->fpu_bytes);
-	memcpy(data, kept->data, kept->nr_msrs * sizeof(u64));
-}
-
-static struct hypr_kept *hypr_kept_find(struct kvm_vcpu *vcpu,
-					const struct kvm_hypr_state *arg)
-{
-	u32 view = array_index_nospec(arg->view, KVM_HYPR_MAX_VIEWS);
-	struct hypr_kept *kept;
-
-	lockdep_assert_held(&vcpu->kvm->arch.hypr.vm->lock);
-
-	if (!hypr_view_exists(vcpu->kvm, arg->view))
-		return ERR_PTR(-ENOENT);
-	kept = vcpu->arch.hypr.kept[view][hypr_kept_kind(arg->flags)];
-	/* What is on its way out of a vCPU is not whole yet. */
-	if (!kept || READ_ONCE(vcpu->arch.hypr.move_to))
-		return ERR_PTR(-ENXIO);
-	return kept;
-}
-
-/* The clone is allocated without the lock: look again whether it is large enough. */
-static struct hypr_kept *hypr_kept_clone(struct kvm_vcpu *vcpu,
-					 const struct kvm_hypr_state *arg)
-{
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	struct hypr_kept *clone = NULL, *kept;
-	size_t bytes = 0;
-	int r;
-
-	for (;;) {
-		r = mutex_lock_killable(&h->lock);
-		if (r)
-			break;
-		kept = hypr_kept_find(vcpu, arg);
-		r = PTR_ERR_OR_ZERO(kept);
-		if (!r && clone && kept->fpu_bytes <= bytes) {
-			hypr_kept_copy(clone, kept);
-			mutex_unlock(&h->lock);
-			return clone;
-		}
-		if (!r)
-			bytes = kept->fpu_bytes;
-		mutex_unlock(&h->lock);
-		hypr_kept_destroy(clone);
-		clone = NULL;
-		if (r)
-			break;
-		clone = hypr_kept_create(bytes, KVM_HYPR_KEPT_MAX_MSRS);
-		if (!clone)
-			return ERR_PTR(-ENOMEM);
+	if (!r) {
+		r = hypr_kept_put(vcpu, view, hypr_kept_kind(arg->flags), &kept);
+		mutex_unlock(&vcpu->kvm->arch.hypr.vm->lock);
 	}
-	hypr_kept_destroy(clone);
-	return ERR_PTR(r);
-}
-
-static void hypr_kept_to_regs(const struct hypr_kept *kept, struct kvm_regs *regs)
-{
-	regs->rax = kept->regs[VCPU_REGS_RAX];
-	regs->rbx = kept->regs[VCPU_REGS_RBX];
-	regs->rcx = kept->regs[VCPU_REGS_RCX];
-	regs->rdx = kept->regs[VCPU_REGS_RDX];
-	regs->rsi = kept->regs[VCPU_REGS_RSI];
-	regs->rdi = kept->regs[VCPU_REGS_RDI];
-	regs->rsp = kept->regs[VCPU_REGS_RSP];
-	regs->rbp = kept->regs[VCPU_REGS_RBP];
-	regs->r8 = kept->regs[VCPU_REGS_R8];
-	regs->r9 = kept->regs[VCPU_REGS_R9];
-	regs->r10 = kept->regs[VCPU_REGS_R10];
-	regs->r11 = kept->regs[VCPU_REGS_R11];
-	regs->r12 = kept->regs[VCPU_REGS_R12];
-	regs->r13 = kept->regs[VCPU_REGS_R13];
-	regs->r14 = kept->regs[VCPU_REGS_R14];
-	regs->r15 = kept->regs[VCPU_REGS_R15];
-	regs->rip = kept->regs[VCPU_REGS_RIP];
-	regs->rflags = kept->rflags;
-}
-
-static bool hypr_copy_out(u64 to, const void *from, size_t bytes)
-{
-	return to && copy_to_user(u64_to_user_ptr(to), from, bytes);
-}
-
-static u64 hypr_kept_msr_value(const struct hypr_kept *kept, unsigned int at)
-{
-	u32 index = kept->msr[at].index;
-	unsigned int i;
-
-	if (hypr_msr_is_base(index))
-		return kept->segment[index == MSR_FS_BASE ? VCPU_SREG_FS : VCPU_SREG_GS].base;
-	for (i = 0; i < kept->nr_live; i++) {
-		if (kept->live[i].at == at)
-			return kept->live[i].data;
-	}
-	return kept->data[at];
-}
-
-static int hypr_copy_msrs(const struct hypr_kept *kept, u64 to)
-{
-	struct kvm_msrs __user *list = u64_to_user_ptr(to);
-	u32 nr_msrs, index;
-	unsigned int i;
-
-	if (!to)
-		return 0;
-	if (get_user(nr_msrs, &list->nmsrs))
-		return -EFAULT;
-	if (nr_msrs != kept->nr_msrs)
-		return -EINVAL;
-	for (i = 0; i < nr_msrs; i++) {
-		if (get_user(index, &list->entries[i].index))
-			return -EFAULT;
-		if (index != kept->msr[i].index)
-			return -EINVAL;
-		if (put_user(hypr_kept_msr_value(kept, i), &list->entries[i].data))
-			return -EFAULT;
-	}
-	return 0;
-}
-
-static int hypr_copy_xsave(struct kvm_vcpu *vcpu, const struct hypr_kept *kept,
-			   const struct kvm_hypr_state *arg)
-{
-	struct fpu_guest fpu = { .fpstate = kept->fpu };
-	void *buffer;
-	int r = 0;
-
-	if (!arg->xsave)
-		return arg->xsave_bytes ? -EINVAL : 0;
-	if (arg->xsave_bytes < vcpu->arch.guest_fpu.uabi_size || arg->xsave_bytes > SZ_64K)
-		return -EINVAL;
-	buffer = kvzalloc(arg->xsave_bytes, GFP_KERNEL_ACCOUNT);
-	if (!buffer)
-		return -ENOMEM;
-	fpu_copy_guest_fpstate_to_uabi(&fpu, buffer, arg->xsave_bytes,
-				       vcpu->arch.guest_supported_xcr0 |
-				       XFEATURE_MASK_FPSSE, kept->pkru);
-	if (hypr_copy_out(arg->xsave, buffer, arg->xsave_bytes))
-		r = -EFAULT;
-	kvfree(buffer);
-	return r;
-}
-
-static int hypr_kept_copy_out(struct kvm_vcpu *vcpu, const struct hypr_kept *kept,
-			      struct kvm_hypr_state *arg)
-{
-	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = kept->xcr0 };
-	struct kvm_mp_state mp_state = { .mp_state = kept->events.mp_state };
-	struct kvm_vcpu_events events;
-	struct kvm_regs regs = { 0 };
-	struct kvm_sregs sregs;
-	int r;
-
-	hypr_kept_to_regs(kept, &regs);
-	hypr_state_sregs(kept, &sregs);
-	hypr_events_copy(vcpu->kvm, &kept->events, &events);
-	if (hypr_copy_out(arg->regs, &regs, sizeof(regs)) ||
-	    hypr_copy_out(arg->sregs, &sregs, sizeof(sregs)) ||
-	    hypr_copy_out(arg->xcrs, &xcrs, sizeof(xcrs)) ||
-	    hypr_copy_out(arg->events, &events, sizeof(events)) ||
-	    hypr_copy_out(arg->mp_state, &mp_state, sizeof(mp_state)) ||
-	    hypr_copy_out(arg->debugregs, &kept->debugregs, sizeof(kept->debugregs)) ||
-	    hypr_copy_out(arg->lapic, &kept->lapic, sizeof(kept->lapic)))
-		return -EFAULT;
-	r = hypr_copy_msrs(kept, arg->msrs);
-	if (!r)
-		r = hypr_copy_xsave(vcpu, kept, arg);
-	arg->host_tsc = kept->host_tsc;
-	arg->tsc_offset = kept->tsc_offset;
-	arg->tsc_deadline = kept->tsc_deadline;
-	return r;
-}
-
-/**
- * hypr_kept_get() - KVM_HYPR_GET_STATE
- * @kvm: the VM
- * @arg: the caller has checked flags and reserved fields; the out fields are filled
- *
- * Context: process context.  Takes kvm_hypr.lock.
- * Return: 0 or as struct kvm_hypr_state says.
- */
-long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg)
-{
-	struct hypr_kept *kept;
-	struct kvm_vcpu *vcpu;
-	int r;
-
-	vcpu = kvm_get_vcpu_by_id(kvm, arg->vcpu);
-	if (!hypr_view_is_valid(arg->view) || !vcpu)
-		return -ENOENT;
-	kept = hypr_kept_clone(vcpu, arg);
-	if (IS_ERR(kept))
-		return PTR_ERR(kept);
-	hypr_apic_to_user(kvm, kept);
-	r = hypr_kept_copy_out(vcpu, kept, arg);
+	/* The values of the MSRs were read into what may be freed here. */
+	WRITE_ONCE(vcpu->arch.hypr.msrs_of, NULL);
 	hypr_kept_destroy(kept);
 	return r;
 }

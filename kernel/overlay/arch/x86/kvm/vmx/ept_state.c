@@ -242,7 +242,7 @@ static atomic64_t hypr_data_ids = ATOMIC64_INIT(0);
  */
 static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
-	const struct hypr_kept *known = vcpu->arch.hypr.msrs_of;
+	const struct hypr_kept *known = READ_ONCE(vcpu->arch.hypr.msrs_of);
 	unsigned int i;
 
 	if (vcpu->arch.hypr.msrs_written)
@@ -263,7 +263,7 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 		kept->data_id = atomic64_inc_return(&hypr_data_ids);
 	}
 	vcpu->arch.hypr.msrs_written = false;
-	vcpu->arch.hypr.msrs_of = kept;
+	WRITE_ONCE(vcpu->arch.hypr.msrs_of, kept);
 }
 
 /* All but the FPU.  Return: what of @to the local APIC has differently. */
@@ -426,7 +426,7 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 		}
 	}
 	vcpu->arch.hypr.msrs_written = false;
-	vcpu->arch.hypr.msrs_of = to;
+	WRITE_ONCE(vcpu->arch.hypr.msrs_of, to);
 	return r;
 }
 

@@ -205,6 +205,12 @@ static inline enum hypr_kept_kind hypr_kept_kind(u32 flags)
 	return flags & KVM_HYPR_KEPT_MOMENT ? HYPR_KEPT_MOMENT : HYPR_KEPT_LEFT;
 }
 
+/* The segments have it. */
+static inline bool hypr_msr_is_base(u32 index)
+{
+	return index == MSR_FS_BASE || index == MSR_GS_BASE;
+}
+
 /**
  * struct hypr_events - what is under way in a vCPU
  * @exception: being delivered, or waiting for that
@@ -573,9 +579,16 @@ void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept
 void hypr_state_move(struct kvm_vcpu *vcpu);
 
 /* ept_kept.c */
+struct hypr_kept *hypr_kept_create(size_t fpu_bytes, unsigned int nr_msrs);
+void hypr_kept_destroy(struct hypr_kept *kept);
+int hypr_kept_put(struct kvm_vcpu *vcpu, u32 view, enum hypr_kept_kind kind,
+		  struct hypr_kept **kept);
 long hypr_kept_keep(struct kvm_vcpu *vcpu, const struct kvm_hypr_keep *arg);
-long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
 void hypr_kept_free(struct kvm_hypr *h);
+
+/* ept_copy.c */
+long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
+long hypr_kept_copy_to(struct kvm *kvm, const struct kvm_hypr_copy *arg);
 
 /* ept_board.c */
 unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
