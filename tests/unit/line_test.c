@@ -106,6 +106,29 @@ static void test_each_version_of_dwarf_is_read(void **ctx)
 	}
 }
 
+/* No assembler makes it; its tables are those of version 3 in all that is read. */
+static void test_version_2_is_read_as_3_and_others_are_not(void **ctx)
+{
+	struct file file = read_file("out/tests/unit/lines-3.elf");
+	uint64_t at = address_of(&file, "hypr_main+0x0"), start, size;
+	static const uint8_t bad[] = { 0, 1, 6, 255 };
+	char source[60];
+	uint32_t line;
+	size_t i;
+
+	(void)ctx;
+	assert_int_equal(hypr_func_elf_section(file.data, file.bytes, ".debug_line", &start, &size), 0);
+	assert_int_equal(file.data[start + 4], 3);
+	file.data[start + 4] = 2;
+	assert_int_equal(find(&file, at, source, &line), 0);
+	assert_string_equal(source, "upper.c");
+	for (i = 0; i < sizeof(bad); i++) {
+		file.data[start + 4] = bad[i];
+		assert_int_equal(find(&file, at, source, &line), -ENOENT);
+	}
+	free(file.data);
+}
+
 static void test_file_without_tables_has_no_lines(void **ctx)
 {
 	static const char *const paths[] = {
@@ -343,6 +366,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_version_of_dwarf_is_read),
+		cmocka_unit_test(test_version_2_is_read_as_3_and_others_are_not),
 		cmocka_unit_test(test_file_without_tables_has_no_lines),
 		cmocka_unit_test(test_each_damaged_byte_is_harmless),
 		cmocka_unit_test(test_random_damage_is_harmless),
