@@ -216,14 +216,15 @@ static int say_failed(const struct job *job, int err, unsigned int number)
 		snprintf(rip, sizeof(rip), "0x%llx", (unsigned long long)result->rip);
 		snprintf(address, sizeof(address), "0x%llx",
 			 (unsigned long long)result->address);
-		answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i}",
+		answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i}",
 				   "ok", 0, "exit", code_of(err), "command", "call",
 				   "engine", hypr_func_engine_name(job->func),
 				   "error", hypr_error(),
 				   "cause", hypr_call_cause_name(result->cause),
 				   "vector", (int)result->vector,
 				   "rip", rip, "address", address,
-				   "symbol", cli_is_utf8(result->symbol) ? result->symbol : "",
+				   "symbol", result->symbol,
+				   "source", result->source, "line", (int)result->line,
 				   "call", (int)number);
 		cli_print_json(answer);
 		json_decref(answer);

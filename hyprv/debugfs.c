@@ -5,16 +5,23 @@
 
 #include "hyprv.h"
 
+u64 hypervisor_sum(size_t offset)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*(u64 *)((void *)per_cpu_ptr(hypervisor.cpu, cpu) + offset));
+	return sum;
+}
+
 static int exits_show(struct seq_file *file, void *unused)
 {
 	u32 reason;
-	int cpu;
 
 	for (reason = 0; reason < HYPRV_EXIT_REASONS; reason++) {
-		u64 count = 0;
+		u64 count = HYPERVISOR_SUM(exits[reason]);
 
-		for_each_possible_cpu(cpu)
-			count += per_cpu_ptr(hypervisor.cpu, cpu)->exits[reason];
 		if (count)
 			seq_printf(file, "%u %llu %s\n", reason, count, exit_name(reason));
 	}
@@ -24,17 +31,9 @@ DEFINE_SHOW_ATTRIBUTE(exits);
 
 static int summary_show(struct seq_file *file, void *unused)
 {
-	u64 entries = 0, invept = 0, invvpid = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		entries += per_cpu_ptr(hypervisor.cpu, cpu)->entries;
-		invept += per_cpu_ptr(hypervisor.cpu, cpu)->invept;
-		invvpid += per_cpu_ptr(hypervisor.cpu, cpu)->invvpid;
-	}
 	seq_printf(file, "mmu %s\nvms %d\nentries %llu\ninvept %llu\ninvvpid %llu\n",
 		   hypervisor.shadow ? "shadow" : "ept", atomic_read(&hypervisor.vms),
-		   entries, invept, invvpid);
+		   HYPERVISOR_SUM(entries), HYPERVISOR_SUM(invept), HYPERVISOR_SUM(invvpid));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(summary);
@@ -51,15 +50,9 @@ static int flushes_show(struct seq_file *file, void *unused)
 		[FLUSH_VPID] = "a vCPU ended",
 	};
 	u32 reason;
-	int cpu;
 
-	for (reason = 0; reason < FLUSH_REASONS; reason++) {
-		u64 count = 0;
-
-		for_each_possible_cpu(cpu)
-			count += per_cpu_ptr(hypervisor.cpu, cpu)->flushes[reason];
-		seq_printf(file, "%llu %s\n", count, name[reason]);
-	}
+	for (reason = 0; reason < FLUSH_REASONS; reason++)
+		seq_printf(file, "%llu %s\n", HYPERVISOR_SUM(flushes[reason]), name[reason]);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(flushes);

@@ -343,6 +343,10 @@ long view_vcpu_ioctl(struct vcpu *vcpu, unsigned int request, void __user *user)
 
 int device_init(struct hypervisor *hv);
 void device_fini(struct hypervisor *hv);
+/** hypervisor_sum() - a counter of struct hypervisor_cpu, at this offset, over all CPUs */
+u64 hypervisor_sum(size_t offset);
+#define HYPERVISOR_SUM(counter)	hypervisor_sum(offsetof(struct hypervisor_cpu, counter))
+
 int debugfs_init(struct hypervisor *hv);
 void debugfs_fini(struct hypervisor *hv);
 /* A VM of the caller's process, with one reference: the last one frees it. */

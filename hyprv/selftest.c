@@ -184,25 +184,15 @@ static int test_exits_and_goes_on(void)
 	return 0;
 }
 
-static u64 exits(u32 reason)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(hypervisor.cpu, cpu)->exits[reason]);
-	return sum;
-}
-
 static int test_cpuid_is_handled(void)
 {
 	static const u8 code[] = { 0x0f, 0xa2, 0xf4 };		/* cpuid; hlt */
-	u64 before = exits(10);
+	u64 before = HYPERVISOR_SUM(exits[10]);
 
 	EXPECT(!guest_run(code, sizeof(code)));
 	EXPECT(guest.vcpu->run->exit_reason == KVM_EXIT_HLT);
 	EXPECT(guest.regs.rip == 3);
-	EXPECT(exits(10) == before + 1);
+	EXPECT(HYPERVISOR_SUM(exits[10]) == before + 1);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "hyprv.h"
 #include "vmx.h"
+#include "vmx_need.h"
 
 static int fail_cpu = -1;
 module_param(fail_cpu, int, 0444);
@@ -57,57 +58,6 @@ static void capabilities_read(struct vmx_capabilities *can)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, can->cr4_fixed1);
 }
 
-/* What a capability is needed for. */
-enum need { ALL_VMS, WITH_EPT, WITH_SHADOW };
-
-/* The first thing that is needed for @what and that @can lacks; NULL if nothing. */
-static const char *capability_missing(const struct vmx_capabilities *can, enum need what)
-{
-	const struct {
-		const char *name;
-		bool there;
-		enum need what;
-	} need[] = {
-		{ "secondary processor-based controls", can->cpu.may & CPU_SECONDARY },
-		{ "exits at HLT", can->cpu.may & CPU_HLT },
-		{ "exits at I/O", can->cpu.may & CPU_UNCONDITIONAL_IO },
-		{ "exits at MOV DR", can->cpu.may & CPU_MOV_DR },
-		{ "MSR bitmaps", can->cpu.may & CPU_MSR_BITMAPS },
-		{ "TSC offsetting", can->cpu.may & CPU_TSC_OFFSETTING },
-		{ "no exits at CR3 writes", !(can->cpu.must & CPU_CR3_LOAD) },
-		{ "no exits at CR3 reads", !(can->cpu.must & CPU_CR3_STORE) },
-		{ "no exits at INVLPG", !(can->cpu.must & CPU_INVLPG) },
-		{ "EPT", can->cpu2.may & CPU2_EPT, WITH_EPT },
-		{ "VPID", can->cpu2.may & CPU2_VPID },
-		{ "unrestricted guests", can->cpu2.may & CPU2_UNRESTRICTED, WITH_EPT },
-		{ "EPT tables of 4 levels", can->ept_vpid & EPT_CAP_WALK_4, WITH_EPT },
-		{ "EPT tables in write-back memory", can->ept_vpid & EPT_CAP_WRITE_BACK,
-		  WITH_EPT },
-		{ "INVEPT of one root", can->ept_vpid & TLB_CAN_INVEPT_ROOT, WITH_EPT },
-		{ "INVVPID of one VPID", can->ept_vpid & TLB_CAN_INVVPID_CONTEXT },
-		{ "INVVPID of all VPIDs", can->ept_vpid & TLB_CAN_INVVPID_ALL, WITH_SHADOW },
-		{ "exits at INVLPG", can->cpu.may & CPU_INVLPG, WITH_SHADOW },
-		{ "exits at interrupts", can->pin.may & PIN_EXTERNAL_INTERRUPT },
-		{ "exits at NMIs", can->pin.may & PIN_NMI },
-		{ "virtual NMIs", can->pin.may & PIN_VIRTUAL_NMI },
-		{ "exits when NMIs are no longer blocked", can->cpu.may & CPU_NMI_WINDOW },
-		{ "a 64-bit host", can->exit.may & EXIT_HOST_64 },
-		{ "EFER at exits", (can->exit.may & EXIT_SAVE_EFER) &&
-				   (can->exit.may & EXIT_LOAD_EFER) },
-		{ "PAT at exits", (can->exit.may & EXIT_SAVE_PAT) &&
-				  (can->exit.may & EXIT_LOAD_PAT) },
-		{ "EFER at entries", can->entry.may & ENTRY_LOAD_EFER },
-		{ "PAT at entries", can->entry.may & ENTRY_LOAD_PAT },
-		{ "64-bit guests", can->entry.may & ENTRY_GUEST_64 },
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(need); i++)
-		if (!need[i].there && need[i].what == what)
-			return need[i].name;
-	return NULL;
-}
-
 static int invvpid(void *context, u32 type, u16 vpid, hypr_gva_t address)
 {
 	this_cpu_inc(hypervisor.cpu->invvpid);
@@ -139,7 +89,6 @@ static void mitigations_choose(struct hypervisor *hv)
 
 int vmx_probe(struct hypervisor *hv)
 {
-	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 	const char *missing;
 	u64 feature;
 
@@ -147,7 +96,7 @@ int vmx_probe(struct hypervisor *hv)
 		pr_err("hyprv: this CPU has no VT-x\n");
 		return -ENODEV;
 	}
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature) || (feature & on) != on) {
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature) || !vmx_is_allowed(feature)) {
 		pr_err("hyprv: the firmware has locked VT-x off (IA32_FEATURE_CONTROL)\n");
 		return -EPERM;
 	}
@@ -157,9 +106,9 @@ int vmx_probe(struct hypervisor *hv)
 	}
 	mitigations_choose(hv);
 	capabilities_read(&hv->can);
-	missing = capability_missing(&hv->can, ALL_VMS);
-	hv->no_ept = capability_missing(&hv->can, WITH_EPT);
-	hv->no_shadow = capability_missing(&hv->can, WITH_SHADOW);
+	missing = vmx_missing(&hv->can, VMX_FOR_ALL);
+	hv->no_ept = vmx_missing(&hv->can, VMX_FOR_EPT);
+	hv->no_shadow = vmx_missing(&hv->can, VMX_FOR_SHADOW);
 	if (!missing)
 		missing = hv->shadow ? hv->no_shadow : hv->no_ept;
 	if (missing) {

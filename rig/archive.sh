@@ -5,9 +5,9 @@
 # PC reads them through its BIOS and unpacks them, instruction by instruction: a
 # megabyte more is a second more at every boot.
 
-# archive_put FILE DEST: a copy.  Of a program without its symbols.  A function file
-# (*.elf), whose faults are told by name, and a module, which the kernel links by its
-# symbols, lose those for debuggers alone.
+# archive_put FILE DEST: a copy.  Of a program without its symbols.  A module, which the
+# kernel links by its symbols, loses those for debuggers alone; a function file (*.elf),
+# whose faults are told by name and line, keeps its lines, too.
 archive_put()
 {
 	mkdir -p "$(dirname "$2")"
@@ -17,7 +17,9 @@ archive_put()
 	case $(head -c 4 "$1" | od -An -tx1 | tr -d ' \n') in
 	7f454c46)
 		case $1 in
-		*.elf | *.ko) strip --strip-debug "$2" ;;
+		*.elf) strip --strip-debug --keep-section=.debug_line \
+			--keep-section=.debug_line_str "$2" ;;
+		*.ko) strip --strip-debug "$2" ;;
 		*) strip --strip-all "$2" ;;
 		esac
 		;;

@@ -51,12 +51,12 @@ void *malloc(size_t bytes)
 	return head + 1;
 }
 
-static struct head *head_of(void *piece)
+static struct head *head_of(void *piece, const void *back)
 {
 	struct head *head = (struct head *)piece - 1;
 
 	if (head->size < SMALLEST || head->size >= SIZES)
-		hypr_abort("free() or realloc() of what malloc() did not return");
+		hypr_guest_abort("free() or realloc() of what malloc() did not return", back);
 	return head;
 }
 
@@ -66,7 +66,7 @@ void free(void *old)
 
 	if (!old)
 		return;
-	head = head_of(old);
+	head = head_of(old, CALLER);
 	head->next = free_list[head->size];
 	free_list[head->size] = head;
 }
@@ -88,7 +88,7 @@ void *realloc(void *old, size_t bytes)
 
 	if (!old)
 		return malloc(bytes);
-	room = ((size_t)1 << head_of(old)->size) - sizeof(struct head);
+	room = ((size_t)1 << head_of(old, CALLER)->size) - sizeof(struct head);
 	if (bytes <= room)
 		return old;
 	piece = malloc(bytes);

@@ -23,7 +23,13 @@ __attribute__((weak)) void hypr_init(void)
 {
 }
 
-void *hypr_out_reserve(struct hypr_out *to, size_t bytes)
+/* The byte before is of the call itself; the next one may be of another line or function. */
+_Noreturn void hypr_guest_fail(uint64_t how, uint64_t bytes, const void *back)
+{
+	hypr_guest_end(how, bytes, (uint64_t)back - 1);
+}
+
+static inline void *reserve(struct hypr_out *to, size_t bytes, const void *back)
 {
 	void *at = to->data + to->bytes;
 	size_t all;
@@ -31,15 +37,20 @@ void *hypr_out_reserve(struct hypr_out *to, size_t bytes)
 	if (bytes > to->max - to->bytes) {
 		if (__builtin_add_overflow(to->bytes, bytes, &all))
 			all = (size_t)-1;
-		hypr_guest_end(HYPR_FUNC_FULL, all, 0);
+		hypr_guest_fail(HYPR_FUNC_FULL, all, back);
 	}
 	to->bytes += bytes;
 	return at;
 }
 
+void *hypr_out_reserve(struct hypr_out *to, size_t bytes)
+{
+	return reserve(to, bytes, CALLER);
+}
+
 void hypr_out_write(struct hypr_out *to, const void *data, size_t bytes)
 {
-	memcpy(hypr_out_reserve(to, bytes), data, bytes);
+	memcpy(reserve(to, bytes, CALLER), data, bytes);
 }
 
 size_t hypr_out_room(const struct hypr_out *to)
@@ -47,19 +58,24 @@ size_t hypr_out_room(const struct hypr_out *to)
 	return to->max - to->bytes;
 }
 
-_Noreturn void hypr_abort(const char *reason)
+_Noreturn void hypr_guest_abort(const char *reason, const void *back)
 {
 	size_t bytes = strlen(reason);
 
 	if (bytes > window.max)
 		bytes = window.max;
 	memmove(window.data, reason, bytes);
-	hypr_guest_end(HYPR_FUNC_ABORT, bytes, 0);
+	hypr_guest_fail(HYPR_FUNC_ABORT, bytes, back);
+}
+
+_Noreturn void hypr_abort(const char *reason)
+{
+	hypr_guest_abort(reason, CALLER);
 }
 
 _Noreturn void abort(void)
 {
-	hypr_abort("abort() was called");
+	hypr_guest_abort("abort() was called", CALLER);
 }
 
 static void init(const struct hypr_func_info *info)

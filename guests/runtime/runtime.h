@@ -10,6 +10,16 @@
 _Noreturn void hypr_guest_end(uint64_t how, uint64_t first, uint64_t second);
 _Noreturn void hypr_guest_begin(const struct hypr_func_info *info);
 
+/* Who called the function that asks. */
+#define CALLER	__builtin_return_address(0)
+
+/**
+ * hypr_guest_fail() - end the call: HYPR_FUNC_ABORT or HYPR_FUNC_FULL
+ * @back: where the call that failed would have returned to
+ */
+_Noreturn void hypr_guest_fail(uint64_t how, uint64_t bytes, const void *back);
+_Noreturn void hypr_guest_abort(const char *reason, const void *back);
+
 /** hypr_guest_heap() - give malloc() its memory, which is zero */
 void hypr_guest_heap(void *start, size_t bytes);
 

@@ -129,9 +129,13 @@ struct hypr_call_params {
  * @value: what the function returned
  * @out_bytes: of output; with HYPR_CALL_OUTPUT how much it was, which is more than there
  *	is room for
- * @vector, @error_code, @rip, @address: of an exception, as the processor reports them;
+ * @vector, @error_code, @address: of an exception, as the processor reports them;
  *	@address is that of a page fault
+ * @rip: where the call ended: of an exception, or where the function was at its time
+ *	limit, or the code that aborted or had too much output; else 0
  * @symbol: the function at @rip, as "name+0x12"; "" if the file has no symbol for it
+ * @source, @line: of @rip: the name of the source file, without folders, and the line;
+ *	"" and 0 if the file does not say (DWARF: gcc -g)
  * @reason: HYPR_CALL_ABORT: the function's words; bytes that are not printable are '?'
  * @pages_reset: pages that the call wrote, and that were put back
  * @run_cycles: host TSC cycles from KVM_RUN to the end of the function
@@ -148,6 +152,8 @@ struct hypr_call_result {
 	uint64_t rip;
 	uint64_t address;
 	char symbol[64];
+	char source[60];
+	uint32_t line;
 	char reason[128];
 	uint64_t pages_reset;
 	uint64_t run_cycles;

@@ -14,6 +14,7 @@
 #include "hypr/abi/func.h"
 #include "base/error.h"
 #include "base/page.h"
+#include "base/text.h"
 #include "func/elf.h"
 
 #define FILE_MAX	(256ull << 20)
@@ -181,7 +182,7 @@ int hypr_func_elf_read(const char *path, uint8_t **filep, size_t *bytesp)
 	return ret;
 }
 
-/* ---- names of addresses -------------------------------------------------- */
+/* ---- sections ------------------------------------------------------------ */
 
 static int section(const uint8_t *file, size_t bytes, unsigned int index, Elf64_Shdr *shdr)
 {
@@ -196,11 +197,43 @@ static int section(const uint8_t *file, size_t bytes, unsigned int index, Elf64_
 	       0 : -ENOENT;
 }
 
+/**
+ * hypr_func_elf_section() - where in the file the bytes of a section are
+ * @file: which hypr_func_elf_parse() accepted
+ * Return: 0; -ENOENT there is no section of this name, or it is compressed.
+ */
+int hypr_func_elf_section(const uint8_t *file, size_t bytes, const char *name, uint64_t *start,
+			  uint64_t *size)
+{
+	size_t name_bytes = strlen(name) + 1;
+	Elf64_Shdr names, one;
+	Elf64_Ehdr head;
+	unsigned int i;
+
+	memcpy(&head, file, sizeof(head));
+	if (section(file, bytes, head.e_shstrndx, &names) || names.sh_type != SHT_STRTAB)
+		return -ENOENT;
+	for (i = 0; i < head.e_shnum; i++) {
+		if (section(file, bytes, i, &one) || one.sh_type != SHT_PROGBITS ||
+		    (one.sh_flags & SHF_COMPRESSED) ||
+		    !within(names.sh_size, one.sh_name, name_bytes) ||
+		    memcmp(file + names.sh_offset + one.sh_name, name, name_bytes))
+			continue;
+		*start = one.sh_offset;
+		*size = one.sh_size;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* ---- names of addresses -------------------------------------------------- */
+
 static int symbol_in(const uint8_t *file, size_t bytes, const Elf64_Shdr *table,
 		     uint64_t address, char *text, size_t size)
 {
 	Elf64_Shdr strings;
 	Elf64_Sym symbol;
+	char printable[41];
 	const char *name;
 	uint64_t i;
 
@@ -215,7 +248,8 @@ static int symbol_in(const uint8_t *file, size_t bytes, const Elf64_Shdr *table,
 		name = (const char *)file + strings.sh_offset + symbol.st_name;
 		if (!memchr(name, 0, strings.sh_size - symbol.st_name))
 			continue;
-		snprintf(text, size, "%.40s+0x%llx", name,
+		hypr_text_printable(printable, sizeof(printable), name, strlen(name));
+		snprintf(text, size, "%s+0x%llx", printable,
 			 (unsigned long long)(address - symbol.st_value));
 		return 0;
 	}

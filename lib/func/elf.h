@@ -29,6 +29,8 @@ struct hypr_func_elf {
 int hypr_func_elf_parse(const uint8_t *file, size_t bytes, const char *name,
 			struct hypr_func_elf *elf);
 int hypr_func_elf_read(const char *path, uint8_t **filep, size_t *bytesp);
+int hypr_func_elf_section(const uint8_t *file, size_t bytes, const char *name, uint64_t *start,
+			  uint64_t *size);
 int hypr_func_elf_symbol(const uint8_t *file, size_t bytes, uint64_t address, char *text,
 			 size_t size);
 

@@ -53,10 +53,9 @@ static int run(struct hypr_func *func, struct hypr_func_machine *machine, uint32
 	hypr_func_pool_start(&func->pool, machine, timeout_ms);
 	ret = hypr_func_machine_run(machine, &machine->expired);
 	hypr_func_pool_done(&func->pool, machine);
-	if (ret == -EINTR) {
-		result->cause = HYPR_CALL_TIMEOUT;
-		return hypr_fail(-ETIMEDOUT, "it was not done in %u ms", timeout_ms);
-	}
+	if (ret == -EINTR)
+		return hypr_func_outcome_late(&of, hypr_func_machine_rip(machine), timeout_ms,
+					      result);
 	if (ret) {
 		result->cause = HYPR_CALL_MACHINE;
 		return ret;

@@ -276,6 +276,13 @@ int hypr_func_machine_run(struct hypr_func_machine *machine, const bool *expired
 	return check_exit(machine);
 }
 
+uint64_t hypr_func_machine_rip(const struct hypr_func_machine *machine)
+{
+	struct kvm_regs regs;
+
+	return ioctl(machine->vcpu_fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
+}
+
 void hypr_func_machine_report(const struct hypr_func_machine *machine,
 			      struct hypr_func_report *report)
 {

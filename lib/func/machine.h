@@ -51,6 +51,9 @@ void hypr_func_machine_destroy(struct hypr_func_machine *machine);
  */
 int hypr_func_machine_run(struct hypr_func_machine *machine, const bool *expired);
 
+/** hypr_func_machine_rip() - where a machine that gave up was; 0: KVM does not say */
+uint64_t hypr_func_machine_rip(const struct hypr_func_machine *machine);
+
 /** hypr_func_machine_report() - a copy of the monitor's report */
 void hypr_func_machine_report(const struct hypr_func_machine *machine,
 			      struct hypr_func_report *report);

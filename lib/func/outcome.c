@@ -2,11 +2,14 @@
 /* Why a function came back: by itself, or by which exception, and where. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "hypr/abi/func.h"
 #include "base/error.h"
 #include "base/page.h"
+#include "base/text.h"
 #include "func/elf.h"
+#include "func/line.h"
 #include "func/outcome.h"
 
 enum { DIVIDE = 0, OPCODE = 6, NO_FPU = 7, STACK_SEGMENT = 12, PROTECTION = 13, PAGE = 14 };
@@ -35,6 +38,29 @@ const char *hypr_call_cause_name(int cause)
 	};
 
 	return cause >= 0 && cause <= HYPR_CALL_MACHINE ? names[cause] : "?";
+}
+
+/* ---- where it was -------------------------------------------------------- */
+
+#define PLACE_MAX	176
+
+/* Fill @result, and @text with "at 0x200045 (decode+0x12, png.c:88)", as far as it is known. */
+static void place(const struct hypr_func_outcome *of, uint64_t rip, struct hypr_call_result *result,
+		  char text[PLACE_MAX])
+{
+	bool symbol, line;
+	char known[80] = "";
+
+	result->rip = rip;
+	symbol = !hypr_func_elf_symbol(of->file, of->file_bytes, rip, result->symbol,
+				       sizeof(result->symbol));
+	line = !hypr_func_line(of->file, of->file_bytes, rip, result->source,
+			       sizeof(result->source), &result->line);
+	if (line)
+		snprintf(known, sizeof(known), "%s%s:%u", symbol ? ", " : "", result->source,
+			 result->line);
+	snprintf(text, PLACE_MAX, "at 0x%llx%s%s%s%s", (unsigned long long)rip,
+		 symbol || line ? " (" : "", result->symbol, known, symbol || line ? ")" : "");
 }
 
 /* ---- exceptions ---------------------------------------------------------- */
@@ -68,7 +94,7 @@ static int fault(const struct hypr_func_outcome *of, const struct hypr_func_repo
 	const char *how = report->error & PAGE_FETCH ? "execution" :
 			  report->error & PAGE_WRITE ? "write" : "read";
 	unsigned long long rip = report->rip, address = report->cr2;
-	char at[96];
+	char at[PLACE_MAX];
 
 	if (report->vector >= FUNC_EXCEPTIONS || (report->cs & CPL) != CPL) {
 		result->cause = HYPR_CALL_MACHINE;
@@ -78,12 +104,7 @@ static int fault(const struct hypr_func_outcome *of, const struct hypr_func_repo
 	result->cause = cause_of(of->layout, report);
 	result->vector = (uint32_t)report->vector;
 	result->error_code = (uint32_t)report->error;
-	result->rip = rip;
-	if (hypr_func_elf_symbol(of->file, of->file_bytes, rip, result->symbol,
-				 sizeof(result->symbol)))
-		result->symbol[0] = '\0';
-	snprintf(at, sizeof(at), "at 0x%llx%s%s%s", rip, result->symbol[0] ? " (" : "",
-		 result->symbol, result->symbol[0] ? ")" : "");
+	place(of, rip, result, at);
 	if (report->vector == PAGE)
 		result->address = address;
 	switch (result->cause) {
@@ -108,25 +129,50 @@ static int fault(const struct hypr_func_outcome *of, const struct hypr_func_repo
 
 /* ---- what functions say -------------------------------------------------- */
 
-static int too_much(uint64_t bytes, struct hypr_call_result *result)
+/* With ", " before it; "" if the function does not say where it was. */
+static void said_place(const struct hypr_func_outcome *of, uint64_t rip,
+		       struct hypr_call_result *result, char text[PLACE_MAX + 2])
 {
-	result->cause = HYPR_CALL_OUTPUT;
-	result->out_bytes = bytes;
-	return hypr_fail(-ENOBUFS, "%llu bytes of output, more than there is room for",
-			 (unsigned long long)bytes);
+	strcpy(text, rip ? ", " : "");
+	if (rip)
+		place(of, rip, result, text + 2);
 }
 
-static int aborted(const struct hypr_func_outcome *of, uint64_t bytes,
+static int too_much(const struct hypr_func_outcome *of, uint64_t bytes, uint64_t rip,
+		    struct hypr_call_result *result)
+{
+	char at[PLACE_MAX + 2];
+
+	said_place(of, rip, result, at);
+	result->cause = HYPR_CALL_OUTPUT;
+	result->out_bytes = bytes;
+	return hypr_fail(-ENOBUFS, "%llu bytes of output, more than there is room for%s",
+			 (unsigned long long)bytes, at);
+}
+
+static int aborted(const struct hypr_func_outcome *of, uint64_t bytes, uint64_t rip,
 		   struct hypr_call_result *result)
 {
-	const uint8_t *from = of->mem + of->layout->out.start;
-	size_t i;
+	const char *from = (const char *)of->mem + of->layout->out.start;
+	char at[PLACE_MAX + 2];
 
-	for (i = 0; i < bytes && i < of->layout->out.bytes && i < sizeof(result->reason) - 1; i++)
-		result->reason[i] = from[i] >= ' ' && from[i] < 0x7f ? (char)from[i] : '?';
-	result->reason[i] = '\0';
+	hypr_text_printable(result->reason, sizeof(result->reason), from,
+			    bytes < of->layout->out.bytes ? bytes : of->layout->out.bytes);
 	result->cause = HYPR_CALL_ABORT;
-	return hypr_fail(-ECANCELED, "the function aborted: %s", result->reason);
+	said_place(of, rip, result, at);
+	return hypr_fail(-ECANCELED, "the function aborted: %s%s", result->reason, at);
+}
+
+/** hypr_func_outcome_late() - as hypr_func_outcome(), of a function that was ended at @rip */
+int hypr_func_outcome_late(const struct hypr_func_outcome *of, uint64_t rip, uint32_t timeout_ms,
+			   struct hypr_call_result *result)
+{
+	char at[PLACE_MAX + 2];
+
+	result->cause = HYPR_CALL_TIMEOUT;
+	/* The monitor has no lines. */
+	said_place(of, rip < FUNC_USER ? 0 : rip, result, at);
+	return hypr_fail(-ETIMEDOUT, "it was not done in %u ms%s", timeout_ms, at);
 }
 
 /**
@@ -143,14 +189,14 @@ int hypr_func_outcome(const struct hypr_func_outcome *of, const struct hypr_func
 		return 0;
 	case HYPR_FUNC_DONE:
 		if (report->rdi > of->layout->out.bytes)
-			return too_much(report->rdi, result);
+			return too_much(of, report->rdi, 0, result);
 		result->out_bytes = report->rdi;
 		result->value = (int32_t)report->rsi;
 		return 0;
 	case HYPR_FUNC_ABORT:
-		return aborted(of, report->rdi, result);
+		return aborted(of, report->rdi, report->rsi, result);
 	case HYPR_FUNC_FULL:
-		return too_much(report->rdi, result);
+		return too_much(of, report->rdi, report->rsi, result);
 	default:
 		return fault(of, report, result);
 	}

@@ -15,6 +15,8 @@ struct hypr_func_outcome {
 	const uint8_t *mem;	/* of its machine */
 };
 
+int hypr_func_outcome_late(const struct hypr_func_outcome *of, uint64_t rip, uint32_t timeout_ms,
+			   struct hypr_call_result *result);
 int hypr_func_outcome(const struct hypr_func_outcome *of, const struct hypr_func_report *report,
 		      struct hypr_call_result *result);
 

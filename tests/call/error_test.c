@@ -2,6 +2,7 @@
 /* Function VMs: each error, what it says, and that the next call works. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -72,6 +73,7 @@ static void test_faults_are_described(void)
 {
 	struct hypr_func *func = open_func("verbs");
 	struct hypr_call_result result;
+	char place[160];
 
 	CHECK_RET(call(func, "write-null", &result), -EFAULT);
 	CHECK_EQ(result.vector, 14);
@@ -79,8 +81,18 @@ static void test_faults_are_described(void)
 	CHECK_EQ(result.address, 8);
 	CHECK(result.rip >= 0x200000 && result.rip < 0x202000);
 	CHECK(!strncmp(result.symbol, "run_wild+0x", 11));
+	CHECK(!strcmp(result.source, "verbs.c") && result.line);
+	snprintf(place, sizeof(place), "at 0x%llx (%s, verbs.c:%u)", (unsigned long long)result.rip,
+		 result.symbol, result.line);
+	CHECK(strstr(hypr_error(), place));
 	CHECK_RET(call(func, "abort", &result), -ECANCELED);
 	CHECK(!strcmp(result.reason, "as it was told?"));
+	CHECK(!strncmp(result.symbol, "run_wild", 8));	/* or run_wild.cold */
+	/* The runtime names the line that asked, and not its own. */
+	CHECK_RET(call(func, "free", &result), -ECANCELED);
+	CHECK(!strcmp(result.source, "verbs.c") && result.line);
+	CHECK_RET(call(func, "big 5000000", &result), -ENOBUFS);
+	CHECK(!strcmp(result.source, "verbs.c") && result.line);
 	/* Privilege: no gate but the one of INT3 is the function's. */
 	CHECK_RET(call(func, "int80", &result), -EFAULT);
 	CHECK(result.vector == 13 || result.vector == 6);
@@ -116,6 +128,21 @@ static void test_loop_ends_at_its_limit(void)
 		CHECK(strstr(hypr_error(), "50 ms"));
 		check_verbs(func);
 	}
+	hypr_func_close(func);
+}
+
+/* A second is enough for it to get there, however slow the machine is to begin with. */
+static void test_loop_is_found(void)
+{
+	struct hypr_func *func = open_func("verbs");
+	struct hypr_call_params params = {
+		.size = sizeof(params), .in = "loop", .in_bytes = 4, .timeout_ms = 1000,
+	};
+	struct hypr_call_result result;
+
+	CHECK_RET(hypr_func_call(func, &params, &result), -ETIMEDOUT);
+	CHECK(!strcmp(result.source, "verbs.c") && result.line);
+	CHECK(result.rip >= 0x200000 && strstr(hypr_error(), "1000 ms, at 0x"));
 	hypr_func_close(func);
 }
 
@@ -261,6 +288,7 @@ int main(int argc, char **argv)
 		{ "faults are described", test_faults_are_described },
 		{ "wide registers do not exist", test_wide_registers_do_not_exist },
 		{ "a loop ends at its limit", test_loop_ends_at_its_limit },
+		{ "an error says where a function loops", test_loop_is_found },
 		{ "sizes beyond the limits are refused",
 		  test_sizes_beyond_the_limits_are_refused },
 		{ "params out of range are refused", test_params_out_of_range_are_refused },

@@ -253,6 +253,38 @@ static void test_calls_are_refused(void)
 	CHECK_EQ(status, 0);
 }
 
+static void test_lists_that_are_too_long_are_refused(void)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[101];
+	} set = { .head.nent = 2 }, got = { .head.nent = 1 };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry[257];
+	} msrs = { .head.nmsrs = 257 };
+	struct vcpu *vcpu = vm_vcpu_add(vm_with_memory());
+
+	set.entry[0] = (struct kvm_cpuid_entry2){ .function = 0, .eax = 1, .ebx = 2 };
+	set.entry[1] = (struct kvm_cpuid_entry2){ .function = 1, .ecx = 3 };
+	OK(try_ioctl(vcpu->fd, KVM_SET_CPUID2, &set));
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_GET_CPUID2, &got), -E2BIG);
+	CHECK_EQ(got.head.nent, 2);
+	OK(try_ioctl(vcpu->fd, KVM_GET_CPUID2, &got));
+	CHECK(!memcmp(got.entry, set.entry, 2 * sizeof(set.entry[0])));
+	set.head.nent = 101;
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_SET_CPUID2, &set), -E2BIG);
+	got.head.nent = 1;
+	CHECK_RET(try_ioctl(vcpu->vm->kvm, KVM_GET_SUPPORTED_CPUID, &got), -E2BIG);
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_GET_MSRS, &msrs), -E2BIG);
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_SET_MSRS, &msrs), -E2BIG);
+	/* How many were read: the second is none of hyprv's. */
+	msrs.head.nmsrs = 2;
+	msrs.entry[0].index = 0xc0000080;
+	msrs.entry[1].index = 0x12345;
+	CHECK_RET(try_ioctl(vcpu->fd, KVM_GET_MSRS, &msrs), 1);
+}
+
 /* RIP is where no memory is: the report, and no loop. */
 static void test_jump_into_nothing_ends_the_vm(void)
 {
@@ -301,6 +333,7 @@ static const struct test tests[] = {
 	{ "bad system registers are refused", test_bad_registers_are_refused },
 	{ "bad regions are refused", test_bad_regions_are_refused },
 	{ "calls that make no sense are refused", test_calls_are_refused },
+	{ "lists that are too long are refused", test_lists_that_are_too_long_are_refused },
 	{ "a jump to where no memory is ends the VM", test_jump_into_nothing_ends_the_vm },
 	{ "read-only memory stays as it is", test_read_only_memory },
 };

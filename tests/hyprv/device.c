@@ -8,11 +8,16 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
 
 static struct vm *plain(int nr_vcpus)
 {
@@ -122,6 +127,50 @@ static void test_memory_follows_fork(void)
 	CHECK(waitpid(child, &status, 0) == child);
 	CHECK_EQ(status, 0);
 	CHECK_EQ(vcpu_read(vcpu, GUEST_FREE_GPA), 2);
+}
+
+/* Of the page that is at @at; 0: the kernel does not say. */
+static uint64_t frame_of(const void *at)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	CHECK(fd >= 0);
+	CHECK(pread(fd, &entry, 8, (off_t)((uintptr_t)at / 4096 * 8)) == 8);
+	close(fd);
+	return entry & ((1ull << 55) - 1);
+}
+
+/* The kernel moves the guest's pages into a large one. */
+static void test_memory_follows_migration(void)
+{
+	const uint64_t gpa = 0x4000000, bytes = 2 << 20, step = 0x11000;
+	struct vcpu *vcpu = one_vcpu();
+	uint8_t *mem = memory_new(2 * bytes);
+	uint64_t at, frame, value = 1;
+	int round;
+
+	mem = (uint8_t *)(((uintptr_t)mem + bytes - 1) & ~(uintptr_t)(bytes - 1));
+	vcpu_stop(vcpu);
+	OK(try_set_slot(vcpu->vm, 0, 9, 0, gpa, bytes, mem));
+	vcpu_start(vcpu);
+	for (round = 0; round < 5; round++, value += 1000) {
+		/* Small pages, taken one by one. */
+		CHECK(!madvise(mem, bytes, MADV_DONTNEED));
+		CHECK(!madvise(mem, bytes, MADV_NOHUGEPAGE));
+		for (at = 0; at < bytes; at += step)
+			vcpu_write(vcpu, gpa + at, value + at);
+		frame = frame_of(mem);
+		CHECK(!madvise(mem, bytes, MADV_HUGEPAGE));
+		if (madvise(mem, bytes, MADV_COLLAPSE))
+			FAIL("MADV_COLLAPSE: %m");
+		CHECK(frame && frame_of(mem) != frame);
+		for (at = 0; at < bytes; at += step) {
+			CHECK_EQ(vcpu_read(vcpu, gpa + at), value + at);
+			vcpu_write(vcpu, gpa + at, value + at + 1);
+			CHECK_EQ(*(uint64_t *)(mem + at), value + at + 1);
+		}
+	}
 }
 
 /* A slot that goes away leaves nothing mapped behind. */
@@ -251,6 +300,7 @@ static const struct test tests[] = {
 	{ "two VMs do not share memory", test_two_vms },
 	{ "guest memory follows madvise", test_memory_follows_madvise },
 	{ "guest memory follows fork", test_memory_follows_fork },
+	{ "guest memory follows migration", test_memory_follows_migration },
 	{ "a slot is deleted and added", test_slot_is_deleted_and_added },
 	{ "a read of a device goes to user space", test_reads_of_a_device },
 	{ "a write to a device goes to user space", test_writes_to_a_device },

@@ -8,7 +8,9 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -276,11 +278,34 @@ static void test_churn_of_three_vcpus(void)
 
 /* ---- VMs of both kinds ---------------------------------------------------- */
 
+static int create_ept_vm(void)
+{
+	int device = open("/dev/hyprv", O_RDWR | O_CLOEXEC), ret;
+
+	CHECK(device >= 0);
+	ret = try_ioctl(device, KVM_CREATE_VM, (void *)HYPRV_VM_EPT);
+	close(device);
+	return ret;
+}
+
+/* Who boots the emulated PC knows whether its CPU has what EPT needs. */
+static void test_ept_is_refused_where_it_is_not(void)
+{
+	int ret = create_ept_vm();
+
+	if (getenv("HYPR_NO_EPT"))
+		CHECK_RET(ret, -EOPNOTSUPP);
+	else
+		CHECK(ret >= 0);
+}
+
 static void test_both_kinds_at_once(void)
 {
 	struct vcpu *ept, *shadow;
 	uint64_t faults;
 
+	if (create_ept_vm() == -EOPNOTSUPP)
+		skip("this CPU has not what EPT needs");
 	harness_vm_type = HYPRV_VM_EPT;
 	ept = one_vcpu();
 	harness_vm_type = HYPRV_VM_SHADOW;
@@ -335,6 +360,7 @@ static const struct test tests[] = {
 	{ "so is a write to a page that it makes read-only", test_read_only_page_faults },
 	{ "page tables that change all the time", test_churn },
 	{ "the same on three vCPUs, while the host takes memory", test_churn_of_three_vcpus },
+	{ "EPT is refused on a CPU that lacks what it needs", test_ept_is_refused_where_it_is_not },
 	{ "a VM with EPT beside one with shadow paging", test_both_kinds_at_once },
 	{ "a guest without paging needs EPT", test_real_mode_needs_ept },
 };

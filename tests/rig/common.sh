@@ -61,6 +61,13 @@ check()
 	result $? "$name" "failed: $*"
 }
 
+# after STATUS NAME: of what ran before; a failure shows the kernel's last words
+after()
+{
+	[ "$1" -eq 0 ] || dmesg | tail -n 15 >$out
+	result "$1" "$2" "the kernel's log ends so:"
+}
+
 # field KEY: a number or word of the last JSON output
 field()
 {

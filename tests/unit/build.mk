@@ -4,7 +4,7 @@
 # The library's and the command's own files are compiled once more for them.
 # Tests of other areas that live in this folder are built by their areas.
 
-UNIT_NAMES := guest func boot multiboot device cpu state_check mptable console rtc pause moment \
+UNIT_NAMES := guest func line boot multiboot device cpu state_check mptable console rtc pause moment \
 	protocol cli vm
 UNIT_OBJ := out/obj/tests/unit
 UNIT_PROGRAMS := $(UNIT_NAMES:%=out/tests/unit/%_test)
@@ -155,3 +155,17 @@ $(UNIT_SPARE_TSAN): $(UNIT_SPARE_TSAN_SRC) $(LIB_MONITOR) $(wildcard lib/*/*.h c
 
 # It reads a function file.
 out/tests/unit/func_test: | out/guests/call/upper.elf
+
+# And that one such files with each kind of line table, and with none.
+UNIT_LINES := $(patsubst %,out/tests/unit/lines-%.elf,0 3 4 5 64 gz clang4 clang5)
+out/tests/unit/line_test: | $(UNIT_LINES)
+$(UNIT_LINES): out/tests/unit/lines-%.elf: examples/call/upper.c $(GUEST_LIB) $(GUEST_LD) \
+		tests/unit/build.mk
+	@mkdir -p $(@D)
+	$(UNIT_LINES_CC) $(GUEST_CFLAGS) $(UNIT_LINES_DEBUG) -c -o $(@:.elf=.o) $<
+	$(CC) $(filter -gz,$(UNIT_LINES_DEBUG)) -o $@ $(@:.elf=.o) $(GUEST_LIBS)
+$(UNIT_LINES): UNIT_LINES_CC = $(if $(findstring clang,$*),clang,$(CC))
+$(UNIT_LINES): UNIT_LINES_DEBUG = $(or $(UNIT_LINES_$*),-gdwarf-$(subst clang,,$*))
+UNIT_LINES_0 := -g0
+UNIT_LINES_64 := -gdwarf64
+UNIT_LINES_gz := -gz

@@ -26,8 +26,10 @@
 /* In EAX */
 #define HYPR_FUNC_READY		0x48590001	/* RDI: HYPR_FUNC_ABI; ends the phase HYPR_FUNC_INIT */
 #define HYPR_FUNC_DONE		0x48590002	/* RDI: bytes of output; ESI: what the function returned */
-#define HYPR_FUNC_ABORT		0x48590003	/* RDI: bytes of reason, at the start of the output */
-#define HYPR_FUNC_FULL		0x48590004	/* RDI: bytes of output that there would have been */
+#define HYPR_FUNC_ABORT		0x48590003	/* RDI: bytes of reason, at the start of the output; RSI:
+					 * as for FULL */
+#define HYPR_FUNC_FULL		0x48590004	/* RDI: bytes of output that there would have been; RSI: an
+					 * address in the code that wanted it, or 0 */
 
 /* hypr_func_info.phase */
 #define HYPR_FUNC_INIT		0	/* once; the memory is the moment of all calls then */
