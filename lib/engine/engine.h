@@ -108,7 +108,7 @@ struct hypr_engine {
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
 		       uint64_t pages);
-	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view, const uint64_t *zeros);
+	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view, bool map);
 	int (*keep)(struct hypr_vcpu *vcpu, const struct hypr_view *view, enum hypr_kept kept,
 		    uint64_t host_tsc, struct hypr_vcpu_state *state);
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,

@@ -232,7 +232,7 @@ static void test_einval(void)
 		  -EINVAL);
 	CHECK_RET(try_moment(vm, A, (void *)0xffff888000000000ull, 4096, NULL), -EINVAL);
 	CHECK_RET(try_moment(vm, A, moment, 4096, (void *)0xffff888000000000ull), -EINVAL);
-	arg.flags = 1;
+	arg.flags = 2;
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg), -EINVAL);
 	arg.flags = 0;
 	arg.reserved[2] = 1;

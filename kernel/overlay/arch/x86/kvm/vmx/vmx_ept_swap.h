@@ -118,7 +118,7 @@ struct hypr_region {
  * @nr_regions: in @region
  * @region: of all pages
  *
- * Under kvm_hypr.lock.
+ * Under kvm_hypr.lock; to be exchanged, under kvm_hypr.build_lock as well.
  */
 struct hypr_moment {
 	unsigned long hva;
@@ -472,6 +472,8 @@ void hypr_shadows_drop(struct kvm *kvm, u32 view);
 #define HYPR_HOST_PAGES		64u
 
 unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, u64 *page);
+unsigned int hypr_host_gap(struct kvm *kvm, unsigned long hva, unsigned int n);
+unsigned int hypr_host_map(struct mm_struct *mm, unsigned long hva, unsigned int n);
 
 /* ept_fill.c */
 int hypr_table_fill(struct kvm_vcpu *builder, const struct kvm_memory_slot *slot, gfn_t gfn,
