@@ -90,7 +90,7 @@ struct hypr_engine_swap {
  *	With @swap->pause_ns also: -EAGAIN the guest did not park; with @swap->hold_ns: a
  *	vCPU did not come in time.  With @swap->put_back
  *	also: -EOPNOTSUPP it is not known which pages were written; -E2BIG too many were;
- *	-EFAULT the moment is gone; -EIO it went away in the middle: the VM runs no more
+ *	-EFAULT the moment is gone
  */
 struct hypr_engine {
 	const char *name;

@@ -210,8 +210,7 @@ struct kvm_hypr_prepare {
  * different address widths have tables of their own; -E2BIG: the view has memory beyond
  * kvm_hypr_moment.size, or more than KVM_HYPR_RESET_MAX_PAGES were written; -EFAULT: a
  * page of the moment, or one to be written, cannot be had; -EAGAIN also: they do not stay
- * long enough.  In all these cases nothing was changed.  -EIO: a page went away in the
- * middle, and the VM is dead.
+ * long enough.  In all these cases nothing was changed.
  */
 struct kvm_hypr_swap {
 	__u32 view;

@@ -144,6 +144,52 @@ unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, 
 	return i;
 }
 
+/* As gup_fast_pte_range(): an entry that is still the same protects what it had. */
+static struct page *hypr_pte_get(pmd_t pmd, unsigned long hva)
+{
+	pte_t *ptep = pte_offset_kernel(&pmd, hva), pte = ptep_get(ptep);
+	struct folio *folio;
+	struct page *page;
+
+	if (!hypr_host_pte(pte))
+		return NULL;
+	page = pte_page(pte);
+	folio = page_folio(page);
+	if (!folio_try_get(folio))
+		return NULL;
+	if (likely(page_folio(page) == folio && pte_same(pte, ptep_get(ptep))))
+		return page;
+	folio_put(folio);
+	return NULL;
+}
+
+/**
+ * hypr_host_get() - a reference to a page that the host maps, to read it
+ * @mm: that of the current process
+ * @hva: its address, which user space may use
+ *
+ * Context: any; takes no lock.
+ * Return: the page; NULL: it is not mapped.
+ */
+struct page *hypr_host_get(struct mm_struct *mm, unsigned long hva)
+{
+	struct page *page = NULL;
+	unsigned long flags;
+	pmd_t *entry, pmd;
+
+	/* Keeps the tables, and pages until they have a reference. */
+	local_irq_save(flags);
+	entry = hypr_host_entry(mm, hva);
+	pmd = entry ? READ_ONCE(*entry) : __pmd(0);
+	if (pmd_present(pmd) && !pmd_leaf(pmd))
+		page = hypr_pte_get(pmd, hva);
+	local_irq_restore(flags);
+	/* The kinds of pages that it alone may judge, and huge ones. */
+	if (unlikely(!page) && !get_user_page_fast_only(hva, 0, &page))
+		return NULL;
+	return page;
+}
+
 /**
  * hypr_host_gap() - for how many pages has the host no entry?
  * @kvm: the VM
