@@ -90,7 +90,7 @@ struct hypr_engine_swap {
  *	With @swap->pause_ns also: -EAGAIN the guest did not park; with @swap->hold_ns: a
  *	vCPU did not come in time.  With @swap->put_back
  *	also: -EOPNOTSUPP it is not known which pages were written; -E2BIG too many were;
- *	-EFAULT the moment is gone; -EIO it went away in the middle: the VM runs no more
+ *	-EFAULT the moment is gone
  */
 struct hypr_engine {
 	const char *name;
@@ -108,7 +108,7 @@ struct hypr_engine {
 			    uint64_t bytes, uint64_t *pages_mapped);
 	int (*written)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *bitmap,
 		       uint64_t pages);
-	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view, const uint64_t *zeros);
+	int (*moment)(struct hypr_vm *vm, const struct hypr_view *view, bool map);
 	int (*keep)(struct hypr_vcpu *vcpu, const struct hypr_view *view, enum hypr_kept kept,
 		    uint64_t host_tsc, struct hypr_vcpu_state *state);
 	int (*kept)(struct hypr_vm *vm, const struct hypr_view *view, unsigned int index,

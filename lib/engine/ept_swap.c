@@ -111,15 +111,15 @@ static int ept_swap_written(struct hypr_vm *vm, struct hypr_view *view, uint64_t
 	return 0;
 }
 
-static int ept_swap_moment(struct hypr_vm *vm, const struct hypr_view *view,
-			   const uint64_t *zeros)
+static int ept_swap_moment(struct hypr_vm *vm, const struct hypr_view *view, bool map)
 {
 	struct kvm_hypr_moment arg = {
 		.view = view->number,
+		.flags = map ? KVM_HYPR_MOMENT_MAP : 0,
 		.userspace_addr = (uintptr_t)view->moment->mem.host,
 		.size = view->moment->mem.bytes,
 		.bitmap = (uintptr_t)view->written,
-		.zeros = (uintptr_t)zeros,
+		.zeros = (uintptr_t)view->moment->zeros,
 	};
 
 	return ioctl(vm->vm_fd, KVM_HYPR_SET_MOMENT, &arg) < 0 ? -errno : 0;

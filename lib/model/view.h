@@ -36,6 +36,8 @@ struct hypr_slot {
  */
 struct hypr_moment {
 	int fd;				/* sealed memfd, holes for zero pages; or -1 */
+	uint64_t *zeros;		/* of @fd: a bit for each page that is a hole; or NULL */
+	bool mapped;			/* the kernel has mapped @mem of @fd: KVM_HYPR_MOMENT_MAP */
 	struct hypr_vmo *vmo;		/* or NULL */
 	char *path;			/* of @vmo */
 	struct hypr_guest mem;		/* mapped read-only */

@@ -30,10 +30,15 @@
 static uint64_t hole_find(const struct hypr_moment *moment, uint64_t gpa, uint64_t end,
 			  uint64_t *hole_end)
 {
+	uint64_t hole, last;
+
 	*hole_end = end;
 	if (moment->vmo)
 		return end;
-	return hypr_hole_find(moment->fd, gpa, end, HOLE_PAGES * HYPR_PAGE_BYTES, hole_end);
+	hole = hypr_hole_find(moment->zeros, gpa / HYPR_PAGE_BYTES, end / HYPR_PAGE_BYTES,
+			      HOLE_PAGES, &last);
+	*hole_end = last * HYPR_PAGE_BYTES;
+	return hole * HYPR_PAGE_BYTES;
 }
 
 /* What is in a file is read piece by piece, what is in memory is written as it is. */

@@ -318,9 +318,6 @@ static int reset_held(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 		ret = -EBUSY;
 	else if (ret == -EBUSY && hypr_vm_may_park(vm, flags))
 		ret = park_and_reset(vm, view, flags, &swap, result);
-	if (ret == -EIO)
-		hypr_vm_end(vm, true, "view %s: lost, its moment went away during a reset",
-			    view->name);
 	if (ret)
 		return ret;
 	hypr_board_reset(vm, view->moment->state);

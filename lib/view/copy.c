@@ -18,6 +18,11 @@
 #include "view/peek.h"
 #include "vmo/vmo.h"
 
+static uint64_t stored_words(const struct hypr_copy *copy)
+{
+	return copy->vm->mem_bytes / HYPR_PAGE_BYTES / 64 + 1;
+}
+
 static uint64_t *stored_word(const struct hypr_copy *copy, uint64_t gpa)
 {
 	return &copy->stored[gpa / HYPR_PAGE_BYTES / 64];
@@ -115,7 +120,7 @@ int hypr_copy_pages(struct hypr_copy *copy, uint64_t gpa, uint64_t pages)
 int hypr_copy_open(struct hypr_copy *copy, struct hypr_vm *vm, const struct hypr_view *view)
 {
 	*copy = (struct hypr_copy){ .vm = vm, .view = view, .fd = -1, .peek = HYPR_PEEK_INIT };
-	copy->stored = calloc(vm->mem_bytes / HYPR_PAGE_BYTES / 64 + 1, sizeof(*copy->stored));
+	copy->stored = calloc(stored_words(copy), sizeof(*copy->stored));
 	if (!copy->stored)
 		return hypr_fail(-ENOMEM, "no memory for a moment");
 	copy->fd = memfd_create("hypr-moment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -127,6 +132,7 @@ int hypr_copy_open(struct hypr_copy *copy, struct hypr_vm *vm, const struct hypr
 /** hypr_copy_finish() - seal the memory, and give it to a moment */
 int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment)
 {
+	uint64_t i;
 	void *mem;
 	int ret;
 
@@ -137,15 +143,19 @@ int hypr_copy_finish(struct hypr_copy *copy, struct hypr_moment *moment)
 	if (mem == MAP_FAILED)
 		return hypr_fail_sys(-errno, "mapping a moment of %llu MiB",
 				     (unsigned long long)copy->vm->mem_bytes >> 20);
-	ret = hypr_hole_map(copy->fd, mem, copy->vm->mem_bytes, PROT_READ);
+	for (i = 0; i < stored_words(copy); i++)
+		copy->stored[i] = ~copy->stored[i];
+	ret = hypr_hole_map(copy->stored, mem, copy->vm->mem_bytes, PROT_READ);
 	if (ret) {
 		munmap(mem, copy->vm->mem_bytes);
 		return hypr_fail_sys(ret, "mapping the holes of a moment");
 	}
 	moment->mem = (struct hypr_guest){ mem, copy->vm->mem_bytes };
 	moment->fd = copy->fd;
+	moment->zeros = copy->stored;
 	moment->pages_stored = copy->pages_stored;
 	copy->fd = -1;
+	copy->stored = NULL;
 	return 0;
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Holes of a memfd: see hole.h. */
+/*
+ * Holes of a memfd: see hole.h.  Who made the file has noted them, a bit for each page: to
+ * ask the file takes a look at each of its pages.
+ */
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/page.h"
 #include "view/hole.h"
@@ -11,38 +14,48 @@
 #define HOLE_PAGES	8
 #define HOLES_MAX	512
 
-/**
- * hypr_hole_find() - the first hole of some length in [start, end) of a file
- * @min_bytes: shorter ones are passed over
- * @hole_end: out: its end
- *
- * Return: its start; @end: there is none.
- */
-uint64_t hypr_hole_find(int fd, uint64_t start, uint64_t end, uint64_t min_bytes,
-			uint64_t *hole_end)
+/* The first page in [page, end) that is a hole, or that is none; @end: there is none. */
+static uint64_t find(const uint64_t *zeros, uint64_t page, uint64_t end, bool is_hole)
 {
-	off_t hole, data;
+	uint64_t word;
 
-	*hole_end = end;
-	while (start < end) {
-		hole = lseek(fd, (off_t)start, SEEK_HOLE);
-		if (hole < 0 || (uint64_t)hole >= end)
-			break;
-		/* -ENXIO: no data behind it. */
-		data = lseek(fd, hole, SEEK_DATA);
-		if (data < 0 && errno != ENXIO)
-			break;
-		start = data < 0 || (uint64_t)data > end ? end : (uint64_t)data;
-		if (start - (uint64_t)hole >= min_bytes) {
-			*hole_end = start;
-			return (uint64_t)hole;
+	while (page < end) {
+		word = (is_hole ? zeros[page / 64] : ~zeros[page / 64]) >> page % 64;
+		if (word) {
+			page += (uint64_t)__builtin_ctzll(word);
+			return page < end ? page : end;
 		}
+		page += 64 - page % 64;
 	}
 	return end;
 }
 
 /**
+ * hypr_hole_find() - the first hole of some length in pages [page, end)
+ * @zeros: a bit for each page of the file that is a hole
+ * @min_pages: shorter ones are passed over
+ * @hole_end: out: its end
+ *
+ * Return: its first page; @end: there is none.
+ */
+uint64_t hypr_hole_find(const uint64_t *zeros, uint64_t page, uint64_t end, uint64_t min_pages,
+			uint64_t *hole_end)
+{
+	uint64_t hole;
+
+	for (; page < end; page = *hole_end) {
+		hole = find(zeros, page, end, true);
+		*hole_end = find(zeros, hole, end, false);
+		if (*hole_end - hole >= min_pages)
+			return hole;
+	}
+	*hole_end = end;
+	return end;
+}
+
+/**
  * hypr_hole_map() - map plain memory where a mapping of a memfd has holes
+ * @zeros: as for hypr_hole_find()
  * @mem: the mapping, of @bytes from the file's start
  * @prot: as the mapping's
  *
@@ -52,58 +65,23 @@ uint64_t hypr_hole_find(int fd, uint64_t start, uint64_t end, uint64_t min_bytes
  *
  * Return: 0; -errno of mmap() or madvise(), with some holes mapped.
  */
-int hypr_hole_map(int fd, uint8_t *mem, uint64_t bytes, int prot)
+int hypr_hole_map(const uint64_t *zeros, uint8_t *mem, uint64_t bytes, int prot)
 {
-	uint64_t hole, end = 0, hole_bytes;
+	uint64_t pages = bytes / HYPR_PAGE_BYTES, hole, end = 0, hole_bytes;
 	unsigned int nr;
 
 	for (nr = 0; nr < HOLES_MAX; nr++) {
-		hole = hypr_hole_find(fd, end, bytes, HOLE_PAGES * HYPR_PAGE_BYTES, &end);
-		if (hole == bytes)
+		hole = hypr_hole_find(zeros, end, pages, HOLE_PAGES, &end);
+		if (hole == pages)
 			break;
-		hole_bytes = end - hole;
-		if (mmap(mem + hole, hole_bytes, prot,
+		hole_bytes = (end - hole) * HYPR_PAGE_BYTES;
+		if (mmap(mem + hole * HYPR_PAGE_BYTES, hole_bytes, prot,
 			 MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
 			return -errno;
 		/* -EINVAL: this host has no huge pages. */
-		if (madvise(mem + hole, hole_bytes, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)
+		if (madvise(mem + hole * HYPR_PAGE_BYTES, hole_bytes, MADV_NOHUGEPAGE) < 0 &&
+		    errno != EINVAL)
 			return -errno;
 	}
 	return 0;
-}
-
-/**
- * hypr_hole_populate() - map all pages of a memfd that are no hole, for reading
- * @mem: a mapping of it, of @bytes from its start
- *
- * A host that cannot (before Linux 5.14) faults them in one by one later.
- */
-void hypr_hole_populate(int fd, uint8_t *mem, uint64_t bytes)
-{
-	uint64_t data = 0, hole, end;
-
-	while (data < bytes) {
-		hole = hypr_hole_find(fd, data, bytes, HYPR_PAGE_BYTES, &end);
-		if (hole > data && madvise(mem + data, hole - data, MADV_POPULATE_READ))
-			return;
-		data = end;
-	}
-}
-
-/**
- * hypr_hole_mark() - which pages of a memfd are holes
- * @pages: of the file, from its start
- * @bits: a bit for each page is set; it has to be zero before
- */
-void hypr_hole_mark(int fd, uint64_t pages, uint64_t *bits)
-{
-	uint64_t bytes = pages * HYPR_PAGE_BYTES, hole, end = 0;
-
-	for (;;) {
-		hole = hypr_hole_find(fd, end, bytes, HYPR_PAGE_BYTES, &end);
-		if (hole == bytes)
-			break;
-		for (; hole < end; hole += HYPR_PAGE_BYTES)
-			bits[hole / HYPR_PAGE_BYTES / 64] |= 1ull << hole / HYPR_PAGE_BYTES % 64;
-	}
 }

@@ -5,10 +5,8 @@
 
 #include <stdint.h>
 
-uint64_t hypr_hole_find(int fd, uint64_t start, uint64_t end, uint64_t min_bytes,
+uint64_t hypr_hole_find(const uint64_t *zeros, uint64_t page, uint64_t end, uint64_t min_pages,
 			uint64_t *hole_end);
-void hypr_hole_populate(int fd, uint8_t *mem, uint64_t bytes);
-void hypr_hole_mark(int fd, uint64_t pages, uint64_t *bits);
-int hypr_hole_map(int fd, uint8_t *mem, uint64_t bytes, int prot);
+int hypr_hole_map(const uint64_t *zeros, uint8_t *mem, uint64_t bytes, int prot);
 
 #endif /* LIB_VIEW_HOLE_H */

@@ -74,7 +74,7 @@ static int map_memfd(const struct hypr_moment *moment, uint64_t bytes, struct hy
 	int ret = mem == MAP_FAILED ? -errno : 0;
 
 	if (!ret) {
-		ret = hypr_hole_map(moment->fd, mem, bytes, PROT_READ | PROT_WRITE);
+		ret = hypr_hole_map(moment->zeros, mem, bytes, PROT_READ | PROT_WRITE);
 		if (ret)
 			munmap(mem, bytes);
 	}
@@ -199,6 +199,7 @@ void hypr_moment_destroy(struct hypr_vm *vm, struct hypr_moment *moment)
 	if (moment->fd >= 0)
 		close(moment->fd);
 	hypr_vmo_close(moment->vmo);
+	free(moment->zeros);
 	free(moment->perm);
 	free(moment->path);
 	free(moment);

@@ -12,7 +12,6 @@
 #include "engine/engine.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "view/hole.h"
 #include "view/written.h"
 
 #define WORD_PAGES	64
@@ -27,23 +26,17 @@ static uint64_t words_of(const struct hypr_vm *vm)
 /* Can the engine put the view back, now that view->written is there? */
 static bool put_back_begin(struct hypr_vm *vm, struct hypr_view *view)
 {
-	const struct hypr_moment *moment = view->moment;
-	uint64_t *zeros = NULL;
-	int ret;
+	struct hypr_moment *moment = view->moment;
+	bool map;
 
 	if (!moment || !vm->engine->moment)
 		return false;
-	/* Holes need not be there, nor be read. */
-	if (!moment->vmo)
-		zeros = calloc(words_of(vm), sizeof(*zeros));
-	if (zeros)
-		hypr_hole_mark(moment->fd, vm->mem_bytes / HYPR_PAGE_BYTES, zeros);
-	ret = vm->engine->moment(vm, view, zeros);
-	free(zeros);
-	/* Or the first reset fetches the others, and the guest runs meanwhile. */
-	if (!ret && !moment->vmo)
-		hypr_hole_populate(moment->fd, moment->mem.host, moment->mem.bytes);
-	return !ret;
+	/* Or the first reset fetches its pages, and the guest runs meanwhile. */
+	map = !moment->vmo && !moment->mapped;
+	if (vm->engine->moment(vm, view, map))
+		return false;
+	moment->mapped |= map;
+	return true;
 }
 
 bool hypr_written_take(struct hypr_vm *vm, struct hypr_view *view)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -170,6 +171,93 @@ static void test_faults_in_what_is_missing(void)
 	for (i = 0; i < PAGES; i += 3)
 		CHECK_EQ(vcpu_read(vcpu, gpa_of(i)), i >= 100 && i < 800 ? 0 : i + 1);
 	CHECK_EQ(vcpu_stat(vcpu, "pf_taken") - faults, 0);
+}
+
+/*
+ * What the host has in its cache it maps a table at a time: far fewer faults than pages, or
+ * than the 16 pages that a fault maps by itself.
+ */
+static void test_file_in_cache(void)
+{
+	struct vm *vm = vm_running();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	int fd = file_create(PAGES);
+	uint8_t *mem = map_shifted(fd, MAP_PRIVATE, PAGES);
+	struct rusage before, after;
+	uint64_t faults;
+	unsigned long i;
+
+	/* A page of its own stays what it is. */
+	*word(mem, 700) = 7;
+	OK(try_set_slot(vm, VIEW, SLOT_FREE, 0, GPA, PAGES * PAGE, mem));
+	CHECK(!getrusage(RUSAGE_SELF, &before));
+	CHECK_EQ(prepare(vm, PAGES).pages_mapped, PAGES);
+	CHECK(!getrusage(RUSAGE_SELF, &after));
+	note("%lu pages by %ld faults of the host", PAGES, after.ru_minflt - before.ru_minflt);
+	CHECK(after.ru_minflt - before.ru_minflt < (long)(PAGES / 64));
+	enter(vm);
+	faults = vcpu_stat(vcpu, "pf_taken");
+	for (i = 0; i < PAGES; i++)
+		CHECK_EQ(vcpu_read(vcpu, gpa_of(i)), i == 700 ? 7 : i + 1);
+	CHECK_EQ(vcpu_stat(vcpu, "pf_taken") - faults, 0);
+	vcpu_write(vcpu, gpa_of(5), 1);
+	CHECK_EQ(*word(mem, 5), 1);
+	CHECK(pread(fd, &faults, 8, 5 * PAGE + 40) == 8);
+	CHECK_EQ(faults, 6);
+}
+
+static uint64_t zeros[(GPA / PAGE + PAGES + 63) / 64];
+
+/* Pages of VIEW [first, end) are zero in its moment; nothing is read of the moment here. */
+static int try_zeros(struct vm *vm, unsigned long first, unsigned long end)
+{
+	struct kvm_hypr_moment arg = {
+		.view = VIEW, .size = GPA + PAGES * PAGE, .userspace_addr = PAGE,
+		.zeros = (uintptr_t)zeros,
+	};
+	unsigned long page;
+
+	memset(zeros, 0, sizeof(zeros));
+	for (page = GPA / PAGE + first; page < GPA / PAGE + end; page++)
+		zeros[page / 64] |= 1ull << page % 64;
+	return try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg);
+}
+
+/* The host makes no page for what is zero and not there, and maps all that is there. */
+static void test_zeros_of_a_moment(void)
+{
+	struct vm *vm = vm_running();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint8_t *mem = map_shifted(-1, MAP_PRIVATE | MAP_ANONYMOUS, PAGES);
+	struct kvm_hypr_prepare arg;
+	unsigned char there[PAGES];
+	uint64_t faults;
+	unsigned long i;
+
+	for (i = 0; i < 1190; i += 1 + i / 64)
+		*word(mem, i) = i + 1;
+	CHECK(*(volatile uint8_t *)(mem + 1200 * PAGE) == 0);
+	OK(try_set_slot(vm, VIEW, SLOT_FREE, 0, GPA, PAGES * PAGE, mem));
+	OK(try_zeros(vm, 3, PAGES));
+	arg = prepare(vm, PAGES);
+	CHECK(!mincore(mem, PAGES * PAGE, there));
+	for (i = 0; i < PAGES; i++)
+		arg.pages_mapped -= there[i] & 1;
+	CHECK_EQ(arg.pages_mapped, 0);
+	CHECK(arg.pages_skipped > PAGES / 2);
+	CHECK(!(there[1201] & 1));
+	enter(vm);
+	faults = vcpu_stat(vcpu, "pf_taken");
+	for (i = 0; i < 1190; i += 1 + i / 64)
+		CHECK_EQ(vcpu_read(vcpu, gpa_of(i)), i + 1);
+	CHECK_EQ(vcpu_read(vcpu, gpa_of(1200)), 0);
+	CHECK_EQ(vcpu_stat(vcpu, "pf_taken") - faults, 0);
+	CHECK_EQ(vcpu_read(vcpu, gpa_of(1201)), 0);
+	vcpu_write(vcpu, gpa_of(1202), 5);
+	CHECK_EQ(*word(mem, 1202), 5);
+	/* Without zeros all of it is mapped. */
+	OK(try_zeros(vm, 0, 0));
+	CHECK_EQ(prepare(vm, PAGES).pages_mapped, PAGES);
 }
 
 static void test_read_only_slot(void)
@@ -442,6 +530,8 @@ static const struct test tests[] = {
 	{ "the zero page is mapped, and a write to it goes elsewhere", test_zero_page },
 	{ "what the host does not map is faulted in, or skipped",
 	  test_faults_in_what_is_missing },
+	{ "a file that is in the host's cache: a table at a time", test_file_in_cache },
+	{ "zeros of a moment: mapped where the host maps them alone", test_zeros_of_a_moment },
 	{ "a read-only slot stays read-only over writable memory", test_read_only_slot },
 	{ "the dirty log misses nothing, and has nothing too much", test_dirty_log },
 	{ "pages of 2 MiB are mapped as such", test_huge },

@@ -176,6 +176,34 @@ static void test_all_missing(void)
 	CHECK_EQ(vm_stat(vm, "hypr.reset_retries"), 1);
 }
 
+/* User space has said that they should be there, and made no page of what is zero. */
+static void test_all_mapped(void)
+{
+	struct vm *vm = vm_reset(1);
+	struct kvm_hypr_moment arg = {
+		.view = A, .flags = KVM_HYPR_MOMENT_MAP, .userspace_addr = (uintptr_t)moment,
+		.size = ALL_BYTES, .bitmap = (uintptr_t)edited,
+	};
+	uint64_t retries;
+
+	/* From here on the pages that all views share are there. */
+	reset(vm, RESET);
+	retries = vm_stat(vm, "hypr.reset_retries");
+	moment_unmap();
+	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg));
+	write_all(vm, 0);
+	CHECK(reset(vm, RESET) >= FREE_PAGES);
+	CHECK_EQ(vm_stat(vm, "hypr.reset_retries"), retries);
+	/* What cannot be mapped is left. */
+	CHECK(!mprotect(moment + FIRST_PAGE * 4096, 4096, PROT_NONE));
+	CHECK(!munmap(moment + (LAST_PAGE - 1) * 4096, 4096));
+	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg));
+	arg.size = 0;
+	arg.userspace_addr = 0;
+	arg.bitmap = 0;
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg), -EINVAL);
+}
+
 /* The view's own, which user space and the guest have written, are fetched as well. */
 static void test_all_dropped(void)
 {
@@ -337,6 +365,7 @@ static const struct test tests[] = {
 	{ "threads that signals take out of KVM_RUN", test_signals },
 	{ "a process that is killed meanwhile", test_killed },
 	{ "all pages of the moment missing: fetched at once", test_all_missing },
+	{ "the moment is mapped in advance: none is missing", test_all_mapped },
 	{ "all pages of the view gone as well: the same", test_all_dropped },
 	{ "pages that are zero in the moment are not read there", test_zeros },
 	{ "EFAULT, EINVAL: the bitmap of zeros", test_zeros_errors },

@@ -101,8 +101,11 @@ UNIT_TESTS += $(UNIT_PLAYED)
 $(UNIT_PLAYED): out/tests/unit/%_test: $(UNIT_OBJ)/%_test.o $(UNIT_OBJ)/played_vm.o \
 		$(UNIT_OBJ)/fake_kvm.o $(UNIT_SUBJECT)
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread \
+	$(CC) $(UNIT_CFLAGS) -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread$(UNIT_WRAP) \
 		-o $@ $^ $(LIB_LIBS) -lcmocka
+
+# It says when memory runs out.
+out/tests/unit/spare_test: UNIT_WRAP := ,--wrap=calloc
 
 # Its time of day is the test's.
 UNIT_TIME := out/tests/unit/time_test
@@ -150,7 +153,7 @@ UNIT_SPARE_TSAN_SRC := tests/unit/spare_test.c tests/unit/played_vm.c \
 $(UNIT_SPARE_TSAN): $(UNIT_SPARE_TSAN_SRC) $(LIB_MONITOR) $(wildcard lib/*/*.h cli/*.h include/hypr/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP -fsanitize=% -fno-sanitize-%,$(UNIT_CFLAGS)) \
-		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread \
+		-fsanitize=thread -Wl,--wrap=open,--wrap=close,--wrap=ioctl,--wrap=pread,--wrap=calloc \
 		-o $@ $(UNIT_SPARE_TSAN_SRC) $(LIB_MONITOR) $(LIB_LIBS) -lcmocka
 
 # It reads a function file.

@@ -605,19 +605,6 @@ static void test_kernel_cannot_reset(void **ctx)
 	assert_int_equal(fake_kvm.put_backs, 0);
 }
 
-static void test_moment_goes_away_in_a_reset(void **ctx)
-{
-	struct fixture *f = *ctx;
-	struct hypr_vm_info info;
-
-	start_in_a(f);
-	fake_kvm.put_back_errno = EIO;
-	assert_int_equal(hypr_view_reset(f->vm, "A", NULL), -EIO);
-	hypr_vm_info(f->vm, &info);
-	assert_int_equal(info.state, HYPR_VM_ENDED);
-	assert_non_null(strstr(info.end_reason, "its moment went away during a reset"));
-}
-
 /* Put back while it is not active: its moment's state, by the kernel. */
 static void test_kernel_enters_a_moment(void **ctx)
 {
@@ -1341,7 +1328,6 @@ int main(void)
 		T(test_exits_wait_for_the_devices),
 		T(test_kernel_resets_the_active_view),
 		T(test_kernel_cannot_reset),
-		T(test_moment_goes_away_in_a_reset),
 		T(test_kernel_enters_a_moment),
 	T(test_paused_state_is_newer),
 		T(test_kernel_cannot_move_the_state),

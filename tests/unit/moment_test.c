@@ -6,6 +6,7 @@
 #include "lib/model/view.h"
 #include "lib/model/vm.h"
 #include "lib/swap/snapshot.h"
+#include "lib/view/hole.h"
 #include "lib/view/moment.h"
 #include "unit.h"
 
@@ -41,6 +42,31 @@ static int teardown(void **ctx)
 	return 0;
 }
 
+/* Holes of [page, end), and none of them shorter than @min. */
+static void test_holes_of_a_bitmap(void **ctx)
+{
+	static const struct {
+		uint64_t page, end, min, hole, hole_end;
+	} row[] = {
+		{ 0, 200, 1, 0, 1 },	{ 1, 200, 1, 60, 70 },	{ 1, 200, 11, 100, 192 },
+		{ 62, 66, 1, 62, 66 },	{ 70, 100, 1, 100, 100 }, { 192, 200, 1, 200, 200 },
+		{ 130, 200, 62, 130, 192 }, { 130, 200, 63, 200, 200 }, { 5, 5, 1, 5, 5 },
+		{ 64, 128, 8, 100, 128 }, { 70, 105, 8, 105, 105 },
+	};
+	uint64_t zeros[4] = { 0 }, page, end;
+	unsigned int i;
+
+	(void)ctx;
+	for (page = 0; page < 192; page++)
+		if (!page || (page >= 60 && page < 70) || page >= 100)
+			zeros[page / 64] |= 1ull << page % 64;
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		assert_int_equal(hypr_hole_find(zeros, row[i].page, row[i].end, row[i].min, &end),
+				 row[i].hole);
+		assert_int_equal(end, row[i].hole_end);
+	}
+}
+
 /* No vCPU runs: as of a VM that is paused. */
 static struct hypr_moment *freeze(struct hypr_vm *vm)
 {
@@ -66,6 +92,7 @@ static void test_moment_keeps_memory_and_state(void **ctx)
 {
 	struct fixture *f = *ctx;
 	struct hypr_moment *moment;
+	uint64_t page;
 
 	f->boot[0] = 1;
 	f->boot[5 * PAGE + 17] = 2;
@@ -79,6 +106,9 @@ static void test_moment_keeps_memory_and_state(void **ctx)
 	f->vm->active->state->vcpu[1].regs.rip = 0;
 
 	assert_int_equal(moment->pages_stored, 3);
+	for (page = 0; page < FAKE_MEM_BYTES / PAGE; page++)
+		assert_int_equal(moment->zeros[page / 64] >> page % 64 & 1,
+				 page && page != 5 && page != FAKE_MEM_BYTES / PAGE - 1);
 	assert_int_equal(moment->mem.host[0], 1);
 	assert_int_equal(moment->mem.host[5 * PAGE + 17], 2);
 	assert_int_equal(moment->mem.host[FAKE_MEM_BYTES - 1], 3);
@@ -279,6 +309,7 @@ static void test_verify_refuses(void **ctx)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_holes_of_a_bitmap),
 		T(test_moment_keeps_memory_and_state),
 		T(test_moment_is_sealed),
 		T(test_private_pages_are_counted_and_put_back),

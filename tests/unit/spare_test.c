@@ -57,6 +57,19 @@ static void door_await(void)
 	pthread_mutex_unlock(&door.lock);
 }
 
+/* ---- memory that runs out ---------------------------------------------------------- */
+
+/* Of the thread that has set @fails_at, that calloc() fails. */
+static _Thread_local unsigned int allocations, fails_at;
+
+void *__real_calloc(size_t nr, size_t bytes);
+void *__wrap_calloc(size_t nr, size_t bytes);
+
+void *__wrap_calloc(size_t nr, size_t bytes)
+{
+	return fails_at && ++allocations == fails_at ? NULL : __real_calloc(nr, bytes);
+}
+
 /* ---- a VM with a view A that has a spare ---------------------------------------- */
 
 static void start(struct played *p, unsigned int flags)
@@ -599,6 +612,42 @@ static void test_a_spare_that_cannot_be_made(void **ctx)
 	assert_int_equal(hypr_view_spare(p->vm, "A"), 0);
 }
 
+/* Each allocation in turn: there is no spare, and nothing of it, or there is all of it. */
+static void test_no_memory_for_a_spare(void **ctx)
+{
+	struct played *p = *ctx;
+	unsigned int at = 0, failed = 0, slots, prepared, met;
+	int ret;
+
+	start(p, FAKE_KEEPS);
+	do {
+		assert_int_equal(hypr_view_snapshot(p->vm, "A", NULL), 0);
+		slots = fake_kvm.slots;
+		prepared = fake_kvm.prepared;
+		allocations = 0;
+		fails_at = ++at;
+		ret = hypr_view_spare(p->vm, "A");
+		fails_at = 0;
+		met = allocations;
+		if (ret) {
+			failed++;
+			assert_int_equal(ret, -ENOMEM);
+			assert_non_null(strstr(hypr_error(), "no memory for"));
+			assert_int_equal(info_of(p, "A").spare, HYPR_SPARE_NONE);
+			assert_int_equal(fake_kvm.slots, slots);
+			assert_int_equal(fake_kvm.prepared, prepared);
+		}
+		swap_to(p, "A");
+		dirty(p, "A", 20);
+		assert_int_equal(hypr_view_reset(p->vm, "A", NULL), 0);
+		verify(p, "A");
+		swap_to(p, "boot");
+		assert_int_equal(hypr_view_remove(p->vm, "A"), 0);
+	} while (met >= at);
+	assert_int_equal(ret, 0);
+	assert_true(failed >= 3);
+}
+
 int main(void)
 {
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, played_setup, played_teardown)
@@ -619,6 +668,7 @@ int main(void)
 		TEST(test_a_put_back_fails),
 		TEST(test_errors),
 		TEST(test_a_spare_that_cannot_be_made),
+		TEST(test_no_memory_for_a_spare),
 	};
 
 	return cmocka_run_group_tests_name("spare", tests, NULL, NULL);

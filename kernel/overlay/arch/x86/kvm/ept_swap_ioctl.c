@@ -324,7 +324,7 @@ static long hypr_ioctl_moment(struct kvm *kvm, void __user *argp)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags || !reserved_is_zero(arg.reserved))
+	if ((arg.flags & ~KVM_HYPR_MOMENT_MAP) || !reserved_is_zero(arg.reserved))
 		return -EINVAL;
 	return hypr_moment_set(kvm, &arg);
 }

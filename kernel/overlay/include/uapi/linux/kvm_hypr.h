@@ -68,7 +68,8 @@ struct kvm_hypr_eptp {
  * @flags: in: KVM_HYPR_PREPARE_*
  * @pages_mapped: out: 4 KiB pages that the tables map now, from all memory slots
  *	(of the range, with KVM_HYPR_PREPARE_RANGE)
- * @pages_skipped: out: pages left to be faulted in (not ordinary memory)
+ * @pages_skipped: out: pages left to be faulted in: not ordinary memory; or of
+ *	kvm_hypr_moment.zeros, and the host does not map them
  * @cycles: out: TSC cycles that the build took
  * @gpa: in: with KVM_HYPR_PREPARE_RANGE, where to begin, page-aligned; else 0
  * @size: in: with KVM_HYPR_PREPARE_RANGE, bytes, page-aligned and not 0; @gpa +
@@ -209,8 +210,7 @@ struct kvm_hypr_prepare {
  * different address widths have tables of their own; -E2BIG: the view has memory beyond
  * kvm_hypr_moment.size, or more than KVM_HYPR_RESET_MAX_PAGES were written; -EFAULT: a
  * page of the moment, or one to be written, cannot be had; -EAGAIN also: they do not stay
- * long enough.  In all these cases nothing was changed.  -EIO: a page went away in the
- * middle, and the VM is dead.
+ * long enough.  In all these cases nothing was changed.
  */
 struct kvm_hypr_swap {
 	__u32 view;
@@ -571,10 +571,16 @@ struct kvm_hypr_board {
 	__u64 reserved[3];
 };
 
+/*
+ * Have the host map the moment at @userspace_addr, but for zeros, as far as the page cache
+ * has it: then no reset has to fetch pages of the moment.
+ */
+#define KVM_HYPR_MOMENT_MAP	0x1
+
 /**
  * struct kvm_hypr_moment - KVM_HYPR_SET_MOMENT (VM)
  * @view: in: the view
- * @flags: in: must be 0
+ * @flags: in: KVM_HYPR_MOMENT_*; with @size 0, 0
  * @userspace_addr: in: where the moment's bytes are mapped: the page at GPA 0, and behind
  *	it the others in order, whatever slots the view has; page-aligned
  * @size: in: bytes, page-aligned, up to KVM_HYPR_WRITTEN_MAX_PAGES pages; 0 to forget
@@ -582,7 +588,8 @@ struct kvm_hypr_board {
  *	words of 64, aligned to 8: pages that user space itself has written in the view,
  *	which are put back as well.  Read at each reset; user space clears it.  0: none
  * @zeros: in: user address of another such bitmap: pages that are zero in the moment.  The
- *	kernel reads it once, and clears these pages without a look at the moment.  0: none
+ *	kernel reads it once, and clears these pages without a look at the moment.  What
+ *	the host maps of them not, KVM_PREPARE_EPT_SWAP leaves to be faulted in.  0: none
  *
  * For KVM_EPT_SWAP_RESET.  Memory that has no slot is passed over, and so is the control
  * page.  The kernel reads the bytes at each reset; it keeps no page.

@@ -30,21 +30,6 @@ static gfn_t hypr_region_first(unsigned int n)
 
 /* ---- where a page is ----------------------------------------------------------- */
 
-/* Of the moment; with page faults switched off. */
-static __always_inline bool hypr_user_page_is_there(unsigned long hva)
-{
-	u8 __maybe_unused byte;
-
-	/* hypr_moment_set() has checked the address. */
-	__uaccess_begin();
-	unsafe_get_user(byte, (u8 __user *)hva, missing);
-	user_access_end();
-	return true;
-missing:
-	user_access_end();
-	return false;
-}
-
 /*
  * A page that the tables do not map for writing: KVM or user space wrote it.  It is where
  * user space has it.
@@ -90,18 +75,21 @@ static __always_inline unsigned long hypr_page_find(struct hypr_find *f,
 static __always_inline void hypr_page_list(struct hypr_find *f, struct hypr_region *region,
 					   gfn_t gfn, struct hypr_put *put)
 {
-	unsigned long from = f->moment->hva + gfn * PAGE_SIZE;
+	struct page *page;
 
 	put->at = 0;
+	put->from = 0;
 	if (unlikely(gfn == f->shared_gfn))
 		return;
-	if (test_bit(gfn % HYPR_REGION_PAGES, region->zero)) {
-		from = 0;
-	} else if (unlikely(!hypr_user_page_is_there(from))) {
-		__set_bit(gfn % HYPR_REGION_PAGES, region->missing);
-		WRITE_ONCE(f->missing, true);
+	if (!test_bit(gfn % HYPR_REGION_PAGES, region->zero)) {
+		page = hypr_host_get(f->kvm->mm, f->moment->hva + gfn * PAGE_SIZE);
+		if (likely(page)) {
+			put->from = (unsigned long)page_address(page);
+		} else {
+			__set_bit(gfn % HYPR_REGION_PAGES, region->missing);
+			WRITE_ONCE(f->missing, true);
+		}
 	}
-	put->from = from;
 	put->at = hypr_page_find(f, region, gfn);
 }
 
@@ -181,7 +169,7 @@ static void hypr_region_find(struct kvm_hypr *h, u32 n)
 	/* They are too many, and none is put back. */
 	if (unlikely(at + nr > h->share.room)) {
 		for (; at < h->share.room; at++)
-			h->share.put[at].at = 0;
+			h->share.put[at] = (struct hypr_put){ };
 		return;
 	}
 	for (word = 0; word < HYPR_REGION_WORDS; word++) {
@@ -280,10 +268,15 @@ static void hypr_held_put(struct hypr_find *f, bool written)
 /* Nothing was put back: what was noted stays so, and other pages with it. */
 static void hypr_find_undo(struct hypr_find *f)
 {
+	const struct hypr_share *share = &f->kvm->arch.hypr.vm->share;
 	struct hypr_moment *moment = f->moment;
 	unsigned int n;
 
 	hypr_held_put(f, false);
+	for (n = 0; n < min_t(unsigned int, atomic_read(&f->nr), share->room); n++) {
+		if (share->put[n].from)
+			put_page(virt_to_page((void *)share->put[n].from));
+	}
 	for (n = 0; n < moment->nr_regions && hypr_region_first(n) < f->notes->pages; n++)
 		hypr_notes_return(f->notes, n, moment->region[n].written);
 }

@@ -3,9 +3,12 @@
  * The page tables of the VM's process: many pages by one walk, and no reference to
  * any.  The MMU notifier makes that safe, as for KVM's host_pfn_mapping_level():
  * whoever changes an entry waits for mmu_lock first.
+ *
+ * And the other way: have the host map many pages of a file at once.
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/userfaultfd_k.h>
 
 #include "vmx_ept_swap.h"
 
@@ -65,28 +68,37 @@ static unsigned int hypr_host_pmd(pmd_t pmd, unsigned long hva, unsigned int n, 
 	return n;
 }
 
-/* @n pages from @hva on, all of one last-level table.  Return: how many there are. */
-static unsigned int hypr_host_table(struct mm_struct *mm, unsigned long hva,
-				    unsigned int n, u64 *page)
+/* The entry that maps 2 MiB, or has their table.  NULL: there is none, and no table above. */
+static pmd_t *hypr_host_entry(struct mm_struct *mm, unsigned long hva)
 {
-	unsigned int i;
 	pgd_t pgd;
 	p4d_t p4d;
 	pud_t pud;
-	pmd_t pmd;
-	pte_t *pte;
 
 	/* Each entry is read once: it may become a huge page during the walk. */
 	pgd = READ_ONCE(*pgd_offset(mm, hva));
 	if (pgd_none(pgd))
-		return 0;
+		return NULL;
 	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
 	if (p4d_none(p4d) || !p4d_present(p4d))
-		return 0;
+		return NULL;
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud) || pud_leaf(pud))
+		return NULL;
+	return pmd_offset(&pud, hva);
+}
+
+/* @n pages from @hva on, all of one last-level table.  Return: how many there are. */
+static unsigned int hypr_host_table(struct mm_struct *mm, unsigned long hva,
+				    unsigned int n, u64 *page)
+{
+	pmd_t *entry = hypr_host_entry(mm, hva), pmd;
+	unsigned int i;
+	pte_t *pte;
+
+	if (!entry)
 		return 0;
-	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	pmd = READ_ONCE(*entry);
 	if (pmd_none(pmd) || !pmd_present(pmd))
 		return 0;
 	if (pmd_leaf(pmd))
@@ -130,4 +142,132 @@ unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, 
 	} while (found == part && i < n);
 	local_irq_restore(flags);
 	return i;
+}
+
+/* As gup_fast_pte_range(): an entry that is still the same protects what it had. */
+static struct page *hypr_pte_get(pmd_t pmd, unsigned long hva)
+{
+	pte_t *ptep = pte_offset_kernel(&pmd, hva), pte = ptep_get(ptep);
+	struct folio *folio;
+	struct page *page;
+
+	if (!hypr_host_pte(pte))
+		return NULL;
+	page = pte_page(pte);
+	folio = page_folio(page);
+	if (!folio_try_get(folio))
+		return NULL;
+	if (likely(page_folio(page) == folio && pte_same(pte, ptep_get(ptep))))
+		return page;
+	folio_put(folio);
+	return NULL;
+}
+
+/**
+ * hypr_host_get() - a reference to a page that the host maps, to read it
+ * @mm: that of the current process
+ * @hva: its address, which user space may use
+ *
+ * Context: any; takes no lock.
+ * Return: the page; NULL: it is not mapped.
+ */
+struct page *hypr_host_get(struct mm_struct *mm, unsigned long hva)
+{
+	struct page *page = NULL;
+	unsigned long flags;
+	pmd_t *entry, pmd;
+
+	/* Keeps the tables, and pages until they have a reference. */
+	local_irq_save(flags);
+	entry = hypr_host_entry(mm, hva);
+	pmd = entry ? READ_ONCE(*entry) : __pmd(0);
+	if (pmd_present(pmd) && !pmd_leaf(pmd))
+		page = hypr_pte_get(pmd, hva);
+	local_irq_restore(flags);
+	/* The kinds of pages that it alone may judge, and huge ones. */
+	if (unlikely(!page) && !get_user_page_fast_only(hva, 0, &page))
+		return NULL;
+	return page;
+}
+
+/**
+ * hypr_host_gap() - for how many pages has the host no entry?
+ * @kvm: the VM
+ * @hva: of the first page
+ * @n: pages
+ *
+ * Context: takes no lock: the answer may be old.
+ * Return: pages up to the first one that has an entry, or to the end of a table of the host's.
+ */
+unsigned int hypr_host_gap(struct kvm *kvm, unsigned long hva, unsigned int n)
+{
+	unsigned int part = min_t(unsigned int, n, PTRS_PER_PTE - pte_index(hva)), i = 0;
+	unsigned long flags;
+	pmd_t *entry, pmd;
+	pte_t *pte;
+
+	local_irq_save(flags);
+	entry = hypr_host_entry(kvm->mm, hva);
+	pmd = entry ? READ_ONCE(*entry) : __pmd(0);
+	if (pmd_none(pmd)) {
+		i = part;
+	} else if (pmd_present(pmd) && !pmd_leaf(pmd)) {
+		pte = pte_offset_kernel(&pmd, hva);
+		while (i < part && pte_none(ptep_get(pte + i)))
+			i++;
+	}
+	local_irq_restore(flags);
+	return i;
+}
+
+/* May a read fault there map pages around the one that faults?  do_read_fault() */
+static bool hypr_maps_around(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops && vma->vm_ops->map_pages && (vma->vm_flags & VM_READ) &&
+	       !userfaultfd_armed(vma);
+}
+
+/**
+ * hypr_host_map() - have the host map pages of a file that are in its cache
+ * @mm: that of the current process
+ * @hva: of the first page
+ * @n: pages
+ *
+ * What a read fault does for the pages around (do_fault_around()), for a whole table of
+ * the host's at once.  Pages that are mapped already stay as they are, and nobody is asked
+ * to fetch one.
+ *
+ * Context: process context; takes mmap_lock for reading.
+ * Return: pages from @hva on of which none can be mapped so by another call, at least 1; 0:
+ * the host has no table for them yet, and faulting in one page of them makes it.
+ */
+unsigned int hypr_host_map(struct mm_struct *mm, unsigned long hva, unsigned int n)
+{
+	unsigned int part = min_t(unsigned int, n, PTRS_PER_PTE - pte_index(hva));
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, hva);
+	if (vma)
+		part = min_t(unsigned long, part, (vma->vm_end - hva) >> PAGE_SHIFT);
+	if (vma && hypr_maps_around(vma)) {
+		struct vm_fault vmf = {
+			.vma = vma,
+			.gfp_mask = GFP_KERNEL,
+			.pgoff = linear_page_index(vma, hva),
+			.address = hva,
+			.real_address = hva,
+			.pmd = hypr_host_entry(mm, hva),
+		};
+
+		if (!vmf.pmd || pmd_none(READ_ONCE(*vmf.pmd))) {
+			part = 0;
+		} else {
+			rcu_read_lock();
+			vma->vm_ops->map_pages(&vmf, vmf.pgoff, vmf.pgoff + part - 1);
+			rcu_read_unlock();
+		}
+	}
+	mmap_read_unlock(mm);
+	return part;
 }

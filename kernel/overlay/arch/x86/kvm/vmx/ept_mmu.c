@@ -8,6 +8,9 @@
  * address space.  MMU notifiers, dirty logging, faults and zapping work on such a
  * root as on any other.  Nothing here sets an SPTE by itself.
  */
+#include <linux/bitmap.h>
+#include <linux/nospec.h>
+
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/tdp_mmu.h"
@@ -216,21 +219,48 @@ static unsigned int hypr_pages_fault_in(const struct kvm_memory_slot *slot, gfn_
 }
 
 /*
+ * Pages that are zero in the moment, and that the host does not map: it would map the zero
+ * page, and have to take it back when the guest writes.
+ */
+static unsigned int hypr_zeros_skip(struct kvm *kvm, u32 view, unsigned long hva, gfn_t gfn,
+				    gfn_t last)
+{
+	const struct kvm_hypr *h = kvm->arch.hypr.vm;
+	const struct hypr_moment *moment = h->moment[array_index_nospec(view, KVM_HYPR_MAX_VIEWS)];
+	unsigned int at = gfn % HYPR_REGION_PAGES, end;
+	const unsigned long *zero;
+
+	lockdep_assert_held(&h->build_lock);
+
+	if (!moment || gfn >= moment->pages)
+		return 0;
+	/* All in one table, and so in one region. */
+	zero = moment->region[gfn / HYPR_REGION_PAGES].zero;
+	end = at + (min(last, moment->pages) - gfn);
+	end = find_next_zero_bit(zero, end, at);
+	return end > at ? hypr_host_gap(kvm, hva, end - at) : 0;
+}
+
+/*
  * Build [gfn, last) of @slot, all of one last-level table; the caller holds SRCU.
  *
  * What the host maps is filled in at once.  Only where that stops - the table is
  * missing, the page is not mapped or is of another kind - goes a page the long way,
- * which makes the table, and has the host map the page.  Of a file the host then maps
- * some more; where it does not, pages are faulted in ahead, more and more.
+ * which makes the table, and has the host map the page.  Then the host maps what it has in
+ * its cache of a file; where that is nothing, pages are faulted in ahead, more and more.
  */
 static int hypr_slot_build(struct kvm_vcpu *builder, struct kvm_memory_slot *slot,
 			   gfn_t gfn, gfn_t last, struct kvm_hypr_prepare *arg)
 {
+	struct kvm *kvm = builder->kvm;
 	unsigned int ahead = 0;
+	gfn_t asked = gfn;
 	bool huge = true;
 	int r;
 
 	for (;;) {
+		unsigned long hva;
+
 		r = hypr_table_fill(builder, slot, gfn, last - gfn, &huge);
 		if (r < 0)
 			return r;
@@ -240,6 +270,21 @@ static int hypr_slot_build(struct kvm_vcpu *builder, struct kvm_memory_slot *slo
 			return 0;
 		ahead = r > ahead ? 0 : min(2 * ahead + 1, HYPR_HOST_PAGES);
 
+		hva = __gfn_to_hva_memslot(slot, gfn);
+		r = hypr_zeros_skip(kvm, arg->view, hva, gfn, last);
+		if (r) {
+			arg->pages_skipped += r;
+			gfn += r;
+			if (gfn == last)
+				return 0;
+			continue;
+		}
+		if (gfn >= asked && hypr_host_gap(kvm, hva, 1)) {
+			r = hypr_host_map(kvm->mm, hva, last - gfn);
+			asked = gfn + r;
+			if (r)
+				continue;
+		}
 		r = hypr_page_map(builder, slot, gfn);
 		if (r < 0)
 			return r;

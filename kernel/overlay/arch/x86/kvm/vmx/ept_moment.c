@@ -19,7 +19,7 @@ static bool hypr_moment_is_valid(const struct kvm_hypr_moment *arg)
 	u64 bitmap_bytes = DIV_ROUND_UP(arg->size >> PAGE_SHIFT, BITS_PER_LONG) * sizeof(long);
 
 	if (!arg->size)
-		return !arg->userspace_addr && !arg->bitmap && !arg->zeros;
+		return !arg->userspace_addr && !arg->bitmap && !arg->zeros && !arg->flags;
 	return PAGE_ALIGNED(arg->size) && PAGE_ALIGNED(arg->userspace_addr) &&
 	       arg->size >> PAGE_SHIFT <= KVM_HYPR_WRITTEN_MAX_PAGES &&
 	       IS_ALIGNED(arg->bitmap, sizeof(long)) && IS_ALIGNED(arg->zeros, sizeof(long)) &&
@@ -64,12 +64,41 @@ static struct hypr_moment *hypr_moment_create(const struct kvm_hypr_moment *arg)
 	return moment;
 }
 
+/* Have the host map what its cache has of the moment, but for what is zero. */
+static int hypr_moment_map(const struct hypr_moment *moment)
+{
+	unsigned int first, end, n, part;
+
+	for (n = 0; n < moment->nr_regions; n++) {
+		const struct hypr_region *region = &moment->region[n];
+		gfn_t gfn = (gfn_t)n * HYPR_REGION_PAGES;
+
+		for_each_clear_bitrange(first, end, region->zero,
+					min_t(gfn_t, HYPR_REGION_PAGES, moment->pages - gfn)) {
+			for (; first < end; first += part) {
+				unsigned long hva = moment->hva + (gfn + first) * PAGE_SIZE;
+
+				if (fatal_signal_pending(current))
+					return -EINTR;
+				cond_resched();
+				part = hypr_host_map(current->mm, hva, end - first);
+				/* What faults in a page makes the table. */
+				if (!part && !fault_in_readable((char __user *)hva, 1))
+					part = hypr_host_map(current->mm, hva, end - first);
+				if (!part)
+					part = 1;
+			}
+		}
+	}
+	return 0;
+}
+
 /**
  * hypr_moment_set() - KVM_HYPR_SET_MOMENT
  * @kvm: the VM
  * @arg: the caller has checked flags and reserved fields
  *
- * Context: process context of the VM's mm.  Takes kvm_hypr.lock.
+ * Context: process context of the VM's mm.  Takes kvm_hypr.build_lock and kvm_hypr.lock.
  * Return: 0 or as struct kvm_hypr_moment says.
  */
 long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg)
@@ -94,9 +123,16 @@ long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg)
 		if (!put)
 			goto free;
 	}
-	r = mutex_lock_killable(&h->lock);
+	r = arg->flags & KVM_HYPR_MOMENT_MAP ? hypr_moment_map(moment) : 0;
 	if (r)
 		goto free;
+	/* A build looks at it for long. */
+	r = mutex_lock_killable(&h->build_lock);
+	if (r)
+		goto free;
+	r = mutex_lock_killable(&h->lock);
+	if (r)
+		goto unlock_build;
 	if (!hypr_view_exists(kvm, arg->view)) {
 		r = -ENOENT;
 	} else {
@@ -107,6 +143,8 @@ long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg)
 		}
 	}
 	mutex_unlock(&h->lock);
+unlock_build:
+	mutex_unlock(&h->build_lock);
 free:
 	kvfree(put);
 	kvfree(moment);

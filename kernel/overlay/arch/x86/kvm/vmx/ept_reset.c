@@ -4,11 +4,12 @@
  *
  * User space says once where a view's moment is mapped (KVM_HYPR_SET_MOMENT).  A reset
  * then finds the pages that were written (ept_find.c), and copies the moment's bytes over
- * them (ept_share.c): from user memory to the page that the view's tables map.  What maps
- * the page stays as it is.
+ * them (ept_share.c): from the page that user space has mapped to the page that the view's
+ * tables map.  What maps the page stays as it is.
  *
  * Nothing faults under the locks.  A page that is not there ends the attempt before a byte
- * was written, and hypr_swap() faults it in, with no lock held, and tries again.
+ * was written, and hypr_swap() faults it in, with no lock held, and tries again.  Of those
+ * that are there the reset has references: from then on it cannot fail.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,14 +33,8 @@ static int hypr_put_back_locked(struct hypr_find *f)
 	r = hypr_pages_find(f);
 	if (r)
 		return r;
-	r = hypr_pages_copy(h, atomic_read(&f->nr));
+	hypr_pages_copy(h, atomic_read(&f->nr));
 	hypr_pages_forget(f);
-	if (r) {
-		hypr_dbg("view %u: its moment went away in the middle of a reset: the VM ends\n",
-			 f->view);
-		kvm_vm_dead(f->kvm);
-		return -EIO;
-	}
 	return 0;
 }
 
@@ -66,8 +61,7 @@ static int hypr_put_back_view(struct hypr_find *f)
  * mm.  Takes kvm->srcu and mmu_lock.
  * Return: 0; -EOPNOTSUPP it is not known which pages were written; -E2BIG they are too
  * many, or the view has memory that the moment has not; -EFAULT pages are missing: see
- * hypr_missing_fault_in(); in these cases nothing was written.  -EIO a page went away in the
- * middle: the VM is dead.
+ * hypr_missing_fault_in(); in these cases nothing was written.
  */
 int hypr_put_back(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {

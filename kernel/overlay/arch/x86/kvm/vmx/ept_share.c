@@ -113,22 +113,6 @@ void hypr_share_run(struct kvm_hypr *h, void (*work)(struct kvm_hypr *h, u32 i),
 		cpu_relax();
 }
 
-/*
- * REP MOVSQ, which has no fault that is not fixed up.  Return: words that are left.
- */
-static __always_inline unsigned long hypr_page_copy(void *to, unsigned long from)
-{
-	unsigned long left = PAGE_SIZE / sizeof(u64);
-
-	stac();
-	asm volatile("1: rep movsq\n"
-		     "2:\n"
-		     _ASM_EXTABLE_UA(1b, 2b)
-		     : "+c" (left), "+D" (to), "+S" (from) : : "memory");
-	clac();
-	return left;
-}
-
 static __always_inline void hypr_page_clear(void *to)
 {
 	unsigned long words = PAGE_SIZE / sizeof(u64);
@@ -144,19 +128,20 @@ static void hypr_page_put_back(struct kvm_hypr *h, u32 i)
 	void *to;
 
 	if (!put->at)
-		return;
+		goto put;
 	to = sptep ? pfn_to_kaddr(spte_to_pfn(*sptep)) : (void *)(put->at & ~HYPR_PUT_FLAGS);
-	if (!put->from) {
+	if (put->from)
+		copy_page(to, (void *)put->from);
+	else
 		hypr_page_clear(to);
-	} else if (hypr_page_copy(to, put->from)) {
-		WRITE_ONCE(h->share.failed, true);
-		return;
-	}
 	/* No vCPU is in the guest, so no CPU sets it. */
 	if (sptep)
 		*sptep &= ~shadow_dirty_mask;
 	/* As KVM does wherever it clears the flag. */
 	kvm_set_pfn_dirty(PHYS_PFN(__pa(to)));
+put:
+	if (put->from)
+		put_page(virt_to_page((void *)put->from));
 }
 
 /**
@@ -164,14 +149,13 @@ static void hypr_page_put_back(struct kvm_hypr *h, u32 i)
  * @h: the VM's views; kvm_hypr.share has the list
  * @nr: of pages in the list
  *
+ * The references to the moment's pages go.
+ *
  * Context: as hypr_share_run().
- * Return: 0; -EFAULT a page of the moment has gone, with some pages copied.
  */
-int hypr_pages_copy(struct kvm_hypr *h, u32 nr)
+void hypr_pages_copy(struct kvm_hypr *h, u32 nr)
 {
-	h->share.failed = false;
 	hypr_share_run(h, hypr_page_put_back, nr, HYPR_SHARE_PAGES);
-	return READ_ONCE(h->share.failed) ? -EFAULT : 0;
 }
 
 /**

@@ -118,7 +118,7 @@ struct hypr_region {
  * @nr_regions: in @region
  * @region: of all pages
  *
- * Under kvm_hypr.lock.
+ * Under kvm_hypr.lock; to be exchanged, under kvm_hypr.build_lock as well.
  */
 struct hypr_moment {
 	unsigned long hva;
@@ -140,7 +140,7 @@ struct hypr_find;
 /**
  * struct hypr_put - a page to put back
  * @at: the SPTE that maps it; or its address in the kernel, and HYPR_PUT_*; 0: nothing to do
- * @from: user address of what the moment has; 0: zeros
+ * @from: the moment's page, in the kernel, with a reference; 0: zeros
  */
 struct hypr_put {
 	unsigned long at;
@@ -157,7 +157,6 @@ struct hypr_put {
  * @find: for @work: which pages are to be put back
  * @put: for @work: a list of pages
  * @room: in @put
- * @failed: a page of the moment was not there
  */
 struct hypr_share {
 	void (*work)(struct kvm_hypr *h, u32 i);
@@ -168,7 +167,6 @@ struct hypr_share {
 	struct hypr_find *find;
 	struct hypr_put *put;
 	unsigned int room;
-	bool failed;
 };
 
 /**
@@ -472,6 +470,9 @@ void hypr_shadows_drop(struct kvm *kvm, u32 view);
 #define HYPR_HOST_PAGES		64u
 
 unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, u64 *page);
+struct page *hypr_host_get(struct mm_struct *mm, unsigned long hva);
+unsigned int hypr_host_gap(struct kvm *kvm, unsigned long hva, unsigned int n);
+unsigned int hypr_host_map(struct mm_struct *mm, unsigned long hva, unsigned int n);
 
 /* ept_fill.c */
 int hypr_table_fill(struct kvm_vcpu *builder, const struct kvm_memory_slot *slot, gfn_t gfn,
@@ -554,7 +555,7 @@ void hypr_events_copy(struct kvm *kvm, const struct hypr_events *events,
 bool hypr_share_help(struct kvm_hypr *h);
 void hypr_share_run(struct kvm_hypr *h, void (*work)(struct kvm_hypr *h, u32 i), u32 nr,
 		    u32 batch);
-int hypr_pages_copy(struct kvm_hypr *h, u32 nr);
+void hypr_pages_copy(struct kvm_hypr *h, u32 nr);
 struct hypr_put *hypr_share_room(unsigned int pages);
 
 /* ept_moment.c */
