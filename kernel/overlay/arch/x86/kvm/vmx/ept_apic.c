@@ -62,19 +62,23 @@ static u32 hypr_apic_count(struct kvm_vcpu *vcpu, struct kvm_lapic_state *scratc
 /**
  * hypr_apic_read() - what the local APIC has now
  * @vcpu: loaded, its mutex held by this thread
+ * @host_tsc: as hypr_state_read() has it
  * @kept: its part is filled
  * @other: a state to compare with; may be @kept itself
  *
  * Return: what of @other differs.
  */
-enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept,
-				      const struct hypr_kept *other)
+enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, u64 host_tsc,
+				      struct hypr_kept *kept, const struct hypr_kept *other)
 {
 	struct kvm_lapic_state *lapic = &kept->lapic;
 	const struct kvm_lapic_state *to = &other->lapic;
 	const void *regs = vcpu->arch.apic->regs;
 	u32 plain, rest, count = 0;
 
+	kept->tsc_offset = vcpu->arch.l1_tsc_offset;
+	kept->host_tsc = host_tsc;
+	kept->sregs.cr8 = kvm_get_cr8(vcpu);
 	/* First: a deadline that passes now is then there twice, not nowhere. */
 	kept->tsc_deadline = kvm_get_lapic_tscdeadline_msr(vcpu);
 	kvm_x86_call(sync_pir_to_irr)(vcpu);
@@ -159,7 +163,7 @@ static int hypr_apic_set(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
  * @differs: what of the two differs
  *
  * The clock goes before the timer, which KVM sets by the guest's TSC, and a deadline, a
- * time of it, comes last.
+ * time of it, comes last: hypr_apic_start_timer().
  *
  * Return: not 0 if KVM takes the registers no more.
  */
@@ -190,7 +194,18 @@ int hypr_apic_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept 
 		r = hypr_apic_set(vcpu, to);
 	else if (differs == HYPR_APIC_PLAIN)
 		hypr_apic_set_plain(vcpu, &to->lapic);
+	return r;
+}
+
+/**
+ * hypr_apic_start_timer() - the deadline of the other view, if it has one
+ * @vcpu: after hypr_apic_write()
+ * @to: as there
+ *
+ * If that of the view that was left passes before, KVM forgets it here.
+ */
+void hypr_apic_start_timer(struct kvm_vcpu *vcpu, const struct hypr_kept *to)
+{
 	if (to->tsc_deadline)
 		kvm_set_lapic_tscdeadline_msr(vcpu, to->tsc_deadline);
-	return r;
 }

@@ -190,25 +190,23 @@ int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 }
 
 /**
- * hypr_wait_moved() - until each vCPU has the state that this swap gave it
+ * hypr_wait_moved() - until each vCPU has the local APIC that this swap gave it
  * @h: the VM's views; the barrier is open
+ * @left: what is counted in kvm_hypr.unmoved beside them
  * @timeout_ns: the vCPUs are on their way.  One whose thread a fatal signal has
  *	taken out of KVM_RUN is not, and is not waited for any longer than this.
  *
  * Context: kvm_hypr.lock held.
  */
-void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns)
+void hypr_wait_moved(struct kvm_hypr *h, int left, u64 timeout_ns)
 {
 	ktime_t deadline = 0;
-	struct kvm_vcpu *vcpu;
 	unsigned int spins = 0;
 
-	hypr_for_each_vcpu(vcpu, h) {
-		/* Pairs with the release in hypr_state_move(). */
-		while (smp_load_acquire(&vcpu->arch.hypr.move_to)) {
-			if (hypr_wait_step(&spins, timeout_ns, &deadline))
-				return;
-		}
+	/* Pairs with the barrier in hypr_state_move(). */
+	while (atomic_read_acquire(&h->unmoved) > left) {
+		if (hypr_wait_step(&spins, timeout_ns, &deadline))
+			return;
 	}
 }
 
@@ -292,14 +290,15 @@ static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 }
 
 /*
- * Until all vCPUs have the state that the swap gave them: an interrupt that this vCPU
- * sends must not go to a local APIC of the old view.
+ * Until all vCPUs have the local APIC that the swap gave them: an interrupt that this vCPU
+ * sends must not go to one of the old view.
  */
 static void hypr_wait_others(struct kvm_hypr *h)
 {
 	unsigned int spins = 0;
 
-	while (atomic_read(&h->unmoved) && !signal_pending(current)) {
+	/* Pairs with the barriers in hypr_state_move() and hypr_finish_move(). */
+	while (atomic_read_acquire(&h->unmoved) && !signal_pending(current)) {
 		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
 			cpu_relax();
 		else

@@ -7,7 +7,9 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/nospec.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -16,6 +18,34 @@
 #include "x86.h"
 
 #include "vmx_ept_swap.h"
+
+/* A vCPU's thread may be preempted in the middle of a move. */
+#define HYPR_MOVE_SPINS		4000
+#define HYPR_MOVE_SLEEPS	20000
+
+/*
+ * Wait until the states that the last swap has exchanged are whole; no other begins.
+ *
+ * Return: false if a signal that kills has taken the vCPU's thread, or this one, out of KVM.
+ */
+static bool hypr_kept_is_whole(struct kvm_vcpu *vcpu)
+{
+	unsigned int spins = 0;
+
+	lockdep_assert_held(&vcpu->kvm->arch.hypr.vm->lock);
+
+	/* Pairs with the release in hypr_state_move(). */
+	while (smp_load_acquire(&vcpu->arch.hypr.move_to)) {
+		if (spins++ < HYPR_MOVE_SPINS) {
+			cpu_relax();
+			continue;
+		}
+		if (fatal_signal_pending(current) || spins > HYPR_MOVE_SPINS + HYPR_MOVE_SLEEPS)
+			return false;
+		usleep_range(10, 20);
+	}
+	return true;
+}
 
 /* Copy to @clone, so that no user memory is touched under the lock. */
 static void hypr_kept_copy(struct hypr_kept *clone, const struct hypr_kept *kept)
@@ -40,8 +70,7 @@ static struct hypr_kept *hypr_kept_find(struct kvm_vcpu *vcpu, u32 view,
 	if (!hypr_view_exists(vcpu->kvm, view))
 		return ERR_PTR(-ENOENT);
 	kept = vcpu->arch.hypr.kept[array_index_nospec(view, KVM_HYPR_MAX_VIEWS)][kind];
-	/* What is on its way out of a vCPU is not whole yet. */
-	if (!kept || READ_ONCE(vcpu->arch.hypr.move_to))
+	if (!kept || !hypr_kept_is_whole(vcpu))
 		return ERR_PTR(-ENXIO);
 	return kept;
 }
@@ -245,8 +274,7 @@ static int hypr_copy_vcpu(struct kvm_vcpu *vcpu, u32 view, const struct kvm_hypr
 		return PTR_ERR(kept);
 	r = mutex_lock_killable(&h->lock);
 	if (!r) {
-		/* A swap whose caller was killed may have left the vCPU between two states. */
-		r = READ_ONCE(vcpu->arch.hypr.move_to) ? -ENXIO :
+		r = !hypr_kept_is_whole(vcpu) ? -ENXIO :
 		    hypr_kept_put(vcpu, view, hypr_kept_kind(arg->flags), &kept);
 		mutex_unlock(&h->lock);
 	}

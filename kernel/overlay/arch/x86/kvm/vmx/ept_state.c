@@ -117,6 +117,7 @@ static void hypr_segments_read(struct kvm_vcpu *vcpu, struct hypr_segment *segme
 	}
 }
 
+/* Without CR8, which the local APIC has. */
 static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	struct desc_ptr table;
@@ -132,7 +133,6 @@ static void hypr_sregs_read(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr2 = vcpu->arch.cr2;
 	sregs->cr3 = kvm_read_cr3(vcpu);
 	sregs->cr4 = kvm_read_cr4(vcpu);
-	sregs->cr8 = kvm_get_cr8(vcpu);
 	sregs->efer = vcpu->arch.efer;
 	sregs->apic_base = vcpu->arch.apic_base;
 }
@@ -266,10 +266,8 @@ static void hypr_msrs_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 	WRITE_ONCE(vcpu->arch.hypr.msrs_of, kept);
 }
 
-/* All but the FPU.  Return: what of @to the local APIC has differently. */
-static enum hypr_apic_differs hypr_state_read_rest(struct kvm_vcpu *vcpu, u64 host_tsc,
-						   struct hypr_kept *kept,
-						   const struct hypr_kept *to)
+/* All but the FPU, and what is the local APIC's. */
+static void hypr_state_read_rest(struct kvm_vcpu *vcpu, struct hypr_kept *kept)
 {
 	hypr_events_read(vcpu, &kept->events);
 	/* KVM may have left these two in the VMCS. */
@@ -284,9 +282,6 @@ static enum hypr_apic_differs hypr_state_read_rest(struct kvm_vcpu *vcpu, u64 ho
 
 	kept->xcr0 = vcpu->arch.xcr0;
 	kept->pkru = vcpu->arch.pkru;
-	kept->tsc_offset = vcpu->arch.l1_tsc_offset;
-	kept->host_tsc = host_tsc;
-	return hypr_apic_read(vcpu, kept, to);
 }
 
 /**
@@ -303,7 +298,8 @@ void hypr_state_read(struct kvm_vcpu *vcpu, u64 host_tsc, struct hypr_kept *kept
 	memcpy(kept->fpu, vcpu->arch.guest_fpu.fpstate, hypr_fpu_bytes(vcpu));
 	if (loaded)
 		hypr_fpu_load(vcpu);
-	hypr_state_read_rest(vcpu, host_tsc, kept, kept);
+	hypr_apic_read(vcpu, host_tsc, kept, kept);
+	hypr_state_read_rest(vcpu, kept);
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -430,8 +426,9 @@ static int hypr_msrs_write(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
 	return r;
 }
 
-static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept *from,
-			     struct hypr_kept *to, enum hypr_apic_differs differs)
+/* What hypr_state_read_rest() has read; not 0 if KVM takes it no more. */
+static int hypr_state_write_rest(struct kvm_vcpu *vcpu, const struct hypr_kept *from,
+				 struct hypr_kept *to)
 {
 	int r;
 
@@ -446,9 +443,38 @@ static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct h
 	hypr_segments_write(vcpu, from->segment, to->segment);
 	r = hypr_debugregs_write(vcpu, &from->debugregs, &to->debugregs);
 	r |= hypr_msrs_write(vcpu, from, to);
-	r |= hypr_apic_write(vcpu, host_tsc, from, to, differs);
 	vcpu->arch.pkru = to->pkru;
 	hypr_events_write(vcpu, &from->events, &to->events);
+	return r;
+}
+
+/**
+ * hypr_state_move() - the vCPU leaves one state and goes on in another
+ * @vcpu: loaded, its mutex held by this thread; held by a swap that was committed
+ *
+ * Both were found fit before the swap was committed.  Others look at a vCPU's local APIC
+ * alone: when all vCPUs have theirs, the swap's thread and vCPUs that are ready go on, while
+ * this one still exchanges what nobody else sees.
+ */
+void hypr_state_move(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	u64 host_tsc = kvm_scale_tsc(h->move_tsc, vcpu->arch.l1_tsc_scaling_ratio);
+	struct hypr_kept *from = vcpu->arch.hypr.move_from;
+	struct hypr_kept *to = vcpu->arch.hypr.move_to;
+	enum hypr_apic_differs differs;
+	int r;
+
+	differs = hypr_apic_read(vcpu, host_tsc, from, to);
+	r = hypr_apic_write(vcpu, host_tsc, from, to, differs);
+	/* Pairs with hypr_wait_moved() and hypr_wait_others(). */
+	smp_mb__before_atomic();
+	atomic_dec(&h->unmoved);
+
+	hypr_fpu_move(vcpu, from, to);
+	hypr_state_read_rest(vcpu, from);
+	r |= hypr_state_write_rest(vcpu, from, to);
+	hypr_apic_start_timer(vcpu, to);
 
 	/*
 	 * KVM itself read all of it from this vCPU.  User space can take it back: by a
@@ -458,27 +484,6 @@ static void hypr_state_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct h
 		hypr_dbg("vcpu %d: its state cannot be set: the VM ends\n", vcpu->vcpu_id);
 		kvm_vm_dead(vcpu->kvm);
 	}
-}
-
-/**
- * hypr_state_move() - the vCPU leaves one state and goes on in another
- * @vcpu: loaded, its mutex held by this thread; held by a swap that was committed
- *
- * Both were found fit before the swap was committed.
- */
-void hypr_state_move(struct kvm_vcpu *vcpu)
-{
-	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	u64 host_tsc = kvm_scale_tsc(h->move_tsc, vcpu->arch.l1_tsc_scaling_ratio);
-	struct hypr_kept *from = vcpu->arch.hypr.move_from;
-	struct hypr_kept *to = vcpu->arch.hypr.move_to;
-	enum hypr_apic_differs differs;
-
-	hypr_fpu_move(vcpu, from, to);
-	differs = hypr_state_read_rest(vcpu, host_tsc, from, to);
-	hypr_state_write(vcpu, host_tsc, from, to, differs);
-
-	/* The swap waits for it: hypr_wait_moved(). */
+	/* Both are whole: hypr_kept_is_whole(). */
 	smp_store_release(&vcpu->arch.hypr.move_to, NULL);
-	atomic_dec(&h->unmoved);
 }

@@ -133,12 +133,13 @@ static void hypr_activate(struct kvm *kvm, struct kvm_hypr_swap *swap)
 }
 
 /*
- * While the vCPUs exchange their states the board is read; it gets its new state, which it
- * hands on to them, when each of them has its own.
+ * While the vCPUs exchange their local APICs the board is read; it gets its new state, which
+ * it hands on to them, when each of them has its own.
  */
 static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	bool after = swap->flags & HYPR_AFTER_MOVE;
 	struct hypr_board *to = NULL;
 	unsigned int differs = 0;
 
@@ -147,8 +148,8 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 		differs = hypr_board_leave(kvm, hypr_board_find(h, swap->old_view,
 								HYPR_KEPT_LEFT), to);
 	}
-	hypr_wait_moved(h, swap->timeout_ns);
-	if (!(swap->flags & HYPR_AFTER_MOVE))
+	hypr_wait_moved(h, after, swap->timeout_ns);
+	if (!after)
 		return;
 	if (differs)
 		hypr_board_enter(kvm, to, differs);

@@ -319,8 +319,8 @@ struct hypr_board {
  * @move_view: the new view; with @moving
  * @move_tsc: the host's TSC at which the clock stops in the old view, and goes on in
  *	the new one; written with the vCPUs held
- * @unmoved: vCPUs that a committed swap moves and that have not moved yet; and the
- *	board, if the swap moves it
+ * @unmoved: vCPUs that a committed swap moves and whose local APIC has not moved yet; and
+ *	the board, if the swap moves it
  * @prepared: views whose tables were built, or that were active before
  * @generation: changes at each swap, published in the control page
  * @control_page: the registered page, pinned; NULL if there is none
@@ -536,11 +536,12 @@ int hypr_view_written(struct kvm *kvm, u32 view, unsigned int nr,
 		      unsigned long *bitmap);
 
 /* ept_apic.c */
-enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, struct hypr_kept *kept,
-				      const struct hypr_kept *other);
+enum hypr_apic_differs hypr_apic_read(struct kvm_vcpu *vcpu, u64 host_tsc,
+				      struct hypr_kept *kept, const struct hypr_kept *other);
 void hypr_apic_to_user(struct kvm *kvm, struct hypr_kept *kept);
 int hypr_apic_write(struct kvm_vcpu *vcpu, u64 host_tsc, const struct hypr_kept *from,
 		    struct hypr_kept *to, enum hypr_apic_differs differs);
+void hypr_apic_start_timer(struct kvm_vcpu *vcpu, const struct hypr_kept *to);
 
 /* ept_events.c */
 bool hypr_events_have_come(struct kvm_vcpu *vcpu);
@@ -651,7 +652,7 @@ bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu);
 void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 int hypr_hold(struct kvm *kvm, const struct kvm_hypr_swap *swap);
 void hypr_release(struct kvm_hypr *h);
-void hypr_wait_moved(struct kvm_hypr *h, u64 timeout_ns);
+void hypr_wait_moved(struct kvm_hypr *h, int left, u64 timeout_ns);
 
 /* ept_swap.c */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
