@@ -95,6 +95,9 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 	int r;
 
 	while (!hypr_vcpu_is_held(vcpu, h)) {
+		/* Any signal takes a vCPU's thread out of KVM_RUN, a swap of its own or not. */
+		if (h->asker && signal_pending(current))
+			return -EINTR;
 		r = hypr_wait_step(&spins, timeout_ns, deadline);
 		if (r)
 			return r;
@@ -138,6 +141,8 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, enum hypr_at at);
+
 /**
  * hypr_close() - close the barrier, and ask the vCPUs to come out of the guest to it
  * @kvm: the VM
@@ -159,8 +164,11 @@ void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
+	/* This thread is the vCPU's own: it is at the barrier. */
+	if (h->asker)
+		hypr_barrier_is_open(h->asker, h, HYPR_IN_RUN);
 	hypr_for_each_vcpu(vcpu, h) {
-		if (hypr_swap_takes(swap, vcpu))
+		if (hypr_swap_takes(swap, vcpu) && vcpu != h->asker)
 			hypr_vcpu_request(vcpu);
 	}
 	/* The requests before the looks at where the vCPUs are. */
@@ -438,8 +446,11 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 
 	if (!vcpu->kvm->arch.hypr.vm)
 		return 0;
-	if (ioctl != KVM_RUN && ioctl != KVM_GET_EPTP)
+	if (ioctl != KVM_RUN && ioctl != KVM_GET_EPTP) {
 		vcpu->arch.hypr.msrs_written = true;
+		/* User space may look, or set other registers: the guest asks again. */
+		kvm_clear_request(KVM_REQ_HYPR_BACK, vcpu);
+	}
 	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
 		return -EINVAL;
 	/* Pairs with the release in hypr_vcpus_update(). */

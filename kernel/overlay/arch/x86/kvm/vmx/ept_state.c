@@ -474,6 +474,8 @@ void hypr_state_move(struct kvm_vcpu *vcpu)
 	struct hypr_kept *to = vcpu->arch.hypr.move_to;
 	enum hypr_apic_differs differs;
 
+	/* What the guest has asked for here it asks there again. */
+	kvm_clear_request(KVM_REQ_HYPR_BACK, vcpu);
 	hypr_fpu_move(vcpu, from, to);
 	differs = hypr_state_read_rest(vcpu, host_tsc, from, to);
 	hypr_state_write(vcpu, host_tsc, from, to, differs);
