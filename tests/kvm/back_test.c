@@ -68,6 +68,16 @@ static void requests_done(struct vcpu *vcpu)
 	check_runs(vcpu);
 }
 
+static void check_back(struct back *moment, struct vcpu *vcpu)
+{
+	uint64_t resets = back_resets(moment);
+
+	back_request(vcpu, 1, PLANT);
+	requests_done(vcpu);
+	CHECK_EQ(back_resets(moment), resets + 1);
+	back_check(moment);
+}
+
 /* ---- what is put back ----------------------------------------------------------- */
 
 static void test_again_and_again(void)
@@ -140,13 +150,13 @@ static void swap_of_any_kind(struct vm *vm)
  */
 static void check_while_user_space_swaps(bool comes_and_goes)
 {
+	unsigned int i, swaps = comes_and_goes ? 200 : 400;
 	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
-	unsigned int i;
 
 	for (i = 0; i < 2; i++)
 		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
-	for (i = 0; i < (comes_and_goes ? 200u : 400u); i++) {
+	for (i = 0; i < swaps; i++) {
 		if (comes_and_goes && i % 8 == 0) {
 			vcpu_stop(&vm->vcpu[1]);
 			vcpu_start(&vm->vcpu[1]);
@@ -161,9 +171,7 @@ static void check_while_user_space_swaps(bool comes_and_goes)
 		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
 	}
 	CHECK(back_resets(&moment) > 100);
-	back_request(&vm->vcpu[0], 1, PLANT);
-	requests_done(&vm->vcpu[0]);
-	back_check(&moment);
+	check_back(&moment, &vm->vcpu[0]);
 }
 
 static void test_while_user_space_swaps(void)
@@ -171,7 +179,7 @@ static void test_while_user_space_swaps(void)
 	check_while_user_space_swaps(false);
 }
 
-/* It comes to the barrier from outside KVM_RUN, while swaps follow each other. */
+/* From outside KVM_RUN to the barrier, while swaps follow each other. */
 static void test_while_a_vcpu_comes_and_goes(void)
 {
 	check_while_user_space_swaps(true);
@@ -257,16 +265,6 @@ static void check_comes_out(struct back *moment, struct vcpu *vcpu, uint16_t por
 	CHECK_EQ(back_resets(moment), resets);
 	vcpu->guest->arg[0] = KVM_HYPR_REQUEST_PORT;
 	vcpu->guest->arg[1] = BACK_BLOCK_GPA;
-}
-
-static void check_back(struct back *moment, struct vcpu *vcpu)
-{
-	uint64_t resets = back_resets(moment);
-
-	back_request(vcpu, 1, PLANT);
-	requests_done(vcpu);
-	CHECK_EQ(back_resets(moment), resets + 1);
-	back_check(moment);
 }
 
 static void test_not_allowed(void)
