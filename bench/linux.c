@@ -21,18 +21,21 @@
 #include "bench/stats_json.h"
 #include "bench/timeline.h"
 #include "guests/beat/beat.h"
-#include "hypr/hypr.h"
+#include "hypr/run.h"
 
 #define CMDLINE		"console=ttyS0 loglevel=3 panic=-1 reboot=t"
 #define VCPUS_MAX	3
 #define WAIT_NS		300000000000ull	/* emulated PCs are slow */
+#define SLICE_US	20000ull
 #define WARM_UP		6		/* the first swaps are not the usual ones */
 #define BIG_BYTES	(32ull << 20)	/* of a VM whose guest writes BEAT_PAGES_BIG pages */
 
 const char bench_name[] = "hypr-bench-linux";
 
 static struct report_log reports;
-static const char *kernel = "/demo/vmlinuz", *initrd = "/demo/beat";
+static const char *kernel = "/demo/vmlinuz", *initrd = "/demo/beat", *cmdline = CMDLINE;
+static unsigned int vm_flags;
+static const char *hyprctl;
 static unsigned long rounds = 100, only;
 static json_t *root;
 
@@ -114,7 +117,8 @@ static struct hypr_vm *vm_start(unsigned int vcpus, uint64_t mem_bytes)
 	config.name = "bench";
 	config.kernel = kernel;
 	config.initrd = initrd;
-	config.cmdline = CMDLINE;
+	config.cmdline = cmdline;
+	config.flags = vm_flags;
 	config.vcpus = vcpus;
 	config.mem_bytes = mem_bytes;
 	config.nr_pin = VCPUS_MAX;
@@ -368,6 +372,49 @@ static void measure_spare(void)
 	vm_end(vm);
 }
 
+/* ---- asked for by the guest ------------------------------------------------- */
+
+/*
+ * hyprctl of a Linux guest makes a moment and asks for it, again and again.  A figure is the
+ * mean of a slice of that: nobody but the kernel sees a single one.
+ */
+static void slice(struct hypr_vm *vm, struct hypr_run_result *r)
+{
+	const struct hypr_run_params params = { .size = sizeof(params), .timeout_us = SLICE_US };
+
+	bench_must(hypr_vm_run(vm, &params, r), "a run");
+	if (r->what != HYPR_RUN_TIMEOUT)
+		give_up("the guest has ended");
+}
+
+static void measure_requested(void)
+{
+	uint64_t deadline = bench_now_ns() + WAIT_NS;
+	struct samples cycles = { 0 }, pages = { 0 };
+	struct hypr_run_result r;
+	struct hypr_vm *vm;
+	unsigned long i;
+
+	initrd = hyprctl;
+	cmdline = CMDLINE " -- moment back";
+	vm_flags = HYPR_VM_GUEST_REQUESTS;
+	vm = vm_start(1, HYPR_MEM_MIN_BYTES);
+	do
+		slice(vm, &r);
+	while (r.resets_in_kernel < WARM_UP && bench_now_ns() < deadline);
+	for (i = 0; i < rounds; i++) {
+		slice(vm, &r);
+		if (!r.resets || r.resets != r.resets_in_kernel)
+			give_up("the kernel did not put the guest back that asked");
+		add(&cycles, r.reset_cycles / r.resets);
+		add(&pages, r.reset_pages / r.resets);
+	}
+	samples_put(root, "swap_guest_requested_linux",
+		    "Linux, 1 vCPU: asks for its moment, until it goes on", &cycles);
+	samples_put(root, "swap_guest_requested_linux_pages", "  pages looked at", &pages);
+	vm_end(vm);
+}
+
 /* ---- all ----------------------------------------------------------------- */
 
 static void put_number(const char *key, const char *text, uint64_t value)
@@ -406,11 +453,12 @@ static void measure(unsigned int vcpus)
 
 static void usage(FILE *to)
 {
-	fputs("usage: hypr-bench-linux [--rounds N] [--kernel FILE] [--initrd FILE] [--vcpus N] [--json FILE]\n"
+	fputs("usage: hypr-bench-linux [--rounds N] [--kernel FILE] [--initrd FILE] [--hyprctl FILE] [--vcpus N] [--json FILE]\n"
 	      "\n"
 	      "  --rounds N     swaps and resets measured for each figure (default 100)\n"
 	      "  --kernel FILE  of the guest, with HYPR's patch (/demo/vmlinuz)\n"
 	      "  --initrd FILE  guests/beat (/demo/beat)\n"
+	      "  --hyprctl FILE guests/hyprctl: what a reset costs that the guest asks for\n"
 	      "  --vcpus N      only with so many vCPUs, and resets with 2\n"
 	      "  --json FILE    the figures in that file too\n", to);
 }
@@ -421,6 +469,7 @@ int main(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "initrd", required_argument, NULL, 'i' },
+		{ "hyprctl", required_argument, NULL, 'y' },
 		{ "vcpus", required_argument, NULL, 'v' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -438,6 +487,8 @@ int main(int argc, char **argv)
 			kernel = optarg;
 		else if (c == 'i')
 			initrd = optarg;
+		else if (c == 'y')
+			hyprctl = optarg;
 		else if (c == 'v')
 			only = strtoul(optarg, &end, 10);
 		else if (c == 'j')
@@ -458,6 +509,8 @@ int main(int argc, char **argv)
 	for (vcpus = 1; vcpus <= VCPUS_MAX; vcpus++)
 		if (!only || vcpus == only)
 			measure(vcpus);
+	if (hyprctl)
+		measure_requested();
 	if (path && json_dump_file(root, path, JSON_INDENT(2)))
 		give_up("cannot write the file of --json");
 	json_decref(root);

@@ -6,6 +6,7 @@
 
 #include "bench.h"
 #include "tests/guest/harness.h"
+#include "tests/guest/back.h"
 
 #define MEM_BYTES	(16ul << 20)
 #define PAGE_BYTES	4096ul
@@ -17,7 +18,7 @@
 #define ALL_PAGES	((GUEST_SHARED_GPA + GUEST_SHARED_BYTES) / PAGE_BYTES)
 #define WORDS		(ALL_PAGES / 64)
 
-struct moment {
+struct copy {
 	uint8_t *ram;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -40,7 +41,7 @@ static void written_take(struct vm *vm, bool views, uint64_t *bitmap)
 }
 
 /* All of a reset. */
-static uint64_t put_back(struct vm *vm, bool views, const struct moment *moment,
+static uint64_t put_back(struct vm *vm, bool views, const struct copy *moment,
 			 uint64_t *bitmap)
 {
 	struct vcpu *vcpu = &vm->vcpu[0];
@@ -74,7 +75,7 @@ static struct vm *vm_16mib(bool views)
 	return vm;
 }
 
-static void moment_take(struct vm *vm, bool views, struct moment *moment, uint64_t *bitmap)
+static void copy_take(struct vm *vm, bool views, struct copy *moment, uint64_t *bitmap)
 {
 	struct vcpu *vcpu = &vm->vcpu[0];
 
@@ -95,11 +96,11 @@ void bench_dirty_reset(unsigned int pages, bool views, unsigned int rounds,
 {
 	static uint64_t bitmap[WORDS];
 	struct vm *vm = vm_16mib(views);
-	struct moment moment;
+	struct copy moment;
 	unsigned int i;
 	uint64_t took;
 
-	moment_take(vm, views, &moment, bitmap);
+	copy_take(vm, views, &moment, bitmap);
 	for (i = 0; i < WARM_UP + rounds; i++) {
 		vcpu_start(&vm->vcpu[0]);
 		vcpu_do(&vm->vcpu[0], GUEST_FILL, DIRTY_GPA, DIRTY_GPA + pages * PAGE_BYTES, i + 1);
@@ -111,5 +112,56 @@ void bench_dirty_reset(unsigned int pages, bool views, unsigned int rounds,
 			OK(samples_add(cycles, took));
 	}
 	CHECK(!memcmp(vm->ram[0], moment.ram, HYPR_CONTROL_GPA));
+	vm_close(vm);
+}
+
+/* ---- asked for by the guest -------------------------------------------------- */
+
+#define VIEW		KVM_HYPR_VIEW_FIRST
+#define PLANT		(GUEST_FREE_GPA + 8)
+
+/* Without a pause: on the emulator that would be time for others. */
+static void wait_other(const uint64_t *word, uint64_t value)
+{
+	while (__atomic_load_n(word, __ATOMIC_RELAXED) == value)
+		;
+}
+
+static void requested_once(struct back *moment, struct samples *seen, struct samples *kernel)
+{
+	struct guest_cpu *guest = moment->vm->vcpu[0].guest;
+	uint64_t asked = guest->result[0], cycles = moment->page->cycles, start, beats;
+
+	back_request(&moment->vm->vcpu[0], 1, PLANT);
+	wait_other(&guest->result[0], asked);
+	start = bench_tsc();
+	/* The beat of this round of its loop was before. */
+	beats = __atomic_load_n(&guest->beats, __ATOMIC_RELAXED);
+	wait_other(&guest->beats, beats);
+	if (seen)
+		OK(samples_add(seen, bench_tsc() - start));
+	wait_other((uint64_t *)&moment->page->cycles, cycles);
+	if (kernel)
+		OK(samples_add(kernel, moment->page->cycles - cycles));
+}
+
+void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *seen,
+			   struct samples *kernel)
+{
+	struct vm *vm = vm_new_plain();
+	struct back moment;
+	unsigned int i;
+
+	OK(try_enable_views(vm));
+	vm_views_add(vm, 1);
+	vcpus_start(vm, nr_vcpus);
+	back_take(&moment, vm, VIEW);
+	for (i = 0; i < WARM_UP + rounds; i++)
+		requested_once(&moment, i < WARM_UP ? NULL : seen, i < WARM_UP ? NULL : kernel);
+	CHECK_EQ(back_resets(&moment), WARM_UP + rounds);
+	CHECK_EQ(vm->vcpu[0].guest->result[1], 0);
+	CHECK_EQ(vm->vcpu[0].guest->result[2], 0);
+	vcpus_stop(vm);
+	back_check(&moment);
 	vm_close(vm);
 }

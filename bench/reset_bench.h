@@ -24,4 +24,14 @@
 void bench_dirty_reset(unsigned int pages, bool views, unsigned int rounds,
 		       struct samples *cycles);
 
+/**
+ * bench_requested_reset() - the guest asks to be put back, and the kernel does it
+ * @nr_vcpus: of which one asks
+ * @seen: from the asking, a few instructions before its OUT, until the guest goes on in its
+ *	moment, both seen by another CPU; the guest has written one page
+ * @kernel: of that what the kernel counts: from the OUT until the vCPU goes on
+ */
+void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *seen,
+			   struct samples *kernel);
+
 #endif /* BENCH_RESET_BENCH_H */

@@ -25,13 +25,14 @@
 
 static void usage(void)
 {
-	puts("usage: hypr-bench-swap [--rounds N] [--plain | --device | --prepare] [--json FILE]\n"
+	puts("usage: hypr-bench-swap [--rounds N] [--plain | --device | --prepare | --requested] [--json FILE]\n"
 	     "\n"
 	     "  --rounds N   swaps measured for each figure (default 200)\n"
 	     "  --plain      only what KVM without views can do\n"
 	     "  --device     only an exit, page-table edits and swaps, of the device that\n"
 	     "               HYPR_DEVICE in the environment names (default /dev/kvm)\n"
 	     "  --prepare    only what building a view's tables costs\n"
+	     "  --requested  only what a reset costs that the guest asks for\n"
 	     "  --json FILE  the figures in that file too\n"
 	     "\n"
 	     "Cycles are those of the TSC: on the emulated PC, instructions.");
@@ -57,6 +58,25 @@ static void measure_dirty_resets(json_t *root, unsigned int rounds, bool views)
 		snprintf(text, sizeof(text), "put back %u pages by %s, 1 vCPU, held", pages[i],
 			 views ? "KVM_HYPR_GET_WRITTEN" : "the dirty log");
 		samples_put(root, key, text, &samples);
+	}
+}
+
+static void measure_requested(json_t *root, unsigned int rounds)
+{
+	static const char *const name[] = {
+		"swap_guest_requested", "swap_guest_requested_2vcpu", "swap_guest_requested_3vcpu",
+	};
+	char key[48], text[80];
+	int n;
+
+	for (n = 1; n <= BENCH_MAX_VCPUS; n++) {
+		struct samples seen = { 0 }, kernel = { 0 };
+
+		bench_requested_reset(n, rounds, &seen, &kernel);
+		snprintf(text, sizeof(text), "the guest asks for its moment, %d vCPU, until seen", n);
+		samples_put(root, name[n - 1], text, &seen);
+		snprintf(key, sizeof(key), "%s_kernel", name[n - 1]);
+		samples_put(root, key, "  of that in the kernel", &kernel);
 	}
 }
 
@@ -217,7 +237,7 @@ static int measure_new_vm(json_t *root, unsigned int rounds)
 	return 0;
 }
 
-enum what { ALL, PLAIN, DEVICE, PREPARE };
+enum what { ALL, PLAIN, DEVICE, PREPARE, REQUESTED };
 
 static int measure_kernel(json_t *root, unsigned int rounds, enum what what)
 {
@@ -230,6 +250,7 @@ static int measure_kernel(json_t *root, unsigned int rounds, enum what what)
 	if (!ret && what == ALL) {
 		measure_swaps(root, rounds);
 		measure_dirty_resets(root, (rounds + 3) / 4, true);
+		measure_requested(root, rounds);
 		measure_prepare(root, (rounds + 19) / 20);
 		ret = measure_sizes(root, rounds);
 	}
@@ -255,6 +276,8 @@ static int measure(unsigned int rounds, enum what what, const char *path)
 		measure_cached(root, rounds);
 	} else if (what == PREPARE) {
 		measure_prepare(root, rounds);
+	} else if (what == REQUESTED) {
+		measure_requested(root, rounds);
 	} else {
 		ret = measure_kernel(root, rounds, what);
 	}
@@ -273,6 +296,7 @@ int main(int argc, char **argv)
 		{ "plain", no_argument, NULL, 'p' },
 		{ "device", no_argument, NULL, 'd' },
 		{ "prepare", no_argument, NULL, 'b' },
+		{ "requested", no_argument, NULL, 'q' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -300,6 +324,9 @@ int main(int argc, char **argv)
 			break;
 		case 'b':
 			what = PREPARE;
+			break;
+		case 'q':
+			what = REQUESTED;
 			break;
 		case 'j':
 			path = optarg;

@@ -81,6 +81,22 @@ int fuzz_open(struct fuzz *fuzz, const struct fuzz_options *options)
 	return failed("start");
 }
 
+/* One that reported goes back by itself.  One that has crashed, or hangs, cannot ask. */
+static int put_back(struct fuzz *fuzz)
+{
+	struct hypr_reset_result reset;
+
+	if (!fuzz->is_stuck)
+		return 0;
+	if (hypr_view_reset(fuzz->vm, NULL, &reset))
+		return failed("reset");
+	fuzz->library_resets++;
+	fuzz->reset_cycles += reset.total_cycles;
+	fuzz->total_cycles += reset.total_cycles;
+	fuzz->pages_restored += reset.pages_restored;
+	return 0;
+}
+
 int fuzz_execute(struct fuzz *fuzz, const struct fuzz_options *options, const void *input,
 		 size_t bytes, struct hypr_run_result *result)
 {
@@ -88,17 +104,20 @@ int fuzz_execute(struct fuzz *fuzz, const struct fuzz_options *options, const vo
 		.size = sizeof(params), .timeout_us = options->limit_ms * 1000,
 		.input = input, .input_bytes = bytes,
 	};
-	struct hypr_reset_result reset;
-	uint64_t start = fuzz_now_ns(), was_reset;
+	uint64_t start = fuzz_now_ns();
 
-	if (hypr_view_reset(fuzz->vm, NULL, &reset))
-		return failed("reset");
-	was_reset = fuzz_now_ns();
+	if (put_back(fuzz))
+		return -1;
 	if (hypr_vm_run(fuzz->vm, &params, result))
 		return failed("run");
-	fuzz->run_ns += fuzz_now_ns() - was_reset;
-	fuzz->reset_ns += was_reset - start;
-	fuzz->pages_restored += reset.pages_restored;
+	fuzz->ns += fuzz_now_ns() - start;
+	fuzz->is_stuck = result->what != HYPR_RUN_REPORT &&
+			 !(result->what == HYPR_RUN_CRASH && result->end == HYPR_END_PANIC);
+	fuzz->kernel_resets += result->resets_in_kernel;
+	fuzz->library_resets += result->resets - result->resets_in_kernel;
+	fuzz->reset_cycles += result->reset_cycles;
+	fuzz->total_cycles += result->run_cycles;
+	fuzz->pages_restored += result->reset_pages;
 	fuzz->executions++;
 	if (hypr_view_read(fuzz->vm, NULL, fuzz->coverage_gpa, fuzz->coverage, COVERAGE_BYTES))
 		return failed("coverage");

@@ -3,6 +3,8 @@
 #ifndef EXAMPLES_FUZZ_FUZZ_H
 #define EXAMPLES_FUZZ_FUZZ_H
 
+#include <stdbool.h>
+
 #include <hypr/run.h>
 
 #include "guest.h"
@@ -11,15 +13,22 @@
  * struct fuzz - a VM at its guest's moment, and what it cost
  * @coverage_gpa: of the guest's counters
  * @coverage: as the last execution left them
- * @reset_ns, @run_ns: in all executions
+ * @is_stuck: the last execution ended so that the guest cannot ask to be put back
+ * @ns: of all executions
+ * @kernel_resets, @library_resets: by the kernel at the guest's request, and by the library
+ * @reset_cycles: of all of these; @total_cycles: with what was between them
  */
 struct fuzz {
 	struct hypr_vm *vm;
 	uint64_t coverage_gpa;
 	uint8_t coverage[COVERAGE_BYTES];
 	uint64_t executions;
-	uint64_t reset_ns;
-	uint64_t run_ns;
+	bool is_stuck;
+	uint64_t ns;
+	uint64_t kernel_resets;
+	uint64_t library_resets;
+	uint64_t reset_cycles;
+	uint64_t total_cycles;
 	uint64_t pages_restored;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A guest with two vCPUs and no operating system.  It says where its coverage is, makes
- * that its moment, and then takes one input and reports what came of it.  The host puts it
- * back to its moment after each: it goes on behind HYPR_REQUEST_MOMENT.
+ * that its moment, takes one input and reports what came of it.  When the host lets it run on
+ * it asks to be put back to its moment: it goes on behind HYPR_REQUEST_MOMENT.
  */
 #include <hypr/guest-requests.h>
 
@@ -93,5 +93,6 @@ void guest_main(void)
 			continue;
 		result = target(input, block.bytes);
 		ask(result == TARGET_RACE ? HYPR_REQUEST_PANIC : HYPR_REQUEST_REPORT, result, 0, 0);
+		ask(HYPR_REQUEST_BACK, 0, 0, 0);
 	}
 }

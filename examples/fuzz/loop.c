@@ -148,16 +148,19 @@ static int check_moment(struct fuzz *fuzz)
 
 static void tell(const struct fuzz *fuzz, const struct findings *found, uint64_t seed)
 {
-	uint64_t total = fuzz->reset_ns + fuzz->run_ns, n = fuzz->executions;
+	uint64_t resets = fuzz->kernel_resets + fuzz->library_resets, n = fuzz->executions;
 
 	printf("seed %llu: %llu executions, %llu crashes, %llu timeouts, %u packets kept\n",
 	       (unsigned long long)seed, (unsigned long long)n,
 	       (unsigned long long)found->crashes, (unsigned long long)found->timeouts, nr_corpus);
-	if (n && total)
-		printf("%llu executions a second; of the time the reset takes %llu %%; %llu pages a reset\n",
-		       (unsigned long long)(n * 1000000000u / total),
-		       (unsigned long long)(fuzz->reset_ns * 100 / total),
-		       (unsigned long long)(fuzz->pages_restored / n));
+	if (!n || !fuzz->total_cycles)
+		return;
+	printf("%llu executions a second; of the time the reset takes %llu %%; %llu pages a reset\n",
+	       (unsigned long long)(n * 1000000000u / fuzz->ns),
+	       (unsigned long long)(fuzz->reset_cycles * 100 / fuzz->total_cycles),
+	       (unsigned long long)(resets ? fuzz->pages_restored / resets : 0));
+	printf("%llu resets by the kernel, %llu by the library\n",
+	       (unsigned long long)fuzz->kernel_resets, (unsigned long long)fuzz->library_resets);
 }
 
 int main(int argc, char **argv)

@@ -300,6 +300,7 @@ struct hypr_vm_info {
 	char end_reason[96];		/* "" while it lives */
 	uint64_t requests;		/* of the guest, that were served; <hypr/run.h> */
 	uint64_t requests_refused;
+	uint64_t resets_in_kernel;	/* of @requests: resets that the kernel did by itself */
 };
 
 /** hypr_vm_info() - what the VM is and does.  Return: 0. */

@@ -130,6 +130,9 @@ struct hypr_run_result {
 	uint64_t run_cycles;		/* the whole call */
 	uint64_t stop_cycles;		/* of it: bringing the vCPUs to a stop, last time */
 	char reason[96];
+	uint64_t resets_in_kernel;	/* of @resets: the kernel did them, and nothing stopped */
+	uint64_t reset_cycles;		/* of all @resets, from request until the guest goes on */
+	uint64_t reset_pages;		/* looked at in them */
 };
 
 /**

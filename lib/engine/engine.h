@@ -64,6 +64,8 @@ struct hypr_engine_swap {
  * @enable: on a VM without slots and vCPUs; sets vm->views_max and vm->apics_only;
  *	-EOPNOTSUPP when this host cannot
  * @control: tell it the control page, whose slot stands in the boot view
+ * @requests: have resets that the guest asks for done by the engine, if it can: sets
+ *	vm->back.page (run/back.c says when it may).  NULL: it cannot
  * @open: a place for a view's slots: sets view->vm_fd and view->slot_base.  The boot
  *	view comes first, when the vCPUs are there
  * @close: give back what belongs to a view; an active one goes with its VM
@@ -101,6 +103,7 @@ struct hypr_engine {
 	bool keeps_vcpus;
 	int (*enable)(struct hypr_vm *vm);
 	int (*control)(struct hypr_vm *vm);
+	int (*requests)(struct hypr_vm *vm);
 	int (*open)(struct hypr_vm *vm, struct hypr_view *view);
 	void (*close)(struct hypr_vm *vm, struct hypr_view *view);
 	int (*prepare)(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pages_mapped);

@@ -4,14 +4,19 @@
  * swap changes the EPT root of every vCPU inside the kernel.
  */
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/page.h"
 #include "engine/engine.h"
 #include "engine/ept_swap.h"
 #include "model/state.h"
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
+
+/* So long a reset that the guest asks for waits for vCPUs; then it is this process's. */
+#define REQUEST_NS	100000000ull
 
 static int ept_swap_enable(struct hypr_vm *vm)
 {
@@ -38,6 +43,27 @@ static int ept_swap_control(struct hypr_vm *vm)
 	if (ioctl(vm->vm_fd, KVM_HYPR_SET_CONTROL_PAGE, &control) < 0)
 		return hypr_fail_sys(-errno, "KVM_HYPR_SET_CONTROL_PAGE");
 	return 0;
+}
+
+static int ept_swap_requests(struct hypr_vm *vm)
+{
+	struct kvm_hypr_requests arg = { .timeout_ns = REQUEST_NS };
+	void *page;
+	int ret = 0;
+
+	page = mmap(NULL, HYPR_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return hypr_fail_sys(-errno, "a page for the guest's requests");
+	arg.userspace_addr = (uintptr_t)page;
+	if (ioctl(vm->vm_fd, KVM_HYPR_SET_REQUESTS, &arg) < 0)
+		ret = -errno;
+	if (!ret) {
+		vm->back.page = page;
+		return 0;
+	}
+	munmap(page, HYPR_PAGE_BYTES);
+	/* A kernel that cannot: requests are served here, as the result of each run says. */
+	return ret == -ENOTTY ? 0 : hypr_fail_sys(ret, "KVM_HYPR_SET_REQUESTS");
 }
 
 int hypr_ept_swap_open(struct hypr_vm *vm, struct hypr_view *view)
@@ -255,6 +281,7 @@ const struct hypr_engine hypr_engine_ept_swap = {
 	.keeps_vcpus = true,
 	.enable = ept_swap_enable,
 	.control = ept_swap_control,
+	.requests = ept_swap_requests,
 	.open = hypr_ept_swap_open,
 	.close = hypr_ept_swap_close,
 	.prepare = hypr_ept_swap_prepare,

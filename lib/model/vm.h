@@ -9,6 +9,7 @@
  *	hypr_vm.op_lock		operations on the VM, one at a time
  *	hypr_mender.lock	which spares of views are to be put back
  *	hypr_vm.run_lock	what the vCPU threads are to do (hold, job, ended)
+ *	hypr_vm.back.lock	the devices follow a reset by the kernel: run/back.c
  *	hypr_console.lock, hypr_rtc.lock
  *				device registers
  * Report callbacks run with none of them held.
@@ -29,6 +30,7 @@
 
 struct hypr_engine;
 struct hypr_spare;
+struct hypr_state;
 struct hypr_vcpu;
 struct hypr_view;
 struct hypr_vmo;
@@ -64,6 +66,24 @@ struct hypr_mender {
 	bool ends;
 	struct hypr_spare *first;
 	struct hypr_spare *busy;
+};
+
+/**
+ * struct hypr_back - resets that the kernel does at the guest's request: run/back.c
+ * @page: shared with the kernel; NULL: it does none
+ * @state: of the view's moment			(lock)
+ * @devices: of @page->resets, those after which the devices were put back	(lock)
+ * @settled: of them, those that were counted					(op_lock)
+ * @cycles, @pages: what these cost						(op_lock)
+ */
+struct hypr_back {
+	struct kvm_hypr_requests_page *page;
+	pthread_mutex_t lock;
+	const struct hypr_state *state;
+	uint64_t devices;
+	uint64_t settled;
+	uint64_t cycles;
+	uint64_t pages;
 };
 
 struct hypr_vm {
@@ -102,6 +122,7 @@ struct hypr_vm {
 	struct hypr_vcpu *vcpu;
 	struct hypr_console console;
 	struct hypr_rtc rtc;
+	struct hypr_back back;
 
 	pthread_mutex_t gone_lock;
 	pthread_mutex_t gate_lock;

@@ -59,6 +59,8 @@ struct hypr_panic_watch {
  *	for what is there when @frozen ends
  * @room_came: the ring of sent bytes was full and is no longer, while @frozen
  * @set_irq: called under @lock when the interrupt line changes
+ * @catch_up: or NULL; called without @lock, before the thread looks at the registers or
+ *	changes them: they may have to be those of an earlier time
  * @in, @in_at, @in_len: the thread's own: bytes that it has read and the line not yet
  */
 struct hypr_console {
@@ -76,6 +78,7 @@ struct hypr_console {
 	bool room_came;
 
 	void (*set_irq)(void *arg, int level);
+	void (*catch_up)(void *arg);
 	void *arg;
 	int in_fd;
 	int out_fd;

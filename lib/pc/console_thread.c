@@ -66,6 +66,12 @@ static bool fill(struct hypr_console *con)
 	return len > 0;
 }
 
+static void catch_up(struct hypr_console *con)
+{
+	if (con->catch_up)
+		con->catch_up(con->arg);
+}
+
 static void deliver(struct hypr_console *con)
 {
 	con->in_at += hypr_console_receive(con, con->in + con->in_at, con->in_len - con->in_at);
@@ -107,6 +113,7 @@ static void *console_thread(void *arg)
 		bool stop, sending, room;
 		uint64_t count;
 
+		catch_up(con);
 		deliver(con);
 		pthread_mutex_lock(&con->lock);
 		stop = con->stop;

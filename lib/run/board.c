@@ -15,6 +15,7 @@
 #include "model/state.h"
 #include "model/vm.h"
 #include "pc/console.h"
+#include "run/back.h"
 #include "run/board.h"
 #include "run/device.h"
 
@@ -62,6 +63,7 @@ static int devices_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	unsigned int i;
 
+	hypr_back_devices(vm);
 	hypr_devices_save(vm, state);
 	if (vm->apics_only) {
 		chips_untouched(state->chip, &state->pit);
@@ -216,6 +218,9 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
 {
 	control_save(vm, from);
 	memcpy(vm->control->boot_id, to->boot_id, sizeof(to->boot_id));
+	/* What the guest has asked for before, in the view that was left. */
+	hypr_back_settle(vm);
+	hypr_back_devices(vm);
 	hypr_devices_save(vm, from);
 	hypr_devices_set(vm, to);
 	generation_set(vm);
@@ -227,6 +232,7 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
  */
 void hypr_board_reset(struct hypr_vm *vm, const struct hypr_state *to)
 {
+	hypr_back_settle(vm);
 	hypr_devices_set(vm, to);
 	generation_set(vm);
 }

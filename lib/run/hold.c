@@ -26,6 +26,7 @@
 #include "model/vcpu.h"
 #include "model/vm.h"
 #include "pc/console.h"
+#include "run/back.h"
 #include "run/hold.h"
 
 #define HOLD_TIMEOUT_MS		10000
@@ -85,11 +86,14 @@ int hypr_vm_op_begin(struct hypr_vm *vm)
 	ret = hypr_vm_check_alive(vm);
 	if (ret)
 		pthread_mutex_unlock(&vm->op_lock);
+	else
+		hypr_back_forbid(vm);
 	return ret;
 }
 
 void hypr_vm_op_end(struct hypr_vm *vm)
 {
+	hypr_back_allow(vm);
 	pthread_mutex_unlock(&vm->op_lock);
 }
 
@@ -348,6 +352,8 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 
 	for (;;) {
 		ret = hold_until(vm, hypr_now_ns() + HOLD_ROUND_MS * 1000000ull);
+		if (!ret)
+			hypr_back_settle(vm);
 		if (ret != -ETIMEDOUT)
 			return ret;
 		if (--rounds == 0)

@@ -15,6 +15,7 @@
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/back.h"
 #include "run/device.h"
 #include "run/gate.h"
 #include "run/hold.h"
@@ -89,16 +90,19 @@ void hypr_vcpu_exit(struct hypr_vcpu *vcpu)
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		hypr_gate_pass(vcpu);
+		hypr_back_devices(vm);
 		hypr_device_port_exit(vcpu);
 		break;
 	case KVM_EXIT_MMIO:
 		hypr_gate_pass(vcpu);
+		hypr_back_devices(vm);
 		hypr_device_memory_exit(vcpu);
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
 	case KVM_EXIT_SHUTDOWN:
+		hypr_back_devices(vm);
 		if (!hypr_device_panic(vm))
 			hypr_vm_end_as(vm, HYPR_END_TRIPLE_FAULT, "vCPU %u: triple fault",
 				       vcpu->index);

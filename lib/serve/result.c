@@ -37,6 +37,9 @@ json_t *hypr_json_vm_info(const struct hypr_vm_info *info)
 	json_object_set_new(json, "views", json_integer(info->views));
 	json_object_set_new(json, "swaps", json_integer((json_int_t)info->swaps));
 	json_object_set_new(json, "generation", json_integer((json_int_t)info->generation));
+	json_object_set_new(json, "requests", json_integer((json_int_t)info->requests));
+	json_object_set_new(json, "resets_in_kernel",
+			    json_integer((json_int_t)info->resets_in_kernel));
 	return json;
 }
 

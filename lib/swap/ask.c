@@ -22,6 +22,7 @@
 #include "run/hold.h"
 #include "swap/ask.h"
 #include "swap/back.h"
+#include "swap/pause.h"
 #include "swap/snapshot.h"
 #include "swap/swap.h"
 #include "view/poke.h"
@@ -144,13 +145,18 @@ static void panic(const struct asking *asking, struct hypr_run_result *result)
 		 (unsigned long long)result->value);
 }
 
+static bool has_input(const struct hypr_run_params *params, const struct hypr_run_result *result)
+{
+	return params->input && !result->inputs;
+}
+
 /* Return: false: it waits for the next hypr_vm_run(). */
 static bool input(struct asking *asking, const struct hypr_run_params *params,
 		  struct hypr_run_result *result)
 {
 	uint32_t room = asking->block.bytes;
 
-	if (!params->input || result->inputs) {
+	if (!has_input(params, result)) {
 		finish(asking, HYPR_RUN_INPUT, result);
 		result->value = 0;
 		return false;
@@ -226,6 +232,8 @@ static int back(struct asking *asking, struct hypr_run_result *result)
 		return 0;
 	}
 	result->resets++;
+	result->reset_cycles += swap.total_cycles;
+	result->reset_pages += reset.pages_restored;
 	return 0;
 }
 
@@ -248,12 +256,22 @@ int hypr_ask_serve(struct hypr_vm *vm, struct hypr_vcpu *vcpu,
 	bool served = true;
 	int ret = 0;
 
+	/* Its tables are found by its registers. */
+	if (vcpu->ask.is_virtual)
+		ret = hypr_vm_rest(vm);
+	if (ret)
+		return ret;
 	if (!read_block(&asking)) {
 		done(vcpu, false, result);
 		return 0;
 	}
 	if (asking.block.reserved)
 		asking.block.op = 0;
+	/* An input that is there is handed over, and that is all. */
+	if (asking.block.op != HYPR_REQUEST_INPUT || !has_input(params, result))
+		ret = hypr_vm_rest(vm);
+	if (ret)
+		return ret;
 	switch (asking.block.op) {
 	case HYPR_REQUEST_REPORT:
 		report(&asking, result);

@@ -13,7 +13,9 @@ struct hypr_vm;
  * @params: has the input
  * @result: out: what happened, when the run is over with it
  *
- * Return: 0, whatever the guest asked for; -errno: the VM has ended.
+ * The VM is paused afterwards if it was, and if the request needs the vCPUs' state.
+ *
+ * Return: 0, whatever the guest asked for; -errno: the VM has ended, or runs on.
  */
 int hypr_ask_serve(struct hypr_vm *vm, struct hypr_vcpu *vcpu,
 		       const struct hypr_run_params *params, struct hypr_run_result *result);

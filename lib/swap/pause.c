@@ -201,6 +201,27 @@ release:
 	return ret;
 }
 
+/**
+ * hypr_vm_rest() - the VM, whose vCPUs are held without having been asked, is paused
+ *
+ * Return: 0, also if it was; after an error the vCPUs run on, or the VM has ended.
+ */
+int hypr_vm_rest(struct hypr_vm *vm)
+{
+	int ret;
+
+	if (vm->paused)
+		return 0;
+	ret = hypr_state_save(vm, vm->active->state);
+	if (ret) {
+		hypr_vcpus_release(vm);
+		return ret;
+	}
+	vm->paused = true;
+	vm->paused_how = HYPR_PAUSE_FORCED;
+	return 0;
+}
+
 /* A swap tells a guest that parked; this tells one that did not. */
 static void notify_unparked(struct hypr_vm *vm, const struct hypr_state *state)
 {

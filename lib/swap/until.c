@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "model/vcpu.h"
 #include "model/vm.h"
+#include "run/back.h"
 #include "run/hold.h"
 #include "swap/pause.h"
 #include "swap/ask.h"
@@ -78,51 +79,58 @@ static bool take_end(struct hypr_vm *vm, struct hypr_run_result *result)
 	return ends;
 }
 
-static int stop(struct hypr_vm *vm, struct hypr_run_result *result)
+/* The vCPUs are held, or on their way: none of them can park. */
+static int hold(struct hypr_vm *vm, struct hypr_run_result *result)
 {
-	struct hypr_pause_result pause = { 0 };
+	uint64_t start = hypr_tsc();
 	int ret;
 
 	if (vm->paused)
 		return 0;
-	/* The vCPUs are held, or on their way: none of them can park. */
-	ret = hypr_vm_halt(vm, HYPR_SWAP_FORCE, &pause);
-	if (ret)
-		return ret;
-	vm->paused = true;
-	vm->paused_how = pause.pause;
-	result->stop_cycles = pause.pause_cycles;
-	return 0;
+	ret = hypr_vcpus_hold(vm);
+	result->stop_cycles = hypr_tsc() - start;
+	return ret;
 }
 
 static int go(struct hypr_vm *vm)
 {
 	vm->paused = false;
+	/* The first thing that the guest does may be to ask. */
+	hypr_back_allow(vm);
 	return hypr_vm_go(vm);
 }
 
-/* Serve what there is; op_lock held.  result->what is set when the run is over. */
+/*
+ * Serve what there is; op_lock held.  result->what is set when the run is over.  What needs
+ * the vCPUs' state, or leaves the VM paused, has it saved: hypr_vm_rest().
+ */
 static int serve(struct hypr_vm *vm, const struct hypr_run_params *params, uint64_t deadline,
 		 struct hypr_run_result *result)
 {
 	bool was_paused = vm->paused;
 	struct hypr_vcpu *vcpu;
-	int ret = stop(vm, result);
+	int ret = hold(vm, result);
 
 	if (ret)
 		return ret;
 	if (take_end(vm, result))
-		return 0;
+		return hypr_vm_rest(vm);
 	while (!ret && !result->what && !is_past(deadline) && (vcpu = asking(vm)))
 		ret = hypr_ask_serve(vm, vcpu, params, result);
-	if (!ret && !result->what && is_past(deadline))
+	if (!ret && !result->what && is_past(deadline)) {
 		result->what = HYPR_RUN_TIMEOUT;
+		ret = hypr_vm_rest(vm);
+	}
 	if (ret || result->what || was_paused)
 		return ret;
-	return go(vm);
+	if (vm->paused)
+		return go(vm);
+	hypr_back_allow(vm);
+	hypr_vcpus_release(vm);
+	return 0;
 }
 
-static int begin(struct hypr_vm *vm)
+static int begin(struct hypr_vm *vm, struct hypr_back *before)
 {
 	bool busy;
 	int ret;
@@ -132,6 +140,7 @@ static int begin(struct hypr_vm *vm)
 		return ret;
 	pthread_mutex_lock(&vm->run_lock);
 	busy = vm->runner.on;
+	*before = vm->back;
 	if (!busy)
 		vm->runner = (struct hypr_runner){ .on = true };
 	pthread_mutex_unlock(&vm->run_lock);
@@ -151,13 +160,28 @@ static int set_off(struct hypr_vm *vm)
 	return ret;
 }
 
-/* A VM that still runs goes on by the ordinary rules, what was asked unanswered. */
-static void end(struct hypr_vm *vm)
+static void count_backs(const struct hypr_vm *vm, const struct hypr_back *before,
+			struct hypr_run_result *result)
+{
+	result->resets_in_kernel = vm->back.settled - before->settled;
+	result->requests += result->resets_in_kernel;
+	result->resets += result->resets_in_kernel;
+	result->reset_cycles += vm->back.cycles - before->cycles;
+	result->reset_pages += vm->back.pages - before->pages;
+}
+
+/*
+ * A VM that still runs goes on by the ordinary rules, what was asked unanswered.
+ * @before: vm->back at the begin
+ */
+static void end(struct hypr_vm *vm, const struct hypr_back *before, struct hypr_run_result *result)
 {
 	pthread_mutex_lock(&vm->op_lock);
 	pthread_mutex_lock(&vm->run_lock);
 	vm->runner.on = false;
 	pthread_mutex_unlock(&vm->run_lock);
+	hypr_back_forbid(vm);
+	count_backs(vm, before, result);
 	if (!vm->paused)
 		hypr_vcpus_release(vm);
 	pthread_mutex_unlock(&vm->op_lock);
@@ -180,13 +204,14 @@ int hypr_vm_run(struct hypr_vm *vm, const struct hypr_run_params *params,
 {
 	static const struct hypr_run_params none = { .size = sizeof(none) };
 	uint64_t start = hypr_tsc(), deadline;
+	struct hypr_back before;
 	int ret;
 
 	memset(result, 0, sizeof(*result));
 	params = params ? params : &none;
 	ret = check(params);
 	if (!ret)
-		ret = begin(vm);
+		ret = begin(vm, &before);
 	if (ret)
 		return ret;
 	ret = set_off(vm);
@@ -199,7 +224,7 @@ int hypr_vm_run(struct hypr_vm *vm, const struct hypr_run_params *params,
 			hypr_vm_op_end(vm);
 		}
 	}
-	end(vm);
+	end(vm, &before, result);
 	result->run_cycles = hypr_tsc() - start;
 	return ret;
 }

@@ -53,6 +53,8 @@ static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 	memcpy(info->end_reason, vm->end_reason, sizeof(info->end_reason));
 	info->end = (uint32_t)vm->end;
 	info->requests_refused = vm->requests_refused;
+	if (vm->back.page)
+		info->resets_in_kernel = __atomic_load_n(&vm->back.page->resets, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&vm->run_lock);
 }
 
@@ -65,7 +67,8 @@ static void info_locked(struct hypr_vm *vm, struct hypr_vm_info *info)
 	info->state = vm_state_locked(vm);
 	info->swaps = vm->swaps;
 	info->generation = vm->generation;
-	info->requests = vm->requests;
+	/* Not all of the kernel's may be settled. */
+	info->requests = vm->requests + info->resets_in_kernel - vm->back.settled;
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
 		info->views += vm->view[i] != NULL;
 }

@@ -27,6 +27,7 @@
 #include "pc/kernel.h"
 #include "pc/msr.h"
 #include "pc/rtc.h"
+#include "run/back.h"
 #include "run/halt.h"
 #include "run/hold.h"
 #include "run/machine.h"
@@ -52,6 +53,11 @@ static void console_irq(void *arg, int level)
 
 	/* Fails only for a line that there is not. */
 	ioctl(vm->vm_fd, KVM_IRQ_LINE, &irq);
+}
+
+static void console_catch_up(void *arg)
+{
+	hypr_back_devices(arg);
 }
 
 static int kvm_open(struct hypr_vm *vm)
@@ -202,6 +208,8 @@ static int vm_build(struct hypr_vm *vm, const struct hypr_vm_config *config, con
 	if (ret)
 		return ret;
 	ret = vm->engine->control(vm);
+	if (!ret && (vm->flags & HYPR_VM_GUEST_REQUESTS) && vm->engine->requests)
+		ret = vm->engine->requests(vm);
 	if (ret)
 		return ret;
 	return vmo ? hypr_vm_resurrect_prefault(vm, load_flags) : hypr_kernel_place(vm, config);
@@ -231,11 +239,13 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 	pthread_mutex_init(&vm->gone_lock, NULL);
 	pthread_mutex_init(&vm->gate_lock, NULL);
 	pthread_mutex_init(&vm->op_lock, NULL);
+	pthread_mutex_init(&vm->back.lock, NULL);
 	pthread_mutex_init(&vm->run_lock, NULL);
 	hypr_cond_init(&vm->go_cond);
 	hypr_cond_init(&vm->held_cond);
 	hypr_spare_init(vm);
 	hypr_console_init(&vm->console, console_irq, vm);
+	vm->console.catch_up = console_catch_up;
 	hypr_rtc_init(&vm->rtc, NULL);
 
 	ret = hypr_config_copy(vm, config);
@@ -342,6 +352,8 @@ void hypr_vm_destroy(struct hypr_vm *vm)
 	hypr_view_destroy(vm, vm->active);
 	if (vm->control)
 		munmap(vm->control, HYPR_CONTROL_SIZE);
+	if (vm->back.page)
+		munmap(vm->back.page, HYPR_PAGE_BYTES);
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);
 	if (vm->kvm_fd >= 0)

@@ -190,6 +190,24 @@ GUEST static void churn(volatile struct guest_cpu *me)
 	me->result[1] = tsc() - start;
 }
 
+GUEST static void request(volatile struct guest_cpu *me)
+{
+	while (me->halt) {
+		me->beats++;
+		if (!me->arg[3])
+			continue;
+		me->arg[3]--;
+		if (me->arg[2]) {
+			me->result[2] += *word(me->arg[2]) == ~0ull;
+			*word(me->arg[2]) = ~0ull;
+		}
+		me->result[0]++;
+		asm volatile("outl %0, %w1" : : "a"((uint32_t)me->arg[1]),
+			     "d"((uint16_t)me->arg[0]) : "memory");
+		me->result[1]++;
+	}
+}
+
 GUEST static void remap(uint64_t entry, uint64_t value, uint64_t address)
 {
 	*word(entry) = value;
@@ -244,6 +262,8 @@ GUEST static void run_command(volatile struct guest_cpu *me, uint64_t index)
 		remap(me->arg[0], me->arg[1], me->arg[2]);
 	else if (cmd == GUEST_CHURN)
 		churn(me);
+	else if (cmd == GUEST_REQUEST)
+		request(me);
 }
 
 GUEST static void tell_view(volatile struct guest_cpu *me)

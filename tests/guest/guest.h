@@ -70,6 +70,7 @@ enum guest_cmd {
 	GUEST_INS,		/* INS of 4 bytes from port arg[0] to arg[1] */
 	GUEST_REMAP,		/* page-table entry at arg[0] becomes arg[1], INVLPG arg[2] */
 	GUEST_CHURN,		/* page tables change all the time: see below */
+	GUEST_REQUEST,		/* requests to the host, until @halt is 0: see below */
 };
 
 /**
@@ -132,6 +133,14 @@ _Static_assert(sizeof(struct guest_cpu) <= 0x2000, "fits its pages");
  */
 #define CHURN_FRAMES	8
 #define CHURN_BYTES	((2 + CHURN_FRAMES) * 0x1000ull)
+
+/*
+ * GUEST_REQUEST: while arg[3] is not 0, the guest takes 1 from it and writes arg[1], 32 bits,
+ * to port arg[0].  Before that it counts in result[2] whether the word at arg[2], unless that is
+ * 0, is all ones, and makes it so.  result[0] are requests, result[1] those behind which it
+ * went on.  It is as long as @halt is not 0, in a loop that has nothing on its stack: a moment
+ * taken in there, with arg[3] 0, is one to go back to.
+ */
 
 /* The word that GUEST_FILL puts into a page, and where. */
 static inline uint64_t guest_pattern(uint64_t gpa, uint64_t seed)

@@ -142,6 +142,8 @@ void vcpu_write(struct vcpu *vcpu, uint64_t gpa, uint64_t value);
 void vcpu_ask_churn(struct vcpu *vcpu, uint64_t rounds);
 void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		 uint64_t seed);
+/* Its letter in /proc: S while it sleeps, D when no signal wakes it. */
+char vcpu_thread_state(struct vcpu *vcpu);
 void vcpu_wait_asleep(struct vcpu *vcpu); /* its thread, so that a signal wakes it */
 /* Returns when its thread sleeps; skips the test on hyprv without APICs. */
 void vcpu_halt(struct vcpu *vcpu);

@@ -359,13 +359,12 @@ void vcpu_verify(struct vcpu *vcpu, uint64_t start, uint64_t end,
 		     (unsigned long long)vcpu->guest->result[1]);
 }
 
-/* The state letter of /proc/self/task/<tid>/stat: S while it sleeps. */
-static char thread_state(int tid)
+char vcpu_thread_state(struct vcpu *vcpu)
 {
 	char path[64], line[256] = "", *paren;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", vcpu->tid);
 	f = fopen(path, "r");
 	CHECK(f);
 	if (!fgets(line, sizeof(line), f))
@@ -378,7 +377,7 @@ static char thread_state(int tid)
 
 void vcpu_wait_asleep(struct vcpu *vcpu)
 {
-	WAIT_UNTIL(thread_state(vcpu->tid) == 'S');
+	WAIT_UNTIL(vcpu_thread_state(vcpu) == 'S');
 }
 
 void vcpu_halt(struct vcpu *vcpu)

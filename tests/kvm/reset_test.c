@@ -358,7 +358,7 @@ static void *dropper(void *arg)
 	while (!atomic_load(&stop)) {
 		madvise(moment + (FIRST_PAGE + page++ % (LAST_PAGE - FIRST_PAGE)) * 4096, 4096,
 			MADV_DONTNEED);
-		for (start = __builtin_ia32_rdtsc(); __builtin_ia32_rdtsc() - start < 200000;)
+		for (start = __builtin_ia32_rdtsc(); __builtin_ia32_rdtsc() - start < 40000;)
 			;
 	}
 	return NULL;

@@ -4,7 +4,7 @@
  * tracefs, and the EPT_SWAP lines of the module parameter ept_swap_debug.
  */
 #define _GNU_SOURCE
-#include "harness.h"
+#include "back.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,6 +126,32 @@ static void test_each_event(void)
 	CHECK(pause < commit && commit < resume);
 }
 
+/* A guest that asks for its moment, and gets it; and one that does not. */
+static void test_back(void)
+{
+	struct kvm_hypr_moment none = { .view = A };
+	struct back moment;
+	struct vm *vm;
+	char *trace;
+
+	need_cpus(1);
+	vm = vm_new();
+	vm_views_add(vm, 1);
+	vcpus_start(vm, 1);
+	back_take(&moment, vm, A);
+	tracing("1");
+	back_request(&vm->vcpu[0], 1, GUEST_FREE_GPA);
+	WAIT_UNTIL(back_resets(&moment) == 1);
+	WAIT_UNTIL(!vm->vcpu[0].guest->arg[3]);
+	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &none));
+	back_request(&vm->vcpu[0], 1, 0);
+	vcpu_wait_outside(&vm->vcpu[0]);
+	tracing("0");
+	trace = read_file(TRACEFS "trace");
+	CHECK_EQ(count(trace, "kvm_hypr_back:"), 2);
+	only(trace, "kvm_hypr_back", "vcpu 0 view 2 pages 0 cycles 0 ret -6");
+}
+
 static void test_failures(void)
 {
 	struct vm *vm = control_vm(1);
@@ -233,6 +259,7 @@ static const struct test tests[] = {
 	  test_each_event },
 	{ "a pause that nobody answers, a discard that is refused",
 	  test_failures },
+	{ "a guest that asks to be put back is traced", test_back },
 	{ "evict can be traced", test_evict_is_declared },
 	{ "nothing is traced when the events are off", test_off },
 	{ "ept_swap_debug=1 makes EPT_SWAP lines, 0 makes none", test_debug },

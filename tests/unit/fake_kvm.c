@@ -724,6 +724,37 @@ static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 	return 0;
 }
 
+/* Where user space says in which view the guest may ask for a reset, and learns of it. */
+static struct kvm_hypr_requests_page *requests;
+
+static int set_requests(const struct kvm_hypr_requests *arg)
+{
+	if (!has_flag(FAKE_KEEPS)) {
+		errno = ENOTTY;
+		return -1;
+	}
+	requests = (struct kvm_hypr_requests_page *)(uintptr_t)arg->userspace_addr;
+	return 0;
+}
+
+bool fake_kvm_back(void)
+{
+	struct kvm_hypr_swap swap = { .view = fake_kvm.active };
+
+	if (!requests || __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) != fake_kvm.active ||
+	    put_back(0, &swap))
+		return false;
+	requests->pages += swap.pages;
+	requests->generation = ++fake_kvm.generation;
+	__atomic_fetch_add(&requests->resets, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+uint32_t fake_kvm_back_view(void)
+{
+	return requests ? __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) : 0;
+}
+
 static int move_all(unsigned int vm, const struct kvm_hypr_swap *swap)
 {
 	bool moment = swap->flags & KVM_EPT_SWAP_MOMENT;
@@ -983,6 +1014,8 @@ static int vm_ioctl(unsigned int vm, unsigned long request, void *arg)
 		return set_moment(arg);
 	case KVM_HYPR_COPY_STATE:
 		return copy_state(vm, arg);
+	case KVM_HYPR_SET_REQUESTS:
+		return set_requests(arg);
 	default:
 		return 0;
 	}

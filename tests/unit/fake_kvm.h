@@ -121,6 +121,13 @@ struct fake_kvm {
 #define FAKE_KEEPS	8192	/* a KVM that keeps the vCPUs' state for views, */
 #define FAKE_NO_COPY	32768	/* and that copies none of them */
 
+/*
+ * A guest asks to be put back, and KVM does it, as far as memory goes: on vCPU 0's thread, in
+ * on_step().  Return: false: user space does not allow it now.
+ */
+bool fake_kvm_back(void);
+uint32_t fake_kvm_back_view(void);	/* in which it does; 0: in none */
+
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 
 extern struct fake_kvm fake_kvm;

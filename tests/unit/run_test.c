@@ -8,6 +8,7 @@
 
 #include "hypr/abi/request.h"
 #include "hypr/run.h"
+#include "lib/engine/engine.h"
 #include "lib/model/state.h"
 #include "lib/model/vcpu.h"
 #include "lib/model/view.h"
@@ -410,11 +411,15 @@ static void test_input(void **ctx)
 	};
 	struct hypr_run_result result;
 	struct played *p = *ctx;
+	unsigned int chip_ioctls;
 	char got[6] = "";
 
 	pause_it(p);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, ROOM, 4);
+	chip_ioctls = fake_kvm.chip_ioctls;
 	run_over(p, &params);
+	/* The state was saved once, for the report. */
+	assert_int_equal(fake_kvm.chip_ioctls - chip_ioctls, 3);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_TOO_LONG);
 	assert_int_equal(answer(p).bytes, 5);
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
@@ -540,6 +545,133 @@ static void test_moments_and_back(void **ctx)
 	assert_string_equal(p->vm->active->name, "guest.2");
 }
 
+/* ---- resets that the kernel does ------------------------------------------------ */
+
+static unsigned int steps, backs, views_seen;
+
+static void note_view(void)
+{
+	views_seen |= fake_kvm_back_view() != 0;
+}
+
+/* It touches the clock chip, goes back, reads nothing, and reports. */
+static void step_back(void)
+{
+	switch (steps++) {
+	case 0:
+		plan(KVM_EXIT_IO, HYPR_RTC_PORT, 5);
+		break;
+	case 1:
+		backs += fake_kvm_back();
+		backs += fake_kvm_back();
+		fake_kvm.on_save = note_view;
+		break;
+	default:
+		report_next();
+	}
+}
+
+/* A VM at a moment that its guest has asked for, of a KVM that can do it. */
+static void start_with_backs(struct played *p)
+{
+	played_end(p);
+	played_start(p, FAKE_KEEPS);
+	fake_kvm.tracks = true;
+	p->vm->flags |= HYPR_VM_GUEST_REQUESTS;
+	assert_int_equal(p->vm->engine->requests(p->vm), 0);
+	assert_non_null(p->vm->back.page);
+	pause_it(p);
+	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
+	run_over(p, NULL);
+	assert_string_equal(p->vm->active->name, "guest.1");
+}
+
+/* To the report, whose answer is all that differs from the moment afterwards. */
+static struct hypr_run_result run_back(struct played *p)
+{
+	struct hypr_verify_result verify;
+	struct hypr_run_result result;
+
+	steps = 0;
+	backs = 0;
+	fake_kvm.on_step = step_back;
+	result = run(p, &limited, HYPR_RUN_REPORT);
+	fake_kvm.on_save = NULL;
+	assert_int_equal(backs, 2);
+	assert_int_equal(hypr_view_verify(p->vm, p->vm->active->name, &verify), 0);
+	assert_int_equal(verify.pages_mismatched, 1);
+	assert_int_equal(verify.range[0].start, SECOND);
+	return result;
+}
+
+/* Nothing stops for it. */
+static void test_kernel_goes_back(void **ctx)
+{
+	struct hypr_view_info views[4];
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+	struct hypr_vm_info before, info;
+	char got[6] = "";
+
+	start_with_backs(p);
+	hypr_vm_info(p->vm, &before);
+	put(p, ROOM, "dirty", 5);
+	result = run_back(p);
+	assert_int_equal(result.resets, 2);
+	assert_int_equal(result.resets_in_kernel, 2);
+	assert_int_equal(result.requests, 3);
+	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
+	assert_string_equal(got, "");
+	/* The clock chip follows, which nobody has touched since. */
+	assert_int_equal(p->vm->rtc.s.index, 0);
+	hypr_vm_info(p->vm, &info);
+	assert_int_equal(info.resets_in_kernel, 2);
+	assert_int_equal(info.requests, before.requests + 3);
+	assert_int_equal(info.swaps, before.swaps + 2);
+	assert_int_equal(info.generation, fake_kvm.generation);
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
+	assert_int_equal(views[1].resets, 2);
+	/* Neither in an operation nor in a VM that nobody runs. */
+	assert_int_equal(views_seen, 0);
+	assert_int_equal(fake_kvm_back_view(), 0);
+}
+
+/* What the host writes later is put back by the next one, wherever it is done. */
+static void test_kernel_goes_back_again(void **ctx)
+{
+	struct played *p = *ctx;
+	unsigned int i;
+
+	start_with_backs(p);
+	for (i = 0; i < 3; i++) {
+		put(p, ROOM, "dirty", 5);
+		run_back(p);
+		put(p, ROOM, "dirty", 5);
+		assert_int_equal(hypr_view_reset(p->vm, NULL, NULL), 0);
+		assert_at_moment(p);
+	}
+}
+
+/* An engine that cannot says so: the library serves the request. */
+static void test_kernel_cannot_go_back(void **ctx)
+{
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+
+	played_end(p);
+	played_start(p, 0);
+	p->vm->flags |= HYPR_VM_GUEST_REQUESTS;
+	assert_int_equal(p->vm->engine->requests(p->vm), 0);
+	assert_null(p->vm->back.page);
+	pause_it(p);
+	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
+	run_over(p, NULL);
+	plan_request(p, HYPR_REQUEST_BACK, 0, 0, 0);
+	result = run_over(p, NULL);
+	assert_int_equal(result.resets, 1);
+	assert_int_equal(result.resets_in_kernel, 0);
+}
+
 /* A moment is kept while a request waits: after a reset the guest has to ask again. */
 static void test_reset_forgets_a_request(void **ctx)
 {
@@ -629,6 +761,9 @@ int main(void)
 		T(test_input),
 		T(test_virtual_addresses),
 		T(test_moments_and_back),
+		T(test_kernel_goes_back),
+		T(test_kernel_goes_back_again),
+		T(test_kernel_cannot_go_back),
 		T(test_reset_forgets_a_request),
 		T(test_hostile_requests),
 		T(test_requests_that_nobody_serves),

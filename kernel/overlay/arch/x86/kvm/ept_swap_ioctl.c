@@ -329,6 +329,17 @@ static long hypr_ioctl_moment(struct kvm *kvm, void __user *argp)
 	return hypr_moment_set(kvm, &arg);
 }
 
+static long hypr_ioctl_requests(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_hypr_requests arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS || !reserved_is_zero(arg.reserved))
+		return -EINVAL;
+	return hypr_requests_set(kvm, &arg);
+}
+
 /*
  * Return: -ENOTTY for a number that is not HYPR's, -EINVAL if the VM has not
  * enabled KVM_CAP_HYPR_EPT_SWAP.
@@ -353,6 +364,7 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	case KVM_HYPR_GET_BOARD:
 	case KVM_HYPR_SET_MOMENT:
 	case KVM_HYPR_COPY_STATE:
+	case KVM_HYPR_SET_REQUESTS:
 		break;
 	default:
 		return -ENOTTY;
@@ -390,6 +402,8 @@ static int hypr_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return hypr_ioctl_moment(kvm, argp);
 	case KVM_HYPR_COPY_STATE:
 		return hypr_ioctl_copy(kvm, argp);
+	case KVM_HYPR_SET_REQUESTS:
+		return hypr_ioctl_requests(kvm, argp);
 	default:
 		return hypr_ioctl_control(kvm, argp);
 	}

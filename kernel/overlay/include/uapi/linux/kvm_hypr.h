@@ -290,6 +290,8 @@ struct kvm_hypr_dist {
  * @prepare_failures: out: builds that a signal, lack of memory or a zap ended
  * @discards: out: views discarded
  * @flushes: out: times that a vCPU flushed its TLB because it took a view
+ * @asked: out: of @swaps, resets that the kernel did at a guest's request
+ * @asked_user: out: requests for a reset that the kernel could not serve: user space got them
  * @tail_open: out: page faults of the VM's vCPUs since the last swap
  * @pause: out: cycles from the request until all vCPUs had parked, of each swap
  *	that asked for a pause and got it
@@ -323,7 +325,9 @@ struct kvm_hypr_stats {
 	__u64 flushes;
 	__u64 tail_open;
 	__u64 fail_lock;
-	__u64 reserved[15];
+	__u64 asked;
+	__u64 asked_user;
+	__u64 reserved[13];
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;
@@ -629,6 +633,79 @@ struct kvm_hypr_copy {
 	__u64 reserved[2];
 };
 
+/*
+ * What a guest may ask for, by 32 bits written to a port: the address of a block of
+ * KVM_HYPR_REQUEST_BYTES in its memory, aligned to as many.  User space serves requests.  The
+ * kernel serves one of them itself, if user space allows it: KVM_HYPR_REQUEST_BACK.
+ */
+#define KVM_HYPR_REQUEST_PORT		0x5e8	/* the address is guest-physical */
+#define KVM_HYPR_REQUEST_PORT_VIRTUAL	0x5ec	/* virtual, of a page that user code may write */
+#define KVM_HYPR_REQUEST_BYTES		32
+#define KVM_HYPR_REQUEST_BACK		5	/* put me back to my moment */
+
+/**
+ * struct kvm_hypr_request - the head of a block, filled by the guest
+ * @op: KVM_HYPR_REQUEST_BACK, or what only user space knows
+ * @reserved: of KVM_HYPR_REQUEST_BACK: 0
+ */
+struct kvm_hypr_request {
+	__u32 op;
+	__u32 other[6];
+	__u32 reserved;
+};
+
+/**
+ * struct kvm_hypr_requests_page - what user space and the kernel share, and no guest
+ * @view: by user space: the view in which the kernel serves requests; 0: it serves none
+ * @online: by user space: bit n: after a reset the control page says RUNNING of vCPU n, else
+ *	OFFLINE.  A request to park that nobody has answered stays
+ * @resets: by the kernel: resets that it did at a guest's request.  It is counted with all
+ *	vCPUs held: a vCPU that comes to user space afterwards finds it
+ * @pages: by the kernel: pages that these put back, added up
+ * @cycles: by the kernel: TSC cycles that they took, from the request until the asking vCPU
+ *	went on, added up
+ * @generation: by the kernel: the VM's swap generation after the last of them
+ *
+ * User space clears @view and calls KVM_EPT_SWAP_ALL, or has each vCPU out of KVM_RUN: after
+ * that no reset is under way, and none begins.
+ */
+struct kvm_hypr_requests_page {
+	__u32 view;
+	__u32 reserved0;
+	__u64 online;
+	__u64 resets;
+	__u64 pages;
+	__u64 cycles;
+	__u64 generation;
+};
+
+/**
+ * struct kvm_hypr_requests - KVM_HYPR_SET_REQUESTS (VM)
+ * @userspace_addr: in: a page, aligned, that begins with a struct kvm_hypr_requests_page; the
+ *	kernel pins it until the VM goes
+ * @timeout_ns: in: how long a reset waits for other calls on the VM's views, and for the other
+ *	vCPUs; 0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
+ *
+ * A guest's KVM_HYPR_REQUEST_BACK is then a KVM_EPT_SWAP_ALL to the active view, on the
+ * asking vCPU's thread and without an exit to user space, with KVM_EPT_SWAP_RESET, STATE,
+ * MOMENT, FORCE, and BOARD if the VM has chips.  Afterwards the vCPUs go on in the moment,
+ * those that are parked in it as well: the control page has new random bits in @jump, and each
+ * vCPU of @online gets HYPR_CONTROL_VECTOR.  User space's devices are not put back: an exit
+ * that finds another @resets does that first.
+ *
+ * What the kernel cannot do, and each other request, is a KVM_EXIT_IO, as without this call.
+ * If the kernel has tried, the instruction is complete.  A vCPU ioctl other than KVM_RUN and
+ * KVM_GET_EPTP, and a swap that moves the vCPU's state, forget a request that waits.
+ *
+ * -EINVAL: not a page; -EEXIST: there is one; -EFAULT: it cannot be pinned; -ENOMEM; -ENOSPC:
+ * the VM has too many devices.
+ */
+struct kvm_hypr_requests {
+	__u64 userspace_addr;
+	__u64 timeout_ns;
+	__u64 reserved[2];
+};
+
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
 #define KVM_SET_EPTP		_IOWR(KVM_HYPR_IO, 0xf1, struct kvm_hypr_eptp)
 #define KVM_PREPARE_EPT_SWAP	_IOWR(KVM_HYPR_IO, 0xf2, struct kvm_hypr_prepare)
@@ -648,6 +725,7 @@ struct kvm_hypr_copy {
 #define KVM_HYPR_GET_BOARD	_IOW(KVM_HYPR_IO, 0xff, struct kvm_hypr_board)
 #define KVM_HYPR_SET_MOMENT	_IOW(KVM_HYPR_IO, 0xef, struct kvm_hypr_moment)
 #define KVM_HYPR_COPY_STATE	_IOW(KVM_HYPR_IO, 0xee, struct kvm_hypr_copy)
+#define KVM_HYPR_SET_REQUESTS	_IOW(KVM_HYPR_IO, 0xed, struct kvm_hypr_requests)
 
 /*
  * The control page: one page that host and guest share, the same page in every

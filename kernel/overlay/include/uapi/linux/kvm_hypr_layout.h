@@ -85,7 +85,9 @@ HYPR_ABI_AT(kvm_hypr_stats, discards, 104);
 HYPR_ABI_AT(kvm_hypr_stats, flushes, 112);
 HYPR_ABI_AT(kvm_hypr_stats, tail_open, 120);
 HYPR_ABI_AT(kvm_hypr_stats, fail_lock, 128);
-HYPR_ABI_AT(kvm_hypr_stats, reserved, 136);
+HYPR_ABI_AT(kvm_hypr_stats, asked, 136);
+HYPR_ABI_AT(kvm_hypr_stats, asked_user, 144);
+HYPR_ABI_AT(kvm_hypr_stats, reserved, 152);
 HYPR_ABI_AT(kvm_hypr_stats, pause, 256);
 HYPR_ABI_AT(kvm_hypr_stats, commit, 608);
 HYPR_ABI_AT(kvm_hypr_stats, tail, 960);
@@ -177,6 +179,25 @@ HYPR_ABI_AT(kvm_hypr_copy, from_view, 8);
 HYPR_ABI_AT(kvm_hypr_copy, from_flags, 12);
 HYPR_ABI_AT(kvm_hypr_copy, reserved, 16);
 HYPR_ABI_SIZE(kvm_hypr_copy, 32);
+
+HYPR_ABI_AT(kvm_hypr_request, op, 0);
+HYPR_ABI_AT(kvm_hypr_request, other, 4);
+HYPR_ABI_AT(kvm_hypr_request, reserved, 28);
+HYPR_ABI_SIZE(kvm_hypr_request, KVM_HYPR_REQUEST_BYTES);
+
+HYPR_ABI_AT(kvm_hypr_requests_page, view, 0);
+HYPR_ABI_AT(kvm_hypr_requests_page, reserved0, 4);
+HYPR_ABI_AT(kvm_hypr_requests_page, online, 8);
+HYPR_ABI_AT(kvm_hypr_requests_page, resets, 16);
+HYPR_ABI_AT(kvm_hypr_requests_page, pages, 24);
+HYPR_ABI_AT(kvm_hypr_requests_page, cycles, 32);
+HYPR_ABI_AT(kvm_hypr_requests_page, generation, 40);
+HYPR_ABI_SIZE(kvm_hypr_requests_page, 48);
+
+HYPR_ABI_AT(kvm_hypr_requests, userspace_addr, 0);
+HYPR_ABI_AT(kvm_hypr_requests, timeout_ns, 8);
+HYPR_ABI_AT(kvm_hypr_requests, reserved, 16);
+HYPR_ABI_SIZE(kvm_hypr_requests, 32);
 
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);
 HYPR_ABI_AT(hypr_control_vcpu, reserved0, 4);

@@ -28,6 +28,10 @@ struct kvm_vcpu;
 #define KVM_REQ_HYPR_VIEW \
 	KVM_ARCH_REQ_FLAGS(50, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
 
+/* Another one: the guest of this vCPU wants back to its moment. */
+#define KVM_REQ_HYPR_BACK \
+	KVM_ARCH_REQ_FLAGS(51, KVM_REQUEST_NO_WAKEUP)
+
 #ifdef CONFIG_KVM_HYPR_EPT_SWAP
 
 /* Memslot generations rely on the number being a power of two. */
@@ -74,6 +78,9 @@ struct kvm_hypr_arch {
  * @move_from: takes the state that the vCPU leaves
  * @move_to: the state to go on from; NULL: none.  Set under vm->lock with the vCPU
  *	held, cleared by the thread that holds vcpu->mutex
+ * @back_port: with KVM_REQ_HYPR_BACK: where the guest has asked; of this vCPU's thread
+ * @back_at: what it wrote there
+ * @back_tsc: when
  */
 struct kvm_hypr_vcpu {
 	u8 view;
@@ -90,6 +97,9 @@ struct kvm_hypr_vcpu {
 	struct hypr_kept *kept[KVM_HYPR_MAX_VIEWS][2];
 	struct hypr_kept *move_from;
 	struct hypr_kept *move_to;
+	u16 back_port;
+	u32 back_at;
+	u64 back_tsc;
 };
 
 /* HYPR's part of struct kvm_vm_stat, see struct kvm_hypr_stats; vm->lock. */
@@ -112,6 +122,8 @@ struct kvm_hypr_vm_stat {
 	u64 reset_pages;
 	u64 reset_shared;	/* of them, those that threads of held vCPUs have copied */
 	atomic64_t fail_lock;	/* counted without the lock */
+	u64 asked;
+	atomic64_t asked_user;	/* counted without the lock */
 	struct kvm_hypr_dist pause;
 	struct kvm_hypr_dist commit;
 	struct kvm_hypr_dist tail;
@@ -180,12 +192,18 @@ struct kvm_hypr_tdp {
 #define KVM_HYPR_APF_RETIRED	(~0ul)
 #define kvm_hypr_apf_is_retired(work)	((work)->arch.cr3 == KVM_HYPR_APF_RETIRED)
 
-/* Has a swap asked for this vCPU?  Before it may touch the guest's memory. */
+/*
+ * Has a swap asked for this vCPU, or its guest for a reset?  Before it may touch the guest's
+ * memory.
+ */
 #define kvm_hypr_vcpu_poll(v, ret) ({					\
 	struct kvm_vcpu *_hypr_vcpu = (v);				\
+	int *_hypr_ret = (ret);						\
 									\
-	kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu) &&		\
-		kvm_hypr_vcpu_sync(_hypr_vcpu, ret);			\
+	(kvm_check_request(KVM_REQ_HYPR_VIEW, _hypr_vcpu) &&		\
+	 kvm_hypr_vcpu_sync(_hypr_vcpu, _hypr_ret)) ||			\
+	(kvm_check_request(KVM_REQ_HYPR_BACK, _hypr_vcpu) &&		\
+	 kvm_hypr_vcpu_back(_hypr_vcpu, _hypr_ret));			\
 })
 
 /* The same for one that is halted: it must come by there. */
@@ -209,6 +227,7 @@ bool kvm_hypr_refuses_cpuid(struct kvm_vcpu *vcpu,
 			    const struct kvm_cpuid_entry2 *entries, int nent);
 void kvm_hypr_destroy_vm(struct kvm *kvm);
 bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret);
+bool kvm_hypr_vcpu_back(struct kvm_vcpu *vcpu, int *ret);
 bool kvm_hypr_halted_poll(struct kvm_vcpu *vcpu);
 int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl);
 void kvm_hypr_tlb_stale(struct kvm_vcpu *vcpu);

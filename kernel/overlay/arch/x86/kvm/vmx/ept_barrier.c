@@ -18,6 +18,13 @@
 /* Poll this often before sleeping: a swap takes a few thousand cycles. */
 #define HYPR_HOLD_SPINS		4000
 
+/* Where a vCPU's thread is that looks at the barrier. */
+enum hypr_at {
+	HYPR_IN_RUN,		/* in front of VM-entry */
+	HYPR_BEFORE_RUN,	/* KVM_RUN has not begun */
+	HYPR_IN_IOCTL,		/* another ioctl has not begun */
+};
+
 /*
  * True if @vcpu can neither touch guest memory nor change its mode (SMM, nested
  * guest) before it has passed the barrier:
@@ -88,6 +95,9 @@ static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 	int r;
 
 	while (!hypr_vcpu_is_held(vcpu, h)) {
+		/* Any signal takes a vCPU's thread out of KVM_RUN, a swap of its own or not. */
+		if (h->asker && signal_pending(current))
+			return -EINTR;
 		r = hypr_wait_step(&spins, timeout_ns, deadline);
 		if (r)
 			return r;
@@ -131,6 +141,8 @@ static void hypr_vcpu_request(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, enum hypr_at at);
+
 /**
  * hypr_close() - close the barrier, and ask the vCPUs to come out of the guest to it
  * @kvm: the VM
@@ -152,8 +164,11 @@ void hypr_close(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	 * vcpu->mode and the last look at requests in vcpu_enter_guest().
 	 */
 	smp_mb();
+	/* This thread is the vCPU's own: it is at the barrier. */
+	if (h->asker)
+		hypr_barrier_is_open(h->asker, h, HYPR_IN_RUN);
 	hypr_for_each_vcpu(vcpu, h) {
-		if (hypr_swap_takes(swap, vcpu))
+		if (hypr_swap_takes(swap, vcpu) && vcpu != h->asker)
 			hypr_vcpu_request(vcpu);
 	}
 	/* The requests before the looks at where the vCPUs are. */
@@ -233,24 +248,38 @@ static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 	       hypr_state_fits(vcpu, vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
 }
 
+/* In KVM_RUN it comes by in front of VM-entry, before all else. */
+static bool hypr_vcpu_comes_by(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE ||
+	       vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
+}
+
 /*
- * One look at the barrier; @in_run: from KVM_RUN.  Each look publishes the round: a
- * swap may follow so closely on the swap before that this vCPU never saw the barrier
- * open in between, and then the later swap holds the vCPU.
+ * One look at the barrier: may the vCPU go on?  Each look publishes the round: a swap may
+ * follow so closely on the swap before that this vCPU never saw the barrier open in
+ * between, and then the later swap holds the vCPU.
  *
  * Which round it is and whether the barrier is closed are one word.  With two
  * words, a vCPU could find the barrier closed by the next round, publish the last
  * round and go to sleep: nobody would wake it before that swap's deadline.
+ *
+ * A swap that moves states wants the vCPU in KVM_RUN, and until it is there counts it as
+ * held by nothing else.  So from in front of KVM_RUN the vCPU goes on to there, with no
+ * round published: a vCPU that is held out here makes the swap fail.
  */
-static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in_run)
+static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, enum hypr_at at)
 {
 	/* Pairs with the release in hypr_release(). */
 	u32 round = smp_load_acquire(&h->round);
 
 	if (vcpu->arch.hypr.round != round) {
-		if (in_run && (round & HYPR_ROUND_CLOSED) && h->moving &&
-		    hypr_vcpu_is_movable(vcpu, h))
-			vcpu->arch.hypr.movable = round;
+		if ((round & HYPR_ROUND_CLOSED) && READ_ONCE(h->moving)) {
+			if (at == HYPR_BEFORE_RUN && hypr_vcpu_comes_by(vcpu))
+				return true;
+			if (at == HYPR_IN_RUN && hypr_vcpu_is_movable(vcpu, h))
+				vcpu->arch.hypr.movable = round;
+		}
 		/* All that this vCPU did in the old view is done. */
 		smp_store_release(&vcpu->arch.hypr.round, round);
 	}
@@ -261,11 +290,11 @@ static bool hypr_barrier_is_open(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool
  * Most swaps end before a thread could go to sleep and wake up again.  While a reset copies
  * pages, a thread that is still awake copies some.
  */
-static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h, bool in_run)
+static bool hypr_barrier_spin(struct kvm_vcpu *vcpu, struct kvm_hypr *h, enum hypr_at at)
 {
 	unsigned int spins = 0;
 
-	while (!hypr_barrier_is_open(vcpu, h, in_run)) {
+	while (!hypr_barrier_is_open(vcpu, h, at)) {
 		if (hypr_share_help(h))
 			continue;
 		if (spins++ >= HYPR_HOLD_SPINS || need_resched())
@@ -283,9 +312,9 @@ static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
 	int r;
 
-	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, true));
+	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, HYPR_IN_RUN));
 	if (r && vcpu->arch.hypr.movable == vcpu->arch.hypr.round)
-		r = wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, true));
+		r = wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, HYPR_IN_RUN));
 	return r;
 }
 
@@ -325,7 +354,7 @@ bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 	bool moves;
 	int r;
 
-	if (!hypr_barrier_spin(vcpu, h, true)) {
+	if (!hypr_barrier_spin(vcpu, h, HYPR_IN_RUN)) {
 		kvm_vcpu_srcu_read_unlock(vcpu);
 		r = hypr_barrier_sleep(vcpu, h);
 		kvm_vcpu_srcu_read_lock(vcpu);
@@ -365,12 +394,12 @@ static int hypr_barrier_wait(struct kvm_vcpu *vcpu, bool run)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	int r;
 
-	if (hypr_barrier_spin(vcpu, h, false))
+	if (hypr_barrier_spin(vcpu, h, run ? HYPR_BEFORE_RUN : HYPR_IN_IOCTL))
 		return 0;
 	if (!run)
-		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, false));
+		return wait_event_killable(h->wq, hypr_barrier_is_open(vcpu, h, HYPR_IN_IOCTL));
 
-	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, false));
+	r = wait_event_interruptible(h->wq, hypr_barrier_is_open(vcpu, h, HYPR_BEFORE_RUN));
 	if (r)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return r;
@@ -378,31 +407,23 @@ static int hypr_barrier_wait(struct kvm_vcpu *vcpu, bool run)
 
 static int hypr_vcpu_sync_outside(struct kvm_vcpu *vcpu, bool run)
 {
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	int idx;
 
 	if (hypr_barrier_wait(vcpu, run)) {
 		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 		return -EINTR;
 	}
+	/* A swap does not hold it yet, wants it in KVM_RUN, and may have asked before. */
+	if (vcpu->arch.hypr.round != READ_ONCE(h->round))
+		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+	/* Until it is held, it gets no other view than this. */
 	vcpu_load(vcpu);
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	hypr_vcpu_take_view(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	vcpu_put(vcpu);
 	return 0;
-}
-
-/*
- * A swap that moves states wants this vCPU at the barrier of KVM_RUN.  It waits there for
- * no other: so the vCPU may come in while it is still in the view that it takes from here.
- */
-static bool hypr_vcpu_may_run(struct kvm_vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->kvm->arch.hypr.vm->moving) &&
-	       !READ_ONCE(vcpu->arch.hypr.move_to) &&
-	       READ_ONCE(vcpu->arch.hypr.next) == vcpu->arch.hypr.view &&
-	       (vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE ||
-		vcpu->arch.mp_state == KVM_MP_STATE_HALTED);
 }
 
 /**
@@ -424,8 +445,11 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 
 	if (!vcpu->kvm->arch.hypr.vm)
 		return 0;
-	if (ioctl != KVM_RUN && ioctl != KVM_GET_EPTP)
+	if (ioctl != KVM_RUN && ioctl != KVM_GET_EPTP) {
 		vcpu->arch.hypr.msrs_written = true;
+		/* User space may look, or set other registers: the guest asks again. */
+		kvm_clear_request(KVM_REQ_HYPR_BACK, vcpu);
+	}
 	if (unlikely(hypr_refuses_vcpu_ioctl(ioctl)))
 		return -EINVAL;
 	/* Pairs with the release in hypr_vcpus_update(). */
@@ -438,8 +462,6 @@ int kvm_hypr_vcpu_ioctl_begin(struct kvm_vcpu *vcpu, unsigned int ioctl)
 	if (unlikely(hypr_vcpu_has_io(vcpu)))
 		return 0;
 	if (likely(!kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu)))
-		return 0;
-	if (ioctl == KVM_RUN && hypr_vcpu_may_run(vcpu))
 		return 0;
 	kvm_clear_request(KVM_REQ_HYPR_VIEW, vcpu);
 	/* The request before what it stands for, as in kvm_check_request(). */

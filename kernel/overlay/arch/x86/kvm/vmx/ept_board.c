@@ -24,8 +24,11 @@ static_assert(sizeof(struct kvm_pic_state) == offsetof(struct kvm_kpic_state, is
 static_assert(sizeof_field(struct kvm_pit_state2, channels) ==
 	      sizeof_field(struct kvm_kpit_state, channels));
 
-/* What is there stays until the VM goes. */
-static bool hypr_has_board(struct kvm *kvm)
+/**
+ * hypr_has_board() - does the VM have these chips?
+ * @kvm: the VM; what is there stays until the VM goes
+ */
+bool hypr_has_board(struct kvm *kvm)
 {
 	return irqchip_kernel(kvm) && READ_ONCE(kvm->arch.vpit);
 }

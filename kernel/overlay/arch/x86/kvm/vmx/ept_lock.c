@@ -100,3 +100,36 @@ int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->arch.hypr.waits, false);
 	return r;
 }
+
+/**
+ * hypr_run_lock() - take kvm_hypr.lock on a vCPU's thread, in KVM_RUN
+ * @vcpu: its mutex held by this thread
+ * @timeout_ns: how long to wait
+ *
+ * A swap that has the lock may be waiting for this vCPU, which then has to go to the
+ * barrier first.
+ *
+ * Return: 0 with kvm_hypr.lock held; -ERESTART, to go there, or for a signal, and come
+ * again; -EAGAIN it took too long.
+ */
+int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns)
+{
+	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
+	unsigned int spins = 0;
+	ktime_t deadline = 0;
+
+	while (!mutex_trylock(&h->lock)) {
+		if (kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu) || signal_pending(current))
+			return -ERESTART;
+		if (spins++ < HYPR_LOCK_SPINS && !need_resched()) {
+			cpu_relax();
+			continue;
+		}
+		if (!deadline)
+			deadline = ktime_add_ns(ktime_get(), timeout_ns);
+		if (ktime_after(ktime_get(), deadline))
+			return -EAGAIN;
+		usleep_range(10, 20);
+	}
+	return 0;
+}

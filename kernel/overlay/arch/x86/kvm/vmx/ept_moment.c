@@ -192,9 +192,9 @@ struct hypr_missed {
 /*
  * Take the next region of which pages are missing, from that of @missed on.
  *
- * Return: 1 with @missed filled; 0 there is none; -EAGAIN, -EINTR, -EFAULT.
+ * Return: 1 with @missed filled; 0 there is none; -EAGAIN, -EINTR, -EFAULT, -ERESTART.
  */
-static int hypr_missed_take(struct kvm *kvm, u32 view, u64 timeout_ns,
+static int hypr_missed_take(struct kvm *kvm, u32 view, u64 timeout_ns, struct kvm_vcpu *asker,
 			    struct hypr_missed *missed)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
@@ -202,7 +202,7 @@ static int hypr_missed_take(struct kvm *kvm, u32 view, u64 timeout_ns,
 	struct hypr_moment *moment;
 	int r;
 
-	r = hypr_lock_within(&h->lock, timeout_ns);
+	r = asker ? hypr_run_lock(asker, timeout_ns) : hypr_lock_within(&h->lock, timeout_ns);
 	if (r)
 		return r;
 	moment = h->moment[array_index_nospec(view, KVM_HYPR_MAX_VIEWS)];
@@ -270,17 +270,19 @@ static int hypr_missed_fault_in(struct kvm *kvm, u32 view, const struct hypr_mis
  * @kvm: the VM
  * @view: which was to be put back
  * @timeout_ns: give up to wait for kvm_hypr.lock after this long
+ * @asker: the vCPU whose thread, in KVM_RUN, this is; else NULL
  *
  * Context: process context of the VM's mm, no lock held.  Takes kvm_hypr.lock for moments.
- * Return: 0; -EFAULT one of them cannot be had; -EAGAIN the deadline; -EINTR a fatal signal.
+ * Return: 0; -EFAULT one of them cannot be had; -EAGAIN the deadline; -EINTR a fatal signal;
+ * -ERESTART of hypr_run_lock().
  */
-int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns)
+int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns, struct kvm_vcpu *asker)
 {
 	struct hypr_missed missed = { 0 };
 	int r;
 
 	for (;; missed.region++) {
-		r = hypr_missed_take(kvm, view, timeout_ns, &missed);
+		r = hypr_missed_take(kvm, view, timeout_ns, asker, &missed);
 		if (r > 0)
 			r = hypr_missed_fault_in(kvm, view, &missed) ?: 1;
 		if (r <= 0)

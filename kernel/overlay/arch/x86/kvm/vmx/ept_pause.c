@@ -10,6 +10,7 @@
 
 #include <linux/delay.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/sched/signal.h>
 
 #include "lapic.h"
@@ -327,6 +328,48 @@ void hypr_resume_all(struct kvm *kvm)
 
 	hypr_for_each_vcpu(vcpu, kvm->arch.hypr.vm)
 		hypr_vcpu_release(vcpu);
+}
+
+/* What the control page says of a vCPU that goes on in a moment of which @online is known. */
+static void hypr_vcpu_go_on(struct kvm_vcpu *vcpu, u64 online)
+{
+	u32 *state = hypr_control_state(vcpu), is, want;
+
+	if (!state)
+		return;
+	want = online & BIT_ULL(vcpu->vcpu_id) ? HYPR_VCPU_RUNNING : HYPR_VCPU_OFFLINE;
+	is = READ_ONCE(*state);
+	/* Whoever waits for an answer to a request gets it in the moment. */
+	if (is != want && (is != HYPR_VCPU_PAUSE_REQUESTED || want == HYPR_VCPU_OFFLINE))
+		WRITE_ONCE(*state, want);
+	if (want == HYPR_VCPU_RUNNING && lapic_in_kernel(vcpu))
+		hypr_notify(vcpu);
+}
+
+/**
+ * hypr_control_go_on() - the vCPUs go on in the moment to which a guest wanted back
+ * @kvm: the VM; its vCPUs have their new state, and wait
+ *
+ * As user space would tell the guest: words that never were, and each vCPU is to look.
+ *
+ * Context: kvm_hypr.lock held.
+ */
+void hypr_control_go_on(struct kvm *kvm)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u64 online = READ_ONCE(h->requests->online);
+	struct kvm_vcpu *vcpu;
+
+	lockdep_assert_held(&h->lock);
+
+	if (!h->control)
+		return;
+	WRITE_ONCE(h->control->jump[0], get_random_u64());
+	WRITE_ONCE(h->control->jump[1], get_random_u64());
+	/* For a guest that knows the generation alone: never one that is counted. */
+	WRITE_ONCE(h->control->generation, h->control->jump[0] | BIT_ULL(63));
+	hypr_for_each_vcpu(vcpu, h)
+		hypr_vcpu_go_on(vcpu, online);
 }
 
 /**

@@ -465,6 +465,8 @@ void hypr_state_move(struct kvm_vcpu *vcpu)
 	enum hypr_apic_differs differs;
 	int r;
 
+	/* What the guest has asked for here it asks there again. */
+	kvm_clear_request(KVM_REQ_HYPR_BACK, vcpu);
 	differs = hypr_apic_read(vcpu, host_tsc, from, to);
 	r = hypr_apic_write(vcpu, host_tsc, from, to, differs);
 	/* Pairs with hypr_wait_moved() and hypr_wait_others(). */

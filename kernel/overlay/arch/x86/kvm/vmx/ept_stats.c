@@ -160,6 +160,8 @@ int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats)
 	stats->fail_signal = stat->fail_signal;
 	stats->fail_other = stat->fail_other;
 	stats->fail_lock = atomic64_read(&stat->fail_lock);
+	stats->asked = stat->asked;
+	stats->asked_user = atomic64_read(&stat->asked_user);
 	stats->prepares = stat->prepares;
 	stats->prepare_failures = stat->prepare_failures;
 	stats->discards = stat->discards;

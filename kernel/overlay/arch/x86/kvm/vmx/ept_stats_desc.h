@@ -22,6 +22,8 @@
 	STATS_DESC_COUNTER(VM, hypr.reset_pages),
 	STATS_DESC_COUNTER(VM, hypr.reset_shared),
 	STATS_DESC_COUNTER(VM, hypr.fail_lock),
+	STATS_DESC_COUNTER(VM, hypr.asked),
+	STATS_DESC_COUNTER(VM, hypr.asked_user),
 
 	STATS_DESC_COUNTER(VM, hypr.pause.count),
 	STATS_DESC_CUMULATIVE(VM, hypr.pause.sum, KVM_STATS_UNIT_CYCLES,

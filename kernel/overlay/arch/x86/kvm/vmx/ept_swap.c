@@ -153,7 +153,9 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 		return;
 	if (differs)
 		hypr_board_enter(kvm, to, differs);
-	if (swap->flags & KVM_EPT_SWAP_NOTIFY)
+	if (h->asker)
+		hypr_control_go_on(kvm);
+	else if (swap->flags & KVM_EPT_SWAP_NOTIFY)
 		hypr_notify_all(kvm);
 	/* Pairs with hypr_wait_others(): the chips' state is visible before. */
 	smp_mb__before_atomic();
@@ -163,11 +165,27 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 /* With the vCPUs held: memory back, and the vCPUs, in their moment, will wait. */
 static int hypr_reset(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r = hypr_put_back(kvm, swap);
 
-	if (!r && (swap->flags & KVM_EPT_SWAP_STATE))
+	if (r)
+		return r;
+	/* Nothing fails any more.  User space learns of it from a word, and not by a call. */
+	if (h->asker)
+		WRITE_ONCE(h->requests->resets, h->requests->resets + 1);
+	else if (swap->flags & KVM_EPT_SWAP_STATE)
 		hypr_pause_assume(kvm);
-	return r;
+	return 0;
+}
+
+/* The vCPU that this thread runs goes on, as the others do on theirs. */
+static void hypr_asker_take_view(struct kvm_vcpu *vcpu)
+{
+	int idx = srcu_read_lock(&vcpu->kvm->srcu);
+
+	kvm_clear_request(KVM_REQ_HYPR_VIEW, vcpu);
+	hypr_vcpu_take_view(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
@@ -196,6 +214,8 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	WRITE_ONCE(h->moving, false);
 
 	swap->commit_cycles = rdtsc_ordered() - start;
+	if (!r && h->asker)
+		hypr_asker_take_view(h->asker);
 	if (!r && moving)
 		hypr_finish_move(kvm, swap);
 	if (!r) {
@@ -294,7 +314,15 @@ static int hypr_check_flags(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	return r;
 }
 
-static int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
+/**
+ * hypr_swap_locked() - one attempt of a swap
+ * @kvm: the VM
+ * @swap: as for hypr_swap(), with a deadline
+ *
+ * Context: kvm_hypr.lock held, and kvm->srcu not; hypr_vcpus_update() was called.
+ * Return: as hypr_swap(); -EFAULT, of a reset: see hypr_missing_fault_in().
+ */
+int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
 	int r;
@@ -442,7 +470,7 @@ int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		if (r != -EFAULT)
 			break;
 		/* A reset, which has done nothing yet. */
-		r = hypr_missing_fault_in(kvm, swap->view, swap->timeout_ns);
+		r = hypr_missing_fault_in(kvm, swap->view, swap->timeout_ns, NULL);
 		fetched = rdtsc_ordered() - start;
 		if (!r)
 			r = -EAGAIN;

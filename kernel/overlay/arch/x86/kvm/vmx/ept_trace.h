@@ -92,6 +92,30 @@ TRACE_EVENT(kvm_hypr_commit,
 		      __entry->ret)
 );
 
+/* A guest asked to be put back to its moment.  After an error user space is asked. */
+TRACE_EVENT(kvm_hypr_back,
+	    TP_PROTO(struct kvm_vcpu *vcpu, const struct kvm_hypr_swap *swap, int ret),
+	    TP_ARGS(vcpu, swap, ret),
+
+	    TP_STRUCT__entry(__field(pid_t, vm)
+			     __field(int, vcpu)
+			     __field(u32, view)
+			     __field(u32, pages)
+			     __field(u64, cycles)
+			     __field(int, ret)),
+
+	    TP_fast_assign(__entry->vm = vcpu->kvm->userspace_pid;
+			   __entry->vcpu = vcpu->vcpu_id;
+			   __entry->view = swap->view;
+			   __entry->pages = swap->pages;
+			   __entry->cycles = swap->commit_cycles;
+			   __entry->ret = ret;),
+
+	    TP_printk("vm %d vcpu %d view %u pages %u cycles %llu ret %d", __entry->vm,
+		      __entry->vcpu, __entry->view, __entry->pages, __entry->cycles,
+		      __entry->ret)
+);
+
 /* Parked vCPUs were released, requests that nobody answered withdrawn. */
 TRACE_EVENT(kvm_hypr_resume,
 	    TP_PROTO(struct kvm *kvm, u32 view),

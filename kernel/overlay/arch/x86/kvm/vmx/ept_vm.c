@@ -2,6 +2,7 @@
 /*
  * A VM with views: enable them, destroy them, and meet the vCPUs that come.
  */
+#include <linux/mm.h>
 #include <linux/string.h>
 
 #include "vmx_ept_swap.h"
@@ -94,6 +95,13 @@ int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 	return r;
 }
 
+/* There is no bus any more. */
+static void hypr_requests_release(struct kvm_hypr *h)
+{
+	if (h->requests_page)
+		unpin_user_pages_dirty_lock(&h->requests_page, 1, true);
+}
+
 /**
  * kvm_hypr_destroy_vm() - undo hypr_enable() and all that came after it
  * @kvm: a VM that nobody can reach any more; its vCPUs are gone
@@ -105,6 +113,7 @@ void kvm_hypr_destroy_vm(struct kvm *kvm)
 	if (!h)
 		return;
 	hypr_control_release(h);
+	hypr_requests_release(h);
 	hypr_builder_destroy(h->builder);
 	hypr_kept_free(h);
 	hypr_boards_free(h);

@@ -3,6 +3,7 @@
  * HYPR views, internal interface.  Calls go one way, from the ioctls down:
  *
  *	../ept_swap_ioctl	the arguments of user space
+ *	ept_back		a guest asks for a reset
  *	ept_swap		the swap: start at hypr_swap()
  *	ept_vcpu		EPTPs of one vCPU
  *	ept_barrier		hold the vCPUs between two views
@@ -32,6 +33,8 @@
 #define __KVM_X86_VMX_EPT_SWAP_H
 
 #include <linux/kvm_host.h>
+
+#include <kvm/iodev.h>
 
 #include "ept_lru.h"
 #include "hypr/tlb_decide.h"
@@ -339,6 +342,13 @@ struct hypr_board {
  * @board: what is kept of the chips for each view, by enum hypr_kept_kind; under @lock
  * @moment: where the moment of each view is, or NULL; under @lock
  * @share: pages that a reset puts back; the list under @lock
+ * @asker: the vCPU whose thread does the swap, for its guest; else NULL; under @lock
+ * @requests_page: where user space says what a guest may ask for, pinned; NULL if there is
+ *	none; under kvm->slots_lock
+ * @requests: @requests_page in the kernel's address space; constant once there is @asker, or
+ *	@requests_device is on the bus
+ * @requests_timeout_ns: each wait of such a swap; with @requests
+ * @requests_device: sees the guest's OUT
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
  * @builder: a vCPU that never runs and that nobody can find; its MMU is the
@@ -381,6 +391,11 @@ struct kvm_hypr {
 	struct hypr_board *board[KVM_HYPR_MAX_VIEWS][2];
 	struct hypr_moment *moment[KVM_HYPR_MAX_VIEWS];
 	struct hypr_share share;
+	struct kvm_vcpu *asker;
+	struct page *requests_page;
+	struct kvm_hypr_requests_page *requests;
+	u64 requests_timeout_ns;
+	struct kvm_io_device requests_device;
 
 	struct mutex build_lock;	/* builder */
 	struct kvm_vcpu *builder;
@@ -449,6 +464,7 @@ int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 #define HYPR_NO_TIMEOUT	U64_MAX
 
 int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
+int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns);
 int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
 int hypr_vcpu_lock(struct kvm_vcpu *vcpu);
 
@@ -504,6 +520,7 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns);
 void hypr_pause_undo(struct kvm *kvm);
 void hypr_resume_all(struct kvm *kvm);
 void hypr_notify_all(struct kvm *kvm);
+void hypr_control_go_on(struct kvm *kvm);
 void hypr_pause_assume(struct kvm *kvm);
 
 /* ept_kind.c */
@@ -562,7 +579,7 @@ struct hypr_put *hypr_share_room(unsigned int pages);
 /* ept_moment.c */
 long hypr_moment_set(struct kvm *kvm, const struct kvm_hypr_moment *arg);
 int hypr_moment_check(struct kvm *kvm, u32 view);
-int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns);
+int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns, struct kvm_vcpu *asker);
 void hypr_moments_free(struct kvm_hypr *h);
 
 /* ept_find.c */
@@ -593,6 +610,7 @@ long hypr_kept_get(struct kvm *kvm, struct kvm_hypr_state *arg);
 long hypr_kept_copy_to(struct kvm *kvm, const struct kvm_hypr_copy *arg);
 
 /* ept_board.c */
+bool hypr_has_board(struct kvm *kvm);
 unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
 			      const struct hypr_board *to);
 void hypr_board_enter(struct kvm *kvm, struct hypr_board *to, unsigned int differs);
@@ -655,10 +673,14 @@ void hypr_release(struct kvm_hypr *h);
 void hypr_wait_moved(struct kvm_hypr *h, int left, u64 timeout_ns);
 
 /* ept_swap.c */
+int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap);
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
 
 /* ept_vcpu.c */
 int hypr_vcpu_get_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
 int hypr_vcpu_set_eptp(struct kvm_vcpu *vcpu, struct kvm_hypr_eptp *arg);
+
+/* ept_back.c */
+long hypr_requests_set(struct kvm *kvm, const struct kvm_hypr_requests *arg);
 
 #endif /* __KVM_X86_VMX_EPT_SWAP_H */

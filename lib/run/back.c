@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Resets that the kernel does because the guest asks for them (engine/ept_swap.c allows them).
+ * No call says so: a page that the kernel shares with this process counts them.
+ *
+ * The kernel puts back memory, vCPUs and chips; the devices of this process follow before
+ * somebody touches them (back_devices.c).
+ *
+ * Only hypr_vm_run() allows them, and only while no operation is under way.  An operation
+ * settles what was counted when it has the vCPUs held, or has swapped.
+ */
+#include <string.h>
+
+#include "base/page.h"
+#include "model/state.h"
+#include "model/view.h"
+#include "model/vm.h"
+#include "run/back.h"
+
+/** hypr_back_count() - how many there were so far */
+uint64_t hypr_back_count(const struct hypr_vm *vm)
+{
+	return vm->back.page ? __atomic_load_n(&vm->back.page->resets, __ATOMIC_ACQUIRE) : 0;
+}
+
+/* What the control page is to say afterwards. */
+static uint64_t online(const struct hypr_vm *vm, const struct hypr_state *state)
+{
+	uint64_t mask = 0;
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (state->vcpu[i].control != HYPR_VCPU_OFFLINE)
+			mask |= 1ull << i;
+	}
+	return mask;
+}
+
+/* All that is needed for a reset without this process. */
+static bool is_possible(struct hypr_vm *vm, const struct hypr_view *view)
+{
+	return vm->runner.on && !vm->paused && view->moment && view->put_back &&
+	       view->written_known && view->keeps_left && view->keeps_moment &&
+	       !memcmp(view->moment->state->boot_id, vm->control->boot_id,
+		       sizeof(vm->control->boot_id));
+}
+
+/** hypr_back_allow() - an operation is over; op_lock held */
+void hypr_back_allow(struct hypr_vm *vm)
+{
+	struct hypr_view *view = vm->active;
+
+	if (!vm->back.page || !is_possible(vm, view))
+		return;
+	pthread_mutex_lock(&vm->back.lock);
+	vm->back.state = view->moment->state;
+	pthread_mutex_unlock(&vm->back.lock);
+	vm->back.page->online = online(vm, view->moment->state);
+	__atomic_store_n(&vm->back.page->view, view->number, __ATOMIC_SEQ_CST);
+}
+
+/** hypr_back_forbid() - an operation begins; a reset may still be under way */
+void hypr_back_forbid(struct hypr_vm *vm)
+{
+	if (vm->back.page)
+		__atomic_store_n(&vm->back.page->view, 0, __ATOMIC_SEQ_CST);
+}
+
+/**
+ * hypr_back_settle() - count what was done, all of it in the active view
+ *
+ * op_lock held, and no reset is under way: they are forbidden, and since then the vCPUs were
+ * held or swapped.
+ */
+void hypr_back_settle(struct hypr_vm *vm)
+{
+	uint64_t pages = vm->mem_bytes / HYPR_PAGE_BYTES, resets = hypr_back_count(vm);
+	struct hypr_view *view = vm->active;
+	uint64_t more = resets - vm->back.settled;
+
+	if (!more)
+		return;
+	vm->back.settled = resets;
+	vm->back.cycles = vm->back.page->cycles;
+	vm->back.pages = vm->back.page->pages;
+	vm->requests += more;
+	vm->swaps += more;
+	vm->generation = vm->back.page->generation;
+	view->swaps += more;
+	view->resets += more;
+	/* What was noted as written before was put back. */
+	memset(view->written, 0, (pages + 63) / 64 * sizeof(*view->written));
+}
