@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -173,6 +175,50 @@ static void test_memory_follows_migration(void)
 	}
 }
 
+static void move_to_cpu(const struct vcpu *vcpu, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK(!pthread_setaffinity_np(vcpu->thread, sizeof(set), &set));
+}
+
+/* How often a vCPU came to another CPU, since the module was loaded. */
+static unsigned long long moves(void)
+{
+	FILE *file = fopen("/sys/kernel/debug/hyprv/flushes", "r");
+	unsigned long long value, found = 0;
+	char reason[80];
+
+	CHECK(file);
+	while (fscanf(file, "%llu %79[^\n]", &value, reason) == 2)
+		if (!strcmp(reason, "a vCPU came to another CPU"))
+			found = value;
+	fclose(file);
+	return found;
+}
+
+/* Each comes back to CPUs where it was before the memory changed. */
+static void test_vcpus_move_between_cpus(void)
+{
+	struct vm *vm = plain(3);
+	unsigned long long before = moves();
+	int i, j;
+
+	for (i = 0; i < 60; i++) {
+		for (j = 0; j < 3; j++)
+			move_to_cpu(&vm->vcpu[j], 1 + (i + j) % 3);
+		vcpu_write(&vm->vcpu[i % 3], GUEST_FREE_GPA, 100 + i);
+		for (j = 0; j < 3; j++)
+			CHECK_EQ(vcpu_read(&vm->vcpu[j], GUEST_FREE_GPA), 100 + i);
+		CHECK(!madvise(vm->ram[0] + GUEST_FREE_GPA, 4096, MADV_DONTNEED));
+		for (j = 0; j < 3; j++)
+			CHECK_EQ(vcpu_read(&vm->vcpu[j], GUEST_FREE_GPA), 0);
+	}
+	CHECK(moves() >= before + 60);
+}
+
 /* A slot that goes away leaves nothing mapped behind. */
 static void test_slot_is_deleted_and_added(void)
 {
@@ -297,6 +343,7 @@ static const struct test tests[] = {
 	{ "the guest exits to user space and goes on", test_exits_to_user_space },
 	{ "a stopped vCPU goes on where it was", test_stops_and_goes_on },
 	{ "three vCPUs share their memory", test_three_vcpus },
+	{ "vCPUs move between CPUs", test_vcpus_move_between_cpus },
 	{ "two VMs do not share memory", test_two_vms },
 	{ "guest memory follows madvise", test_memory_follows_madvise },
 	{ "guest memory follows fork", test_memory_follows_fork },
