@@ -179,7 +179,9 @@ static void test_close_gives_all_back(void)
 	check_upper(func);
 	CHECK_EQ(count_vms(), 1);
 	hypr_func_close(func);
-	CHECK_EQ(count_fds("kvm") + count_fds("hyprv"), 0);
+	/* Its output may be a file in a folder that is called so. */
+	CHECK_EQ(count_fds("anon_inode:kvm") + count_fds("anon_inode:hyprv") +
+		 count_fds("/dev/kvm") + count_fds("/dev/hyprv"), 0);
 	before = count_fds("");
 	check_refused("abort_init", engine(), -ECANCELED);
 	CHECK_EQ(count_fds(""), before);
