@@ -68,6 +68,16 @@ static void requests_done(struct vcpu *vcpu)
 	check_runs(vcpu);
 }
 
+static void check_back(struct back *moment, struct vcpu *vcpu)
+{
+	uint64_t resets = back_resets(moment);
+
+	back_request(vcpu, 1, PLANT);
+	requests_done(vcpu);
+	CHECK_EQ(back_resets(moment), resets + 1);
+	back_check(moment);
+}
+
 /* ---- what is put back ----------------------------------------------------------- */
 
 static void test_again_and_again(void)
@@ -134,19 +144,16 @@ static void swap_of_any_kind(struct vm *vm)
 	OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap));
 }
 
-/*
- * User space swaps, resets and makes the view stale while two vCPUs ask.  A request that
- * comes out leaves its vCPU outside, where no swap could move it.
- */
+/* User space swaps, resets and makes the view stale while two vCPUs ask; none comes out. */
 static void check_while_user_space_swaps(bool comes_and_goes)
 {
+	unsigned int i, swaps = comes_and_goes ? 200 : 400;
 	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
-	unsigned int i;
 
 	for (i = 0; i < 2; i++)
 		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
-	for (i = 0; i < (comes_and_goes ? 200u : 400u); i++) {
+	for (i = 0; i < swaps; i++) {
 		if (comes_and_goes && i % 8 == 0) {
 			vcpu_stop(&vm->vcpu[1]);
 			vcpu_start(&vm->vcpu[1]);
@@ -171,7 +178,7 @@ static void test_while_user_space_swaps(void)
 	check_while_user_space_swaps(false);
 }
 
-/* It comes to the barrier from outside KVM_RUN, while swaps follow each other. */
+/* From outside KVM_RUN to the barrier, while swaps follow each other. */
 static void test_while_a_vcpu_comes_and_goes(void)
 {
 	check_while_user_space_swaps(true);
@@ -257,16 +264,6 @@ static void check_comes_out(struct back *moment, struct vcpu *vcpu, uint16_t por
 	CHECK_EQ(back_resets(moment), resets);
 	vcpu->guest->arg[0] = KVM_HYPR_REQUEST_PORT;
 	vcpu->guest->arg[1] = BACK_BLOCK_GPA;
-}
-
-static void check_back(struct back *moment, struct vcpu *vcpu)
-{
-	uint64_t resets = back_resets(moment);
-
-	back_request(vcpu, 1, PLANT);
-	requests_done(vcpu);
-	CHECK_EQ(back_resets(moment), resets + 1);
-	back_check(moment);
 }
 
 static void test_not_allowed(void)
