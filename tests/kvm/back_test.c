@@ -144,10 +144,7 @@ static void swap_of_any_kind(struct vm *vm)
 	OK(try_ioctl(vm->fd, KVM_EPT_SWAP_ALL, &swap));
 }
 
-/*
- * User space swaps, resets and makes the view stale while two vCPUs ask.  A request that
- * comes out leaves its vCPU outside, where no swap could move it.
- */
+/* User space swaps, resets and makes the view stale while two vCPUs ask; none comes out. */
 static void check_while_user_space_swaps(bool comes_and_goes)
 {
 	unsigned int i, swaps = comes_and_goes ? 200 : 400;
