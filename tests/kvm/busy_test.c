@@ -435,7 +435,8 @@ struct nested_race {
 	struct vm *vm;
 	pthread_t thread;
 	atomic_bool stop;
-	unsigned int done, busy;
+	atomic_uint done;
+	unsigned int busy;
 };
 
 static void *swap_thread(void *arg)
@@ -480,7 +481,8 @@ static void test_nested_state_beside_swaps(void)
 	OK(try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, outside));
 
 	CHECK_RET(pthread_create(&race.thread, NULL, swap_thread, &race), 0);
-	for (i = 0; i < 2000; i++) {
+	/* On a busy machine the swaps' thread may come too late many times. */
+	for (i = 0; i < 2000 || !atomic_load(&race.done); i++) {
 		OK(try_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, inside));
 		read->size = STATE_BYTES;
 		OK(try_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, read));
@@ -491,7 +493,6 @@ static void test_nested_state_beside_swaps(void)
 	atomic_store(&race.stop, true);
 	CHECK_RET(pthread_join(race.thread, NULL), 0);
 	note("%u swaps done, %u refused", race.done, race.busy);
-	CHECK(race.done);
 }
 
 static const struct test tests[] = {
