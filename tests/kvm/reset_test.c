@@ -345,8 +345,13 @@ static void test_efault(void)
 }
 
 static atomic_bool stop;
+static atomic_uint drop_cycles;
 
-/* The moment's pages come and go. */
+/* So often that a reset never has all of them; so seldom that it mostly has. */
+#define OFTEN_CYCLES	40000
+#define SELDOM_CYCLES	300000
+
+/* The moment's pages come and go, one each drop_cycles. */
 static void *dropper(void *arg)
 {
 	unsigned int page = 0;
@@ -354,14 +359,28 @@ static void *dropper(void *arg)
 
 	(void)arg;
 	pin_to_cpu(2);
-	/* Seldom enough that they are all there at times. */
 	while (!atomic_load(&stop)) {
 		madvise(moment + (FIRST_PAGE + page++ % (LAST_PAGE - FIRST_PAGE)) * 4096, 4096,
 			MADV_DONTNEED);
-		for (start = __builtin_ia32_rdtsc(); __builtin_ia32_rdtsc() - start < 40000;)
+		start = __builtin_ia32_rdtsc();
+		while (__builtin_ia32_rdtsc() - start < atomic_load(&drop_cycles))
 			;
 	}
 	return NULL;
+}
+
+/* Each page is as it was in the moment, or as it is there since it was dropped: zero. */
+static void check_put_back(struct vm *vm)
+{
+	unsigned int page, i;
+
+	for (page = FIRST_PAGE; page < LAST_PAGE; page++) {
+		const uint8_t *byte = vm->ram[A] + page * 4096;
+
+		CHECK(byte[0] == (uint8_t)page || !byte[0]);
+		for (i = 1; i < 4096; i++)
+			CHECK_EQ(byte[i], byte[0]);
+	}
 }
 
 /* All of the reset, or -EAGAIN with nothing done: the guest runs on in any case. */
@@ -374,16 +393,20 @@ static void test_moment_that_goes(void)
 
 	need_cpus(2);
 	atomic_store(&stop, false);
+	atomic_store(&drop_cycles, SELDOM_CYCLES);
 	CHECK(!pthread_create(&thread, NULL, dropper, NULL));
 	for (round = 0; round < 150; round++) {
 		int ret;
 
+		atomic_store(&drop_cycles, round % 2 ? OFTEN_CYCLES : SELDOM_CYCLES);
 		vcpu_do(&vm->vcpu[0], GUEST_FILL, GUEST_FREE_GPA, GUEST_ID2_GPA, round + 1);
 		memcpy(before, vm->ram[A] + GUEST_FREE_GPA, sizeof(before));
 		ret = try_swap_all(vm, A, RESET);
 		if (ret) {
 			CHECK_RET(ret, -EAGAIN);
 			CHECK(!memcmp(before, vm->ram[A] + GUEST_FREE_GPA, sizeof(before)));
+		} else {
+			check_put_back(vm);
 		}
 		done += !ret;
 		undone += !!ret;
@@ -391,7 +414,7 @@ static void test_moment_that_goes(void)
 	atomic_store(&stop, true);
 	CHECK(!pthread_join(thread, NULL));
 	note("%u resets, and %u not done", done, undone);
-	CHECK(done);
+	CHECK(done && undone);
 	write_page(vm, FIRST_PAGE);
 	vcpu_do(&vm->vcpu[0], GUEST_FILL, GUEST_FREE_GPA, GUEST_ID2_GPA, 1);
 	reset(vm, RESET);
