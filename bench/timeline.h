@@ -16,7 +16,7 @@
 
 #include "guests/epoch/epoch_report.h"
 
-#define REPORT_LOG_SIZE	8192	/* words, a power of two */
+#define REPORT_LOG_SIZE	65536	/* words, a power of two */
 
 struct report {
 	uint32_t word;
