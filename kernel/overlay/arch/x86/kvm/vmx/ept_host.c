@@ -221,7 +221,7 @@ unsigned int hypr_host_gap(struct kvm *kvm, unsigned long hva, unsigned int n)
 }
 
 /* May a read fault there map pages around the one that faults?  do_read_fault() */
-static bool hypr_maps_around(const struct vm_area_struct *vma)
+static bool hypr_maps_around(struct vm_area_struct *vma)
 {
 	return vma->vm_ops && vma->vm_ops->map_pages && (vma->vm_flags & VM_READ) &&
 	       !userfaultfd_armed(vma);
