@@ -113,6 +113,14 @@ void hypr_share_run(struct kvm_hypr *h, void (*work)(struct kvm_hypr *h, u32 i),
 		cpu_relax();
 }
 
+/* Not copy_page(), which is a loop of single words where REP is not known to be good. */
+static __always_inline void hypr_page_copy(void *to, unsigned long from)
+{
+	unsigned long words = PAGE_SIZE / sizeof(u64);
+
+	asm volatile("rep movsq" : "+c" (words), "+D" (to), "+S" (from) : : "memory");
+}
+
 static __always_inline void hypr_page_clear(void *to)
 {
 	unsigned long words = PAGE_SIZE / sizeof(u64);
@@ -131,7 +139,7 @@ static void hypr_page_put_back(struct kvm_hypr *h, u32 i)
 		goto put;
 	to = sptep ? pfn_to_kaddr(spte_to_pfn(*sptep)) : (void *)(put->at & ~HYPR_PUT_FLAGS);
 	if (put->from)
-		copy_page(to, (void *)put->from);
+		hypr_page_copy(to, put->from);
 	else
 		hypr_page_clear(to);
 	/* No vCPU is in the guest, so no CPU sets it. */
