@@ -24,9 +24,6 @@
 #include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
-/* Attempts to have all pages of the moment there at once. */
-#define HYPR_BACK_TRIES		100
-
 /* Of both ports. */
 #define HYPR_BACK_PORT_BYTES	(KVM_HYPR_REQUEST_PORT_VIRTUAL + 4 - KVM_HYPR_REQUEST_PORT)
 
@@ -91,9 +88,7 @@ static bool hypr_back_can_hold(struct kvm_hypr *h)
 	struct kvm_vcpu *vcpu;
 
 	hypr_for_each_vcpu(vcpu, h) {
-		int mp_state = READ_ONCE(vcpu->arch.mp_state);
-
-		if (mp_state != KVM_MP_STATE_RUNNABLE && mp_state != KVM_MP_STATE_HALTED)
+		if (!hypr_vcpu_comes_by(vcpu))
 			return false;
 	}
 	return true;
@@ -160,8 +155,8 @@ static int hypr_back(struct kvm_vcpu *vcpu)
 			break;
 		/* Pages of the moment are missing: nothing was done yet. */
 		r = hypr_missing_fault_in(vcpu->kvm, swap.view, swap.timeout_ns, vcpu);
-	} while (!r && ++tries < HYPR_BACK_TRIES);
-	if (!r && tries == HYPR_BACK_TRIES)
+	} while (!r && ++tries < HYPR_RESET_TRIES);
+	if (!r && tries == HYPR_RESET_TRIES)
 		r = -EAGAIN;
 	trace_kvm_hypr_back(vcpu, &swap, r);
 	return r == -EINTR ? -ERESTART : r;

@@ -65,28 +65,6 @@ bool hypr_swap_takes(const struct kvm_hypr_swap *swap, struct kvm_vcpu *vcpu)
 	       (swap->vcpu_mask & BIT_ULL(vcpu->vcpu_id));
 }
 
-/*
- * A look was in vain: poll for a while, then sleep between looks.  The first sleep sets
- * the deadline.
- *
- * Return: 0 to look again; -EINTR a fatal signal; -EAGAIN the deadline has passed.
- */
-static int hypr_wait_step(unsigned int *spins, u64 timeout_ns, ktime_t *deadline)
-{
-	if ((*spins)++ < HYPR_HOLD_SPINS && !need_resched()) {
-		cpu_relax();
-		return 0;
-	}
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	if (!*deadline)
-		*deadline = ktime_add_ns(ktime_get(), timeout_ns);
-	if (ktime_after(ktime_get(), *deadline))
-		return -EAGAIN;
-	usleep_range(10, 20);
-	return 0;
-}
-
 /* The deadline is set by the first vCPU that is waited for longer than a spin. */
 static int hypr_wait_held(struct kvm_hypr *h, struct kvm_vcpu *vcpu,
 			  u64 timeout_ns, ktime_t *deadline)
@@ -246,13 +224,6 @@ static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 
 	return hypr_state_can_move(vcpu) && hypr_state_has_room(vcpu, room) &&
 	       hypr_state_fits(vcpu, vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
-}
-
-/* In KVM_RUN it comes by in front of VM-entry, before all else. */
-static bool hypr_vcpu_comes_by(struct kvm_vcpu *vcpu)
-{
-	return vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE ||
-	       vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
 }
 
 /*

@@ -29,9 +29,7 @@ bool hypr_events_have_come(struct kvm_vcpu *vcpu)
  */
 bool hypr_events_can_move(struct kvm_vcpu *vcpu)
 {
-	int mp_state = vcpu->arch.mp_state;
-
-	return (mp_state == KVM_MP_STATE_RUNNABLE || mp_state == KVM_MP_STATE_HALTED) &&
+	return hypr_vcpu_comes_by(vcpu) &&
 	       !vcpu->arch.exception_vmexit.pending && !vcpu->arch.smi_pending &&
 	       !vcpu->arch.apf.halted && !kvm_test_request(KVM_REQ_TRIPLE_FAULT, vcpu) &&
 	       !hypr_events_have_come(vcpu);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HYPR views: waits for locks.  Each wait ends: a swap has a deadline, and a fatal
+ * HYPR views: waits, for locks most of all.  Each wait ends: a swap has a deadline, and a fatal
  * signal ends any wait behind a swap.
  */
 #include <linux/delay.h>
@@ -10,6 +10,30 @@
 
 /* Poll this often before sleeping between polls. */
 #define HYPR_LOCK_SPINS	4000
+
+/**
+ * hypr_wait_step() - a look was in vain: poll for a while, then sleep between looks
+ * @spins: 0 at first; counts the looks
+ * @timeout_ns: how long to look, from the first sleep on
+ * @deadline: 0 at first; set by the first sleep
+ *
+ * Return: 0 to look again; -EINTR a fatal signal; -EAGAIN the deadline has passed.
+ */
+int hypr_wait_step(unsigned int *spins, u64 timeout_ns, ktime_t *deadline)
+{
+	if ((*spins)++ < HYPR_LOCK_SPINS && !need_resched()) {
+		cpu_relax();
+		return 0;
+	}
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!*deadline)
+		*deadline = ktime_add_ns(ktime_get(), timeout_ns);
+	if (ktime_after(ktime_get(), *deadline))
+		return -EAGAIN;
+	usleep_range(10, 20);
+	return 0;
+}
 
 /**
  * hypr_lock_within() - take a mutex within a time
@@ -117,19 +141,14 @@ int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns)
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	unsigned int spins = 0;
 	ktime_t deadline = 0;
+	int r;
 
 	while (!mutex_trylock(&h->lock)) {
 		if (kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu) || signal_pending(current))
 			return -ERESTART;
-		if (spins++ < HYPR_LOCK_SPINS && !need_resched()) {
-			cpu_relax();
-			continue;
-		}
-		if (!deadline)
-			deadline = ktime_add_ns(ktime_get(), timeout_ns);
-		if (ktime_after(ktime_get(), deadline))
-			return -EAGAIN;
-		usleep_range(10, 20);
+		r = hypr_wait_step(&spins, timeout_ns, &deadline);
+		if (r)
+			return r == -EINTR ? -ERESTART : r;
 	}
 	return 0;
 }

@@ -17,9 +17,6 @@
 
 #include "vmx_ept_swap.h"
 
-/* Poll this often before sleeping between polls; the first sleep sets the deadline. */
-#define HYPR_PAUSE_SPINS	4000
-
 /*
  * Without APICv an EOI is a VM-exit, and KVM decides what is in service.  With it the CPU
  * does both, and an EOI costs nothing.
@@ -254,6 +251,7 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 	struct kvm_vcpu *vcpu;
 	unsigned int spins = 0;
 	ktime_t deadline = 0;
+	int r;
 
 	lockdep_assert_held(&kvm->arch.hypr.vm->lock);
 
@@ -262,17 +260,9 @@ int hypr_pause_all(struct kvm *kvm, u64 timeout_ns)
 		hypr_pause_request(vcpu);
 
 	while (!hypr_all_parked(kvm)) {
-		if (spins++ < HYPR_PAUSE_SPINS && !need_resched()) {
-			cpu_relax();
-			continue;
-		}
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (!deadline)
-			deadline = ktime_add_ns(ktime_get(), timeout_ns);
-		if (ktime_after(ktime_get(), deadline))
-			return -EAGAIN;
-		usleep_range(10, 20);
+		r = hypr_wait_step(&spins, timeout_ns, &deadline);
+		if (r)
+			return r;
 	}
 	return 0;
 }

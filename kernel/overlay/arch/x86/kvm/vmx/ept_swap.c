@@ -20,9 +20,6 @@
 #include "ept_trace.h"
 #include "vmx_ept_swap.h"
 
-/* Attempts to have all pages of a reset there at once. */
-#define HYPR_RESET_TRIES	100
-
 static u32 hypr_count_forced(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 {
 	struct kvm_vcpu *vcpu;

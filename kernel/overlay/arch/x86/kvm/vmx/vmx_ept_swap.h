@@ -435,6 +435,14 @@ static inline bool hypr_root_tags_tlb(void)
 	return kvm_x86_ops.hypr_tdp->tagged_by_root;
 }
 
+/* In KVM_RUN it comes to the barrier in front of VM-entry, before all else. */
+static inline bool hypr_vcpu_comes_by(struct kvm_vcpu *vcpu)
+{
+	int mp_state = READ_ONCE(vcpu->arch.mp_state);
+
+	return mp_state == KVM_MP_STATE_RUNNABLE || mp_state == KVM_MP_STATE_HALTED;
+}
+
 /*
  * Did the vCPU's last exit leave an instruction half done?  KVM_RUN completes it,
  * with immediate_exit too.  The answer lasts while no KVM_RUN is under way.
@@ -463,6 +471,7 @@ int hypr_stats_get(struct kvm *kvm, struct kvm_hypr_stats *stats);
 /* ept_lock.c */
 #define HYPR_NO_TIMEOUT	U64_MAX
 
+int hypr_wait_step(unsigned int *spins, u64 timeout_ns, ktime_t *deadline);
 int hypr_lock_within(struct mutex *lock, u64 timeout_ns);
 int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns);
 int hypr_lock_to_drop(struct kvm *kvm, u64 timeout_ns);
@@ -673,6 +682,9 @@ void hypr_release(struct kvm_hypr *h);
 void hypr_wait_moved(struct kvm_hypr *h, int left, u64 timeout_ns);
 
 /* ept_swap.c */
+/* Attempts to have all pages of a reset there at once. */
+#define HYPR_RESET_TRIES	100
+
 int hypr_swap_locked(struct kvm *kvm, struct kvm_hypr_swap *swap);
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap);
 
