@@ -105,6 +105,7 @@ void vm_view_add(struct vm *vm, unsigned int view);
 void vm_views_add(struct vm *vm, unsigned int nr);	/* boot, 2, 3, ... */
 /* A VM with the boot view and two others, prepared, and vCPUs that do not run. */
 struct vm *vm_new_prepared(int nr_vcpus);
+struct vm *vm_new_stopped(int nr_vcpus);	/* the same, and the vCPUs have run */
 void *memory_new(size_t bytes);
 /* Give each page of a view's own memory a page of the host, writable. */
 void ram_touch(struct vm *vm, unsigned int view);

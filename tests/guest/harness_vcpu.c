@@ -434,3 +434,12 @@ struct vm *vm_new_prepared(int nr_vcpus)
 	OK(try_prepare(vm, KVM_HYPR_VIEW_FIRST + 1));
 	return vm;
 }
+
+struct vm *vm_new_stopped(int nr_vcpus)
+{
+	struct vm *vm = vm_new_prepared(nr_vcpus);
+
+	vcpus_start(vm, nr_vcpus);
+	vcpus_stop(vm);
+	return vm;
+}

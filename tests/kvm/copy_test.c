@@ -79,14 +79,9 @@ static void check_mark(struct vcpu *vcpu, uint64_t value)
 /* One vCPU in the boot view, with LEFT; for the boot view a state is kept, with KEPT. */
 static struct vm *vm_with_state(void)
 {
-	struct vcpu *vcpu;
-	struct vm *vm;
+	struct vm *vm = vm_new_stopped(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
 
-	need_cpus(1);
-	vm = vm_new_prepared(1);
-	vcpu = &vm->vcpu[0];
-	vcpus_start(vm, 1);
-	vcpu_stop(vcpu);
 	mark_set(vcpu, KEPT);
 	keep(vcpu, 0, 0);
 	mark_set(vcpu, LEFT);

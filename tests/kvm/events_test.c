@@ -25,14 +25,9 @@ static int try_keep(struct vcpu *vcpu, unsigned int view)
 /* One vCPU in the boot view, with room for its state there and a state in A. */
 static struct vm *vm_with_room(void)
 {
-	struct vcpu *vcpu;
-	struct vm *vm;
+	struct vm *vm = vm_new_stopped(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
 
-	need_cpus(1);
-	vm = vm_new_prepared(1);
-	vcpu = &vm->vcpu[0];
-	vcpus_start(vm, 1);
-	vcpu_stop(vcpu);
 	OK(try_keep(vcpu, A));
 	OK(try_keep(vcpu, 0));
 	vcpu_start(vcpu);
@@ -192,13 +187,9 @@ static void test_halted(void)
 /* One of two is halted: both move. */
 static void test_one_of_two_halted(void)
 {
-	struct vm *vm;
+	struct vm *vm = vm_new_stopped(2);
 	int i;
 
-	need_cpus(2);
-	vm = vm_new_prepared(2);
-	vcpus_start(vm, 2);
-	vcpus_stop(vm);
 	for (i = 0; i < 2; i++) {
 		OK(try_keep(&vm->vcpu[i], 0));
 		OK(try_keep(&vm->vcpu[i], A));

@@ -297,14 +297,9 @@ static void check_all(struct vcpu *vcpu, unsigned int which)
  */
 static struct vm *vm_with_states(void)
 {
-	struct vcpu *vcpu;
-	struct vm *vm;
+	struct vm *vm = vm_new_stopped(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
 
-	need_cpus(1);
-	vm = vm_new_prepared(1);
-	vcpu = &vm->vcpu[0];
-	vcpus_start(vm, 1);
-	vcpu_stop(vcpu);
 	set_all(vcpu, 0);
 	OK(try_keep(vcpu, A, 0));
 	OK(try_keep(vcpu, A, KVM_HYPR_KEPT_MOMENT));
