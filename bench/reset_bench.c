@@ -118,6 +118,7 @@ void bench_dirty_reset(unsigned int pages, bool views, unsigned int rounds,
 /* ---- asked for by the guest -------------------------------------------------- */
 
 #define VIEW		KVM_HYPR_VIEW_FIRST
+#define SPARE		(KVM_HYPR_VIEW_FIRST + 1)
 #define PLANT		(GUEST_FREE_GPA + 8)
 
 /* Without a pause: on the emulator that would be time for others. */
@@ -127,11 +128,23 @@ static void wait_other(const uint64_t *word, uint64_t value)
 		;
 }
 
-static void requested_once(struct back *moment, struct samples *seen, struct samples *kernel)
+/* The view that the guest is not in is put back, and the kernel may go on there. */
+static void spare_offer(struct back *moment)
+{
+	uint32_t spare = moment->page->view == VIEW ? SPARE : VIEW;
+
+	back_mend(moment, spare);
+	__atomic_store_n(&moment->page->spare, spare, __ATOMIC_SEQ_CST);
+}
+
+static void requested_once(struct back *moment, bool spare, struct samples *seen,
+			   struct samples *kernel)
 {
 	struct guest_cpu *guest = moment->vm->vcpu[0].guest;
 	uint64_t asked = guest->result[0], cycles = moment->page->cycles, start, beats;
 
+	if (spare)
+		spare_offer(moment);
 	back_request(&moment->vm->vcpu[0], 1, PLANT);
 	wait_other(&guest->result[0], asked);
 	start = bench_tsc();
@@ -145,7 +158,7 @@ static void requested_once(struct back *moment, struct samples *seen, struct sam
 		OK(samples_add(kernel, moment->page->cycles - cycles));
 }
 
-void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *seen,
+void bench_requested_reset(int nr_vcpus, bool spare, unsigned int rounds, struct samples *seen,
 			   struct samples *kernel)
 {
 	struct vm *vm = vm_new_plain();
@@ -153,12 +166,16 @@ void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *se
 	unsigned int i;
 
 	OK(try_enable_views(vm));
-	vm_views_add(vm, 1);
+	vm_views_add(vm, 2);
 	vcpus_start(vm, nr_vcpus);
 	back_take(&moment, vm, VIEW);
+	if (spare)
+		back_spare(&moment, SPARE);
 	for (i = 0; i < WARM_UP + rounds; i++)
-		requested_once(&moment, i < WARM_UP ? NULL : seen, i < WARM_UP ? NULL : kernel);
+		requested_once(&moment, spare, i < WARM_UP ? NULL : seen,
+			       i < WARM_UP ? NULL : kernel);
 	CHECK_EQ(back_resets(&moment), WARM_UP + rounds);
+	CHECK_EQ(moment.page->spares, spare ? WARM_UP + rounds : 0);
 	CHECK_EQ(vm->vcpu[0].guest->result[1], 0);
 	CHECK_EQ(vm->vcpu[0].guest->result[2], 0);
 	vcpus_stop(vm);

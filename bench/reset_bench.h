@@ -27,11 +27,12 @@ void bench_dirty_reset(unsigned int pages, bool views, unsigned int rounds,
 /**
  * bench_requested_reset() - the guest asks to be put back, and the kernel does it
  * @nr_vcpus: of which one asks
+ * @spare: it goes on in another view each time, which is put back in between
  * @seen: from the asking, a few instructions before its OUT, until the guest goes on in its
  *	moment, both seen by another CPU; the guest has written one page
  * @kernel: of that what the kernel counts: from the OUT until the vCPU goes on
  */
-void bench_requested_reset(int nr_vcpus, unsigned int rounds, struct samples *seen,
+void bench_requested_reset(int nr_vcpus, bool spare, unsigned int rounds, struct samples *seen,
 			   struct samples *kernel);
 
 #endif /* BENCH_RESET_BENCH_H */

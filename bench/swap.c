@@ -61,22 +61,29 @@ static void measure_dirty_resets(json_t *root, unsigned int rounds, bool views)
 	}
 }
 
+static void measure_requested_by(json_t *root, int nr_vcpus, bool spare, unsigned int rounds)
+{
+	struct samples seen = { 0 }, kernel = { 0 };
+	char key[64], text[80];
+
+	bench_requested_reset(nr_vcpus, spare, rounds, &seen, &kernel);
+	snprintf(key, sizeof(key), nr_vcpus > 1 ? "swap_guest_requested%s_%dvcpu" :
+						  "swap_guest_requested%s",
+		 spare ? "_spare" : "", nr_vcpus);
+	snprintf(text, sizeof(text), "the guest asks for its moment%s, %d vCPU, until seen",
+		 spare ? ", by spare" : "", nr_vcpus);
+	samples_put(root, key, text, &seen);
+	strcat(key, "_kernel");
+	samples_put(root, key, "  of that in the kernel", &kernel);
+}
+
 static void measure_requested(json_t *root, unsigned int rounds)
 {
-	static const char *const name[] = {
-		"swap_guest_requested", "swap_guest_requested_2vcpu", "swap_guest_requested_3vcpu",
-	};
-	char key[48], text[80];
 	int n;
 
 	for (n = 1; n <= BENCH_MAX_VCPUS; n++) {
-		struct samples seen = { 0 }, kernel = { 0 };
-
-		bench_requested_reset(n, rounds, &seen, &kernel);
-		snprintf(text, sizeof(text), "the guest asks for its moment, %d vCPU, until seen", n);
-		samples_put(root, name[n - 1], text, &seen);
-		snprintf(key, sizeof(key), "%s_kernel", name[n - 1]);
-		samples_put(root, key, "  of that in the kernel", &kernel);
+		measure_requested_by(root, n, false, rounds);
+		measure_requested_by(root, n, true, rounds);
 	}
 }
 

@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 	for (i = 1; i + 1 < argc && !fuzz_option(&options, argv[i], argv[i + 1]); i += 2)
 		;
 	if (i != argc || !options.guest) {
-		fprintf(stderr, "usage: hypr-fuzz-afl --guest FILE [--limit MS] [--pin 1,2] [--engine NAME]\n");
+		fprintf(stderr, "usage: hypr-fuzz-afl --guest FILE [--limit MS] [--pin 1,2] [--spare 1] [--engine NAME]\n");
 		return 2;
 	}
 	if (!fuzz_open(&fuzz, &options))

@@ -26,6 +26,8 @@ int fuzz_option(struct fuzz_options *options, const char *name, const char *valu
 		options->engine = value;
 	} else if (!strcmp(name, "--limit")) {
 		options->limit_ms = strtoull(value, NULL, 10);
+	} else if (!strcmp(name, "--spare")) {
+		options->spare = strtoul(value, NULL, 10);
 	} else if (!strcmp(name, "--pin")) {
 		if (sscanf(value, "%d,%d", &options->pin[0], &options->pin[1]) != 2)
 			return -1;
@@ -62,6 +64,15 @@ static int reach_moment(struct fuzz *fuzz)
 	return -1;
 }
 
+/* The moment is the active view's. */
+static int give_spare(const struct fuzz *fuzz)
+{
+	struct hypr_vm_info info;
+
+	hypr_vm_info(fuzz->vm, &info);
+	return hypr_view_spare(fuzz->vm, info.active_view) ? failed("spare") : 0;
+}
+
 int fuzz_open(struct fuzz *fuzz, const struct fuzz_options *options)
 {
 	struct hypr_vm_config config = HYPR_VM_CONFIG_INIT;
@@ -76,9 +87,11 @@ int fuzz_open(struct fuzz *fuzz, const struct fuzz_options *options)
 	config.nr_pin = options->nr_pin;
 	if (hypr_vm_create(&config, &fuzz->vm))
 		return failed("VM");
-	if (!hypr_vm_start(fuzz->vm))
-		return reach_moment(fuzz);
-	return failed("start");
+	if (hypr_vm_start(fuzz->vm))
+		return failed("start");
+	if (reach_moment(fuzz))
+		return -1;
+	return options->spare ? give_spare(fuzz) : 0;
 }
 
 /* One that reported goes back by itself.  One that has crashed, or hangs, cannot ask. */
@@ -91,6 +104,7 @@ static int put_back(struct fuzz *fuzz)
 	if (hypr_view_reset(fuzz->vm, NULL, &reset))
 		return failed("reset");
 	fuzz->library_resets++;
+	fuzz->spare_resets += reset.way == HYPR_RESET_SPARE;
 	fuzz->reset_cycles += reset.total_cycles;
 	fuzz->total_cycles += reset.total_cycles;
 	fuzz->pages_restored += reset.pages_restored;
@@ -115,6 +129,7 @@ int fuzz_execute(struct fuzz *fuzz, const struct fuzz_options *options, const vo
 			 !(result->what == HYPR_RUN_CRASH && result->end == HYPR_END_PANIC);
 	fuzz->kernel_resets += result->resets_in_kernel;
 	fuzz->library_resets += result->resets - result->resets_in_kernel;
+	fuzz->spare_resets += result->resets_by_spare;
 	fuzz->reset_cycles += result->reset_cycles;
 	fuzz->total_cycles += result->run_cycles;
 	fuzz->pages_restored += result->reset_pages;

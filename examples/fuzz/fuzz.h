@@ -16,6 +16,7 @@
  * @is_stuck: the last execution ended so that the guest cannot ask to be put back
  * @ns: of all executions
  * @kernel_resets, @library_resets: by the kernel at the guest's request, and by the library
+ * @spare_resets: of both, those that went on in the moment's spare
  * @reset_cycles: of all of these; @total_cycles: with what was between them
  */
 struct fuzz {
@@ -27,6 +28,7 @@ struct fuzz {
 	uint64_t ns;
 	uint64_t kernel_resets;
 	uint64_t library_resets;
+	uint64_t spare_resets;
 	uint64_t reset_cycles;
 	uint64_t total_cycles;
 	uint64_t pages_restored;
@@ -39,6 +41,7 @@ struct fuzz_options {
 	int pin[2];
 	uint32_t nr_pin;
 	uint64_t limit_ms;	/* of one execution */
+	bool spare;		/* the moment has a spare */
 };
 
 /* Return: 0; -1: it is no option of these. */

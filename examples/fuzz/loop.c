@@ -159,8 +159,9 @@ static void tell(const struct fuzz *fuzz, const struct findings *found, uint64_t
 	       (unsigned long long)(n * 1000000000u / fuzz->ns),
 	       (unsigned long long)(fuzz->reset_cycles * 100 / fuzz->total_cycles),
 	       (unsigned long long)(resets ? fuzz->pages_restored / resets : 0));
-	printf("%llu resets by the kernel, %llu by the library\n",
-	       (unsigned long long)fuzz->kernel_resets, (unsigned long long)fuzz->library_resets);
+	printf("%llu resets by the kernel, %llu by the library, %llu of all by spare\n",
+	       (unsigned long long)fuzz->kernel_resets, (unsigned long long)fuzz->library_resets,
+	       (unsigned long long)fuzz->spare_resets);
 }
 
 int main(int argc, char **argv)
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (i != argc || !options.guest) {
-		fprintf(stderr, "usage: hypr-fuzz --guest FILE [--seed N] [--executions N] [--limit MS] [--pin 1,2] [--engine NAME]\n");
+		fprintf(stderr, "usage: hypr-fuzz --guest FILE [--seed N] [--executions N] [--limit MS] [--pin 1,2] [--spare 1] [--engine NAME]\n");
 		return 2;
 	}
 	/* Of 0 nothing could be drawn. */

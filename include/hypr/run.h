@@ -133,6 +133,7 @@ struct hypr_run_result {
 	uint64_t resets_in_kernel;	/* of @resets: the kernel did them, and nothing stopped */
 	uint64_t reset_cycles;		/* of all @resets, from request until the guest goes on */
 	uint64_t reset_pages;		/* looked at in them */
+	uint64_t resets_by_spare;	/* of @resets: went on in a spare, of which no page is */
 };
 
 /**

@@ -3,6 +3,7 @@
  * Engine "ept-swap": views are address spaces of the HYPR host kernel, and a
  * swap changes the EPT root of every vCPU inside the kernel.
  */
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -47,9 +48,17 @@ static int ept_swap_control(struct hypr_vm *vm)
 
 static int ept_swap_requests(struct hypr_vm *vm)
 {
-	struct kvm_hypr_requests arg = { .timeout_ns = REQUEST_NS };
+	struct kvm_hypr_requests arg = {
+		.timeout_ns = REQUEST_NS,
+		.flags = KVM_HYPR_REQUESTS_EVENTFD,
+	};
 	void *page;
 	int ret = 0;
+
+	vm->back.event = eventfd(0, EFD_CLOEXEC);
+	if (vm->back.event < 0)
+		return hypr_fail_sys(-errno, "an eventfd for the guest's requests");
+	arg.eventfd = vm->back.event;
 
 	page = mmap(NULL, HYPR_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)

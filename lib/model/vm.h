@@ -50,7 +50,7 @@ struct hypr_runner {
 };
 
 /**
- * struct hypr_mender - the thread that puts back what resets have left: view/spare.c
+ * struct hypr_mender - the thread that puts back what resets have left: run/mender.c, view/spare.c
  * @on: there is the thread			(op_lock)
  * @ends: it is to end				(lock)
  * @first: the spares that wait for it		(lock)
@@ -71,19 +71,31 @@ struct hypr_mender {
 /**
  * struct hypr_back - resets that the kernel does at the guest's request: run/back.c
  * @page: shared with the kernel; NULL: it does none
+ * @event: an eventfd: the kernel has used up a spare; or -1
  * @state: of the view's moment			(lock)
  * @devices: of @page->resets, those after which the devices were put back	(lock)
- * @settled: of them, those that were counted					(op_lock)
+ * @allowed: it may do them now							(op_lock)
+ * @spare: the active view's, while @allowed, or NULL	(op_lock and hypr_mender.lock to write)
+ * @settled, @spares: of @page->resets and @page->spares, those that were counted	(op_lock)
  * @cycles, @pages: what these cost						(op_lock)
+ * @watch: the thread that waits for @event, if @watches: run/back_watch.c	(op_lock)
+ * @ends: it is to end; atomic
  */
 struct hypr_back {
 	struct kvm_hypr_requests_page *page;
+	int event;
 	pthread_mutex_t lock;
 	const struct hypr_state *state;
 	uint64_t devices;
+	bool allowed;
+	const struct hypr_spare *spare;
 	uint64_t settled;
+	uint64_t spares;
 	uint64_t cycles;
 	uint64_t pages;
+	pthread_t watch;
+	bool watches;
+	bool ends;
 };
 
 struct hypr_vm {

@@ -219,7 +219,6 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
 	control_save(vm, from);
 	memcpy(vm->control->boot_id, to->boot_id, sizeof(to->boot_id));
 	/* What the guest has asked for before, in the view that was left. */
-	hypr_back_settle(vm);
 	hypr_back_devices(vm);
 	hypr_devices_save(vm, from);
 	hypr_devices_set(vm, to);
@@ -232,7 +231,6 @@ void hypr_board_exchange(struct hypr_vm *vm, struct hypr_state *from, const stru
  */
 void hypr_board_reset(struct hypr_vm *vm, const struct hypr_state *to)
 {
-	hypr_back_settle(vm);
 	hypr_devices_set(vm, to);
 	generation_set(vm);
 }

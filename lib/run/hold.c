@@ -352,8 +352,6 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 
 	for (;;) {
 		ret = hold_until(vm, hypr_now_ns() + HOLD_ROUND_MS * 1000000ull);
-		if (!ret)
-			hypr_back_settle(vm);
 		if (ret != -ETIMEDOUT)
 			return ret;
 		if (--rounds == 0)

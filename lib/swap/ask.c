@@ -232,6 +232,7 @@ static int back(struct asking *asking, struct hypr_run_result *result)
 		return 0;
 	}
 	result->resets++;
+	result->resets_by_spare += reset.way == HYPR_RESET_SPARE;
 	result->reset_cycles += swap.total_cycles;
 	result->reset_pages += reset.pages_restored;
 	return 0;

@@ -12,6 +12,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/hold.h"
+#include "run/mender.h"
 #include "swap/back.h"
 #include "swap/swap.h"
 #include "view/restore.h"

@@ -166,6 +166,7 @@ static void count_backs(const struct hypr_vm *vm, const struct hypr_back *before
 	result->resets_in_kernel = vm->back.settled - before->settled;
 	result->requests += result->resets_in_kernel;
 	result->resets += result->resets_in_kernel;
+	result->resets_by_spare += vm->back.spares - before->spares;
 	result->reset_cycles += vm->back.cycles - before->cycles;
 	result->reset_pages += vm->back.pages - before->pages;
 }

@@ -5,11 +5,11 @@
  * guest has written is in the spare, where a thread of the VM, the mender, puts it back.
  *
  * The mender takes no lock of an operation's.  A spare that waits for it, or that it has, is
- * HYPR_SPARE_DIRTY, and nobody else touches hypr_spare.view; any other is the operation's.
+ * HYPR_SPARE_DIRTY, and nobody else touches hypr_spare.view; any other is the operation's, or
+ * between operations the kernel's (run/back.c).
  */
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,8 @@
 #include "base/time.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/back_watch.h"
+#include "run/mender.h"
 #include "view/build.h"
 #include "view/kept.h"
 #include "view/restore.h"
@@ -102,6 +104,7 @@ static void *mender_thread(void *arg)
 		mender->busy = NULL;
 		spare->state = ret ? HYPR_SPARE_FAILED : HYPR_SPARE_READY;
 		snprintf(spare->why, sizeof(spare->why), "%s", ret ? hypr_error() : "");
+		hypr_spare_offer_locked(vm, spare);
 		pthread_cond_broadcast(&mender->done);
 	}
 	pthread_mutex_unlock(&mender->lock);
@@ -145,38 +148,7 @@ void hypr_spare_end(struct hypr_vm *vm)
 	mender->on = false;
 }
 
-/** hypr_spare_mend() - have the view's spare put back; it may be in any state */
-void hypr_spare_mend(struct hypr_vm *vm, struct hypr_view *view)
-{
-	struct hypr_mender *mender = &vm->mender;
-	struct hypr_spare *spare = view->spare, **last;
-
-	pthread_mutex_lock(&mender->lock);
-	if (spare->state != HYPR_SPARE_DIRTY) {
-		for (last = &mender->first; *last; last = &(*last)->next)
-			;
-		*last = spare;
-		spare->next = NULL;
-		spare->state = HYPR_SPARE_DIRTY;
-		pthread_cond_signal(&mender->work);
-	}
-	pthread_mutex_unlock(&mender->lock);
-}
-
 /* ---- a view's spare ------------------------------------------------------------ */
-
-/** hypr_spare_state() - HYPR_SPARE_*; unless it is DIRTY, it stays so under op_lock */
-int hypr_spare_state(struct hypr_vm *vm, const struct hypr_view *view)
-{
-	int state = HYPR_SPARE_NONE;
-
-	if (!view->spare)
-		return state;
-	pthread_mutex_lock(&vm->mender.lock);
-	state = view->spare->state;
-	pthread_mutex_unlock(&vm->mender.lock);
-	return state;
-}
 
 /**
  * hypr_spare_await() - until the spare is put back; one for which that failed is tried again
@@ -201,22 +173,6 @@ int hypr_spare_await(struct hypr_vm *vm, struct hypr_view *view)
 				view->name, spare->why);
 	pthread_mutex_unlock(&vm->mender.lock);
 	return ret;
-}
-
-/**
- * hypr_spare_exchange() - the view and its spare, which is READY, change places
- *
- * The spare is as the view was: hypr_spare_mend() comes next.
- */
-void hypr_spare_exchange(struct hypr_view *view)
-{
-	struct hypr_view *other = view->spare->view;
-	const size_t at = offsetof(struct hypr_view, number), bytes = sizeof(*view) - at;
-	uint8_t tmp[sizeof(*view)];
-
-	memcpy(tmp, (uint8_t *)view + at, bytes);
-	memcpy((uint8_t *)view + at, (uint8_t *)other + at, bytes);
-	memcpy((uint8_t *)other + at, tmp, bytes);
 }
 
 /**
@@ -248,6 +204,8 @@ static int build(struct hypr_vm *vm, struct hypr_view *view, struct hypr_spare *
 	ret = hypr_view_prepare(vm, spare->view, NULL);
 	if (!ret)
 		ret = mender_start(vm);
+	if (!ret)
+		ret = hypr_back_watch(vm);
 	if (ret)
 		hypr_view_free(vm, spare->view);
 	return ret;

@@ -12,10 +12,7 @@ unsigned int hypr_spare_free_number(const struct hypr_vm *vm, unsigned int wish)
 int hypr_spare_check_room(const struct hypr_vm *vm);
 int hypr_spare_add(struct hypr_vm *vm, struct hypr_view *view);
 void hypr_spare_remove(struct hypr_vm *vm, struct hypr_view *view);
-int hypr_spare_state(struct hypr_vm *vm, const struct hypr_view *view);
 int hypr_spare_await(struct hypr_vm *vm, struct hypr_view *view);
-void hypr_spare_exchange(struct hypr_view *view);
-void hypr_spare_mend(struct hypr_vm *vm, struct hypr_view *view);
 void hypr_spare_kept(struct hypr_vm *vm, struct hypr_view *view);
 
 #endif /* LIB_VIEW_SPARE_H */

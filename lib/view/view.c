@@ -10,6 +10,7 @@
 #include "memory/privmem.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/mender.h"
 #include "view/build.h"
 #include "view/spare.h"
 #include "view/view.h"

@@ -28,6 +28,7 @@
 #include "pc/msr.h"
 #include "pc/rtc.h"
 #include "run/back.h"
+#include "run/back_watch.h"
 #include "run/halt.h"
 #include "run/hold.h"
 #include "run/machine.h"
@@ -236,6 +237,7 @@ int hypr_vm_create(const struct hypr_vm_config *config, struct hypr_vm **vmp)
 		return hypr_fail(-ENOMEM, "no memory for a VM");
 	vm->kvm_fd = -1;
 	vm->vm_fd = -1;
+	vm->back.event = -1;
 	pthread_mutex_init(&vm->gone_lock, NULL);
 	pthread_mutex_init(&vm->gate_lock, NULL);
 	pthread_mutex_init(&vm->op_lock, NULL);
@@ -331,6 +333,7 @@ int hypr_vm_stop(struct hypr_vm *vm)
 	hypr_console_stop(&vm->console);
 	hypr_spare_end(vm);
 	pthread_mutex_unlock(&vm->op_lock);
+	hypr_back_watch_end(vm);
 	return 0;
 }
 
@@ -354,6 +357,8 @@ void hypr_vm_destroy(struct hypr_vm *vm)
 		munmap(vm->control, HYPR_CONTROL_SIZE);
 	if (vm->back.page)
 		munmap(vm->back.page, HYPR_PAGE_BYTES);
+	if (vm->back.event >= 0)
+		close(vm->back.event);
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);
 	if (vm->kvm_fd >= 0)

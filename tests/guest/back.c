@@ -5,13 +5,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
-static int try_written(struct back *moment)
+static uint64_t bits[(GUEST_SHARED_GPA + GUEST_SHARED_BYTES) / 4096 / 64];
+
+static int try_written(struct back *moment, unsigned int view)
 {
-	static uint64_t bits[(GUEST_SHARED_GPA + GUEST_SHARED_BYTES) / 4096 / 64];
 	struct kvm_hypr_written arg = {
-		.view = moment->view,
+		.view = view,
 		.nr_pages = moment->bytes / 4096,
 		.bitmap = (uintptr_t)bits,
 	};
@@ -19,23 +21,29 @@ static int try_written(struct back *moment)
 	return try_ioctl(moment->vm->fd, KVM_HYPR_GET_WRITTEN, &arg);
 }
 
+static void moment_set(struct back *moment, unsigned int view)
+{
+	struct kvm_hypr_moment arg = {
+		.view = view,
+		.size = moment->bytes,
+		.userspace_addr = (uintptr_t)moment->memory,
+		.bitmap = (uintptr_t)moment->written,
+	};
+
+	OK(try_ioctl(moment->vm->fd, KVM_HYPR_SET_MOMENT, &arg));
+	OK(try_written(moment, view));
+}
+
 /* What all views share is in the moment at the same place: put back over itself, it stays. */
 static void memory_take(struct back *moment)
 {
 	struct vm *vm = moment->vm;
-	struct kvm_hypr_moment arg = {
-		.view = moment->view,
-		.size = moment->bytes,
-		.bitmap = (uintptr_t)moment->written,
-	};
 
 	CHECK(moment->memory);
-	arg.userspace_addr = (uintptr_t)moment->memory;
 	memcpy(moment->memory, vm->ram[moment->view], vm->ram_bytes);
 	CHECK(mremap(vm->shared, 0, GUEST_SHARED_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
 		     moment->memory + GUEST_SHARED_GPA) == moment->memory + GUEST_SHARED_GPA);
-	OK(try_ioctl(vm->fd, KVM_HYPR_SET_MOMENT, &arg));
-	OK(try_written(moment));
+	moment_set(moment, moment->view);
 }
 
 static void state_keep(struct back *moment, struct vcpu *vcpu)
@@ -68,7 +76,9 @@ static void loop_enter(struct vcpu *vcpu)
 void back_take(struct back *moment, struct vm *vm, unsigned int view)
 {
 	const struct kvm_hypr_request back = { .op = KVM_HYPR_REQUEST_BACK };
-	struct kvm_hypr_requests arg = { .timeout_ns = SWAP_WAIT_NS };
+	struct kvm_hypr_requests arg = {
+		.timeout_ns = SWAP_WAIT_NS, .flags = KVM_HYPR_REQUESTS_EVENTFD,
+	};
 	int i;
 
 	memset(moment, 0, sizeof(*moment));
@@ -78,7 +88,7 @@ void back_take(struct back *moment, struct vm *vm, unsigned int view)
 	moment->memory = memory_new(moment->bytes);
 	moment->written = memory_new(moment->bytes / 4096 / 8);
 	moment->page = memory_new(4096);
-	if (try_written(moment) == -EOPNOTSUPP)
+	if (try_written(moment, view) == -EOPNOTSUPP)
 		skip("this CPU has no accessed and dirty flags");
 	ram_touch(vm, view);
 	memcpy(ram_word(vm, view, BACK_BLOCK_GPA), &back, sizeof(back));
@@ -92,6 +102,9 @@ void back_take(struct back *moment, struct vm *vm, unsigned int view)
 	memory_take(moment);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		state_keep(moment, &vm->vcpu[i]);
+	moment->event = eventfd(0, EFD_CLOEXEC);
+	CHECK(moment->event >= 0);
+	arg.eventfd = moment->event;
 	arg.userspace_addr = (uintptr_t)moment->page;
 	OK(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg));
 	moment->page->view = view;
@@ -99,12 +112,41 @@ void back_take(struct back *moment, struct vm *vm, unsigned int view)
 		vcpu_start(&vm->vcpu[i]);
 }
 
+void back_spare(struct back *moment, unsigned int view)
+{
+	struct vm *vm = moment->vm;
+	struct kvm_hypr_copy copy = {
+		.view = view,
+		.from_view = moment->view,
+		.from_flags = KVM_HYPR_KEPT_MOMENT,
+	};
+
+	ram_touch(vm, view);
+	memcpy(vm->ram[view], moment->memory, vm->ram_bytes);
+	OK(try_prepare(vm, view));
+	moment_set(moment, view);
+	for (copy.flags = 0; copy.flags <= KVM_HYPR_KEPT_MOMENT; copy.flags++)
+		OK(try_ioctl(vm->fd, KVM_HYPR_COPY_STATE, &copy));
+}
+
+void back_mend(struct back *moment, unsigned int view)
+{
+	uint64_t page;
+
+	OK(try_written(moment, view));
+	for (page = 0; page < moment->vm->ram_bytes / 4096; page++) {
+		if (bits[page / 64] >> page % 64 & 1)
+			memcpy(moment->vm->ram[view] + page * 4096, moment->memory + page * 4096,
+			       4096);
+	}
+}
+
 void back_check(const struct back *moment)
 {
 	uint64_t at;
 
 	for (at = 0; at < moment->vm->ram_bytes; at += 4096) {
-		if (memcmp(moment->vm->ram[moment->view] + at, moment->memory + at, 4096))
+		if (memcmp(moment->vm->ram[moment->page->view] + at, moment->memory + at, 4096))
 			FAIL("page %llu differs from the moment", (unsigned long long)at / 4096);
 	}
 }

@@ -18,6 +18,7 @@
  * @bytes: of @memory
  * @written: pages that the test has written: a bitmap for the kernel
  * @page: where the kernel serves the guest's requests: @page->view
+ * @event: an eventfd that it signals
  */
 struct back {
 	struct vm *vm;
@@ -26,6 +27,7 @@ struct back {
 	uint64_t bytes;
 	uint64_t *written;
 	struct kvm_hypr_requests_page *page;
+	int event;
 };
 
 /**
@@ -36,7 +38,13 @@ struct back {
  */
 void back_take(struct back *moment, struct vm *vm, unsigned int view);
 
-/** back_check() - is the view's own memory that of the moment? */
+/** back_spare() - make @view another one that is at the moment, ready to go on in */
+void back_spare(struct back *moment, unsigned int view);
+
+/** back_mend() - put a view back in which no vCPU is */
+void back_mend(struct back *moment, unsigned int view);
+
+/** back_check() - is the memory of the view that requests are served in that of the moment? */
 void back_check(const struct back *moment);
 
 /** back_request() - have a vCPU ask so often; @plant: see GUEST_REQUEST */

@@ -8,11 +8,16 @@
 #include "back.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define A	KVM_HYPR_VIEW_FIRST
+#define B	(KVM_HYPR_VIEW_FIRST + 1)
+#define C	(KVM_HYPR_VIEW_FIRST + 2)	/* has memory alone */
 #define PLANT	(GUEST_FREE_GPA + 0x3008)
 
 #define RESET	(KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_RESET)
@@ -36,7 +41,7 @@ static struct vm *vm_at_moment(struct back *moment, int nr_vcpus, bool control)
 
 	need_cpus(nr_vcpus);
 	vm = vm_new();
-	vm_views_add(vm, 1);
+	vm_views_add(vm, 3);
 	while (vm->nr_vcpus < nr_vcpus)
 		vm_vcpu_add(vm);
 	if (control)
@@ -234,6 +239,166 @@ static void test_virtual_address(void)
 	CHECK_EQ(back_resets(&moment), 10);
 	CHECK_EQ(vcpu->guest->result[1], 1);
 	back_check(&moment);
+}
+
+/* ---- to go on in a spare ---------------------------------------------------------- */
+
+static bool is_signalled(const struct back *moment)
+{
+	struct pollfd fd = { .fd = moment->event, .events = POLLIN };
+	uint64_t times;
+
+	if (poll(&fd, 1, 0) <= 0)
+		return false;
+	CHECK_EQ(read(moment->event, &times, sizeof(times)), sizeof(times));
+	return true;
+}
+
+static void offer(struct back *moment, uint32_t spare)
+{
+	__atomic_store_n(&moment->page->spare, spare, __ATOMIC_SEQ_CST);
+}
+
+/* One request, and the guest goes on in the other view, of which no byte was copied. */
+static void check_goes_to(struct back *moment, struct vcpu *vcpu, uint32_t spare)
+{
+	struct kvm_hypr_requests_page *page = moment->page;
+	uint64_t resets = page->resets, spares = page->spares, pages = page->pages;
+	uint32_t left = page->view;
+
+	offer(moment, spare);
+	back_request(vcpu, 1, PLANT);
+	requests_done(vcpu);
+	CHECK_EQ(page->view, spare);
+	CHECK_EQ(page->spare, 0);
+	CHECK_EQ(page->resets, resets + 1);
+	CHECK_EQ(page->spares, spares + 1);
+	CHECK_EQ(page->pages, pages);
+	CHECK(is_signalled(moment));
+	back_check(moment);
+	/* What the guest had planted is in the view that it has left. */
+	CHECK(memcmp(moment->vm->ram[left] + (PLANT & ~0xfffull),
+		     moment->memory + (PLANT & ~0xfffull), 4096));
+}
+
+static void test_spare(void)
+{
+	struct back moment;
+	struct vm *vm = vm_at_moment(&moment, 1, false);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	unsigned int i;
+
+	back_spare(&moment, B);
+	for (i = 0; i < 100; i++) {
+		check_goes_to(&moment, vcpu, i % 2 ? A : B);
+		back_mend(&moment, i % 2 ? B : A);
+		/* There is none, and the pages are copied where it is now. */
+		check_back(&moment, vcpu);
+		CHECK(!is_signalled(&moment));
+		CHECK_EQ(moment.page->view, i % 2 ? A : B);
+	}
+	CHECK_EQ(vcpu->guest->result[1], 0);
+	CHECK_EQ(vcpu->guest->result[2], 0);
+	CHECK(!atomic_load(&vcpu->outside));
+	vcpu_stop(vcpu);
+	CHECK_EQ(moment.page->generation, vm_generation(vm));
+}
+
+/* Spares come and go, while two vCPUs ask without a rest. */
+static void test_spare_while_two_ask(void)
+{
+	struct back moment;
+	struct vm *vm = vm_at_moment(&moment, 2, true);
+	uint64_t spares;
+	unsigned int i;
+
+	back_spare(&moment, B);
+	for (i = 0; i < 2; i++)
+		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
+	for (spares = 1; spares <= 200; spares++) {
+		offer(&moment, spares % 2 ? B : A);
+		WAIT_UNTIL(__atomic_load_n(&moment.page->spares, __ATOMIC_SEQ_CST) == spares);
+		back_mend(&moment, spares % 2 ? A : B);
+	}
+	for (i = 0; i < 2; i++)
+		back_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
+	for (i = 0; i < 2; i++) {
+		check_runs(&vm->vcpu[i]);
+		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
+	}
+	CHECK(back_resets(&moment) >= 200);
+	CHECK_EQ(stats(vm).asked_user, 0);
+	check_back(&moment, &vm->vcpu[0]);
+}
+
+/* Each is passed over, and the pages are copied. */
+static void test_no_good_spare(void)
+{
+	struct back moment;
+	struct vm *vm = vm_at_moment(&moment, 1, false);
+	const uint32_t none[] = { A, KVM_HYPR_MAX_VIEWS, ~0u, C, KVM_HYPR_MAX_VIEWS - 1 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		offer(&moment, none[i]);
+		check_back(&moment, &vm->vcpu[0]);
+		CHECK_EQ(moment.page->view, A);
+		CHECK_EQ(moment.page->spares, 0);
+	}
+	/* It has tables, and no state is kept. */
+	ram_touch(vm, C);
+	OK(try_prepare(vm, C));
+	offer(&moment, C);
+	check_back(&moment, &vm->vcpu[0]);
+	CHECK_EQ(moment.page->spares, 0);
+	CHECK(!is_signalled(&moment));
+	CHECK_EQ(stats(vm).asked_user, 0);
+}
+
+/* As libhypr does between operations. */
+static void forbid(struct back *moment)
+{
+	__atomic_store_n(&moment->page->view, 0, __ATOMIC_SEQ_CST);
+	WAIT_UNTIL(!__atomic_load_n(&moment->page->serving, __ATOMIC_SEQ_CST));
+}
+
+/* Behind that nothing changes any more, whatever was under way. */
+static void test_allowed_and_forbidden(void)
+{
+	struct back moment;
+	struct vm *vm = vm_at_moment(&moment, 1, false);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t spares = 0, kept = 0;
+	unsigned int i;
+
+	back_spare(&moment, B);
+	back_request(vcpu, ~0ull >> 1, PLANT);
+	for (i = 0; i < 200; i++) {
+		unsigned int rest = tap_random() % 4000;
+		uint64_t resets;
+
+		while (rest--)
+			__builtin_ia32_pause();
+		forbid(&moment);
+		CHECK_EQ(moment.page->view, 0);
+		resets = back_resets(&moment);
+		vcpu_wait_outside(vcpu);
+		CHECK_EQ(back_resets(&moment), resets);
+		if (moment.page->spares == spares)
+			kept++;
+		else
+			back_mend(&moment, spares++ % 2 ? B : A);
+		CHECK_EQ(moment.page->spares, spares);
+		offer(&moment, spares % 2 ? A : B);
+		__atomic_store_n(&moment.page->view, spares % 2 ? B : A, __ATOMIC_SEQ_CST);
+		vcpu_resume(vcpu);
+	}
+	printf("# %llu of 200 times it was still where it was\n", (unsigned long long)kept);
+	CHECK(spares);
+	back_request(vcpu, 0, PLANT);
+	check_runs(vcpu);
+	offer(&moment, 0);
+	check_back(&moment, vcpu);
 }
 
 /* ---- what is user space's ------------------------------------------------------- */
@@ -442,8 +607,18 @@ static void test_errors(void)
 	CHECK_RET(try_requests(vm, page + 8), -EINVAL);
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
 	arg.timeout_ns = 0;
-	arg.reserved[1] = 1;
+	arg.reserved[0] = 1;
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
+	arg.reserved[0] = 0;
+	arg.eventfd = 1;
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
+	arg.flags = KVM_HYPR_REQUESTS_EVENTFD << 1;
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
+	arg.flags = KVM_HYPR_REQUESTS_EVENTFD;
+	arg.eventfd = vm->fd;
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
+	arg.eventfd = -1;
+	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EBADF);
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, NULL), -EFAULT);
 	CHECK(!munmap(gone, 4096));
 	CHECK_RET(try_requests(vm, gone), -EFAULT);
@@ -480,6 +655,10 @@ static const struct test tests[] = {
 	{ "while a vCPU comes and goes", test_while_a_vcpu_comes_and_goes },
 	{ "the control page, and who is told", test_control_page },
 	{ "by a program's address", test_virtual_address },
+	{ "in a spare, and back in the view", test_spare },
+	{ "spares come and go, while two vCPUs ask", test_spare_while_two_ask },
+	{ "a spare that is no good is passed over", test_no_good_spare },
+	{ "allowed and forbidden while the guest asks", test_allowed_and_forbidden },
 	{ "not allowed, or in another view", test_not_allowed },
 	{ "other requests, and blocks that are none", test_other_requests },
 	{ "what the kernel cannot do", test_what_cannot_be_done },
@@ -487,7 +666,7 @@ static const struct test tests[] = {
 	{ "a vCPU that is down", test_vcpu_that_is_down },
 	{ "a signal while it waits", test_signal },
 	{ "the deadline", test_deadline },
-	{ "EINVAL, EFAULT, EEXIST", test_errors },
+	{ "EINVAL, EBADF, EFAULT, EEXIST", test_errors },
 	{ "ENOSPC: no room on the bus", test_enospc },
 };
 

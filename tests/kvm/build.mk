@@ -6,7 +6,7 @@ KVMTEST_OBJ := out/obj/tests/kvm
 KVMTEST_NAMES := $(patsubst tests/kvm/%.c,%,$(wildcard tests/kvm/*_test.c)) \
 	soak fuzz
 KVMTEST_ALL := out/tests/kvm/all
-KVMTEST_COMMON_OBJ := $(addprefix $(KVMTEST_OBJ)/,fuzz_vm.o fuzz_state.o moment.o) \
+KVMTEST_COMMON_OBJ := $(addprefix $(KVMTEST_OBJ)/,fuzz_vm.o fuzz_state.o fuzz_reset.o moment.o) \
 	$(TEST_GUEST_OBJ)
 KVMTEST_CFLAGS := $(CFLAGS) -Itests/guest -MMD -MP -pthread
 

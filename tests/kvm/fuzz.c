@@ -7,8 +7,9 @@
  * HYPR_FUZZ_LIVES (1) how many VMs at least.
  * VMs are of many kinds (fuzz_vm.c), each printed with its seed; HYPR_FUZZ_LIFE
  * set to a seed runs that kind of life alone, again and again.
- * HYPR_FUZZ_STATES=1: states and boards are kept, read, and moved by swaps, too.  Not on
- * Bochs: it does not take a CPU out of a guest that is entered with interrupts off.
+ * HYPR_FUZZ_STATES=1: states and boards are kept, read, and moved by swaps and resets, too.
+ * Not on Debian's Bochs: it does not take a CPU out of a guest that is entered with
+ * interrupts off.
  *
  * And: HYPR_KILLS (100) processes that are killed, or close what they have, in
  * the middle of prepare and swap; nothing of theirs may stay.
@@ -69,11 +70,15 @@ static void swap_pick_valid(struct kvm_hypr_swap *arg, unsigned long request,
 	if (request == KVM_EPT_SWAP_ALL) {
 		arg->flags |= PICK(r, 0, KVM_EPT_SWAP_PAUSE, KVM_EPT_SWAP_RESUME,
 				   KVM_EPT_SWAP_PAUSE | KVM_EPT_SWAP_RESUME);
-		if (states && rarely(r, 2))
+		if (rarely(r, 4)) {
+			arg->flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_RESET;
+		} else if (states && rarely(r, 2)) {
 			arg->flags = KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_STATE |
 				     PICK(r, 0, KVM_EPT_SWAP_NOTIFY) |
+				     PICK(r, 0, KVM_EPT_SWAP_RESET) |
 				     PICK(r, 0, KVM_EPT_SWAP_MOMENT, KVM_EPT_SWAP_BOARD,
 					  KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_BOARD);
+		}
 	} else if (rarely(r, 4)) {
 		arg->flags |= KVM_EPT_SWAP_VCPUS;
 		arg->vcpu_mask = PICK(r, 1, 2, 3, 4);
@@ -88,7 +93,7 @@ static void do_swap(struct fuzz *fuzz, uint64_t *r)
 {
 	struct kvm_hypr_swap arg = {
 		.view = fuzz_any_view(r),
-		.flags = any_flags(r, states ? 0x1ff : 0x3f),
+		.flags = any_flags(r, states ? 0x7ff : 0x23f),
 		.timeout_ns = PICK(r, 0, 1, 1000, 100000, 1000000, 3000000),
 	};
 	unsigned long request = rarely(r, 2) ? KVM_COMMIT_EPT_SWAP :
@@ -105,6 +110,7 @@ static void do_swap(struct fuzz *fuzz, uint64_t *r)
 	check_errno("swap", ret);
 	atomic_fetch_add(&fuzz->met->swaps, !ret);
 	atomic_fetch_add(&fuzz->met->moved, !ret && (arg.flags & KVM_EPT_SWAP_STATE));
+	atomic_fetch_add(&fuzz->met->resets, !ret && (arg.flags & KVM_EPT_SWAP_RESET));
 }
 
 static void do_discard(struct fuzz *fuzz, uint64_t *r)
@@ -459,7 +465,7 @@ static void do_vcpu(struct fuzz *fuzz, uint64_t *r)
 		 * free_nested() leaves smm.guest_mode set, and RSM then enters a
 		 * nested guest without a VMCS, an oops of KVM's own (CAVEATS.md).
 		 */
-		if (!fuzz->kind.nested)
+		if (!fuzz->kind.nested && !fuzz->kind.resets)
 			try_ioctl(vcpu->fd, KVM_SMI, NULL);
 		break;
 	case 12: try_ioctl(vcpu->fd, KVM_NMI, NULL); break;
@@ -467,7 +473,11 @@ static void do_vcpu(struct fuzz *fuzz, uint64_t *r)
 		if (!try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
 			try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 		break;
-	case 14: vcpu_create(fuzz); break;
+	case 14:
+		/* One that never runs is no vCPU that could be put back. */
+		if (!fuzz->kind.resets)
+			vcpu_create(fuzz);
+		break;
 	case 15: do_signal_mask(vcpu, r); break;
 	case 16 ... 18:
 		if (fuzz->kind.nested)
@@ -512,6 +522,15 @@ static void do_signal(struct fuzz *fuzz, uint64_t *r)
 		     (int)PICK(r, SIGUSR1, SIGUSR2));
 }
 
+/* Mostly in the guest: only there can it ask, and go on elsewhere. */
+static void do_reset(struct fuzz *fuzz, uint64_t *r)
+{
+	if (rarely(r, 3))
+		fuzz_reset(fuzz, r);
+	else
+		do_run(fuzz, &fuzz->vcpu[next_random(r) % 2], r);
+}
+
 static void *fuzz_thread(void *arg)
 {
 	struct fuzz *fuzz = arg;
@@ -528,7 +547,9 @@ static void *fuzz_thread(void *arg)
 	pthread_mutex_lock(&fuzz->start);
 	pthread_mutex_unlock(&fuzz->start);
 	for (;;) {
-		switch (next_random(r) % (states ? 27 : 24)) {
+		if (fuzz->kind.resets && !rarely(r, 3))
+			do_reset(fuzz, r);
+		switch (next_random(r) % (states ? 29 : 26)) {
 		case 0 ... 1: do_prepare(fuzz, r); break;
 		case 2 ... 5: do_swap(fuzz, r); break;
 		case 6: do_discard(fuzz, r); break;
@@ -542,7 +563,8 @@ static void *fuzz_thread(void *arg)
 		case 14: late_withhold(fuzz, r); break;
 		case 15: do_cache(fuzz, r); break;
 		case 16: do_signal(fuzz, r); break;
-		case 24 ... 26: fuzz_state(fuzz, r); break;
+		case 24 ... 25: fuzz_reset(fuzz, r); break;
+		case 26 ... 28: fuzz_state(fuzz, r); break;
 		default: do_vcpu(fuzz, r);
 		}
 		atomic_fetch_add(&fuzz->steps, 1);
@@ -611,7 +633,8 @@ static void fuzz_setup(struct fuzz *fuzz, uint64_t *r)
 	fuzz->pool = memory_new(POOL_BYTES);
 	fuzz_vm_make(fuzz, r);
 	add_views(fuzz);
-	smm_setup(fuzz->vm);
+	if (!fuzz->kind.resets)
+		smm_setup(fuzz->vm);
 	for (i = 0; i < 2; i++) {
 		struct vcpu *vcpu = vm_vcpu_add(fuzz->vm);
 		struct fuzz_vcpu *v = &fuzz->vcpu[i];
@@ -631,6 +654,7 @@ static void fuzz_setup(struct fuzz *fuzz, uint64_t *r)
 		vm_control_page_register(fuzz->vm);
 	if (fuzz->kind.nested)
 		nested_setup(fuzz);
+	fuzz_reset_setup(fuzz);
 }
 
 /* A process with a VM of its own; ends by itself, or by its parent's signal. */
@@ -644,6 +668,7 @@ static void fuzz_life(uint64_t seed, struct fuzz_kind kind, struct fuzz_met *met
 
 	fuzz.kind = kind;
 	fuzz.met = met;
+	fuzz.states = states;
 	fuzz_setup(&fuzz, &r);
 	if (kind.late)
 		late_start(&fuzz, random_new(seed, FUZZ_THREADS + 1));
@@ -665,6 +690,7 @@ static void fuzz_life(uint64_t seed, struct fuzz_kind kind, struct fuzz_met *met
 		for (i = 0; i < FUZZ_THREADS; i++)
 			pthread_kill(fuzz.thread[i], SIGUSR1);
 	}
+	fuzz_reset_count(&fuzz);
 	if (end == 0)
 		kill(getpid(), SIGKILL);
 	if (end == 1) {
@@ -744,9 +770,10 @@ static void test_fuzz(void)
 
 		run_life(lives++, only ? only : seed, met);
 	}
-	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views, %u states kept, %u swaps with states",
+	note("%u lives in %lu ms or more: %u swaps, %u nested states, %u late pages, %u instructions half done, %u masked signals, %u races won by views, %u states kept, %u swaps with states, %u resets, %u of %u asked by guests done",
 	     lives, ms, met->swaps, met->nested, met->late, met->half_done,
-	     met->masked, met->raced, met->kept, met->moved);
+	     met->masked, met->raced, met->kept, met->moved, met->resets, met->asked_back,
+	     met->asked);
 }
 
 /* ---- killed in the middle ----------------------------------------------- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the ioctl fuzzer (fuzz.c) shares with the part that makes its VMs and
- * withholds their memory (fuzz_vm.c), and with the one that keeps states (fuzz_state.c).
+ * withholds their memory (fuzz_vm.c),  with the one that keeps states (fuzz_state.c),
+ * and with the one that puts memory back (fuzz_reset.c).
  */
 #ifndef TESTS_KVM_FUZZ_H
 #define TESTS_KVM_FUZZ_H
@@ -31,12 +32,14 @@ enum fuzz_first {
  * struct fuzz_kind - what one VM is
  * @nested: its first vCPU may have a nested guest
  * @late: there are pages that come late, by @late_fd of struct fuzz
+ * @resets: it has no memory of SMM, with which the kernel does not know what was written
  */
 struct fuzz_kind {
 	enum irqchip irqchip;
 	enum fuzz_first first;
 	bool nested;
 	bool late;
+	bool resets;
 };
 
 /* How often what the fuzzer is there for was met, in all lives. */
@@ -50,6 +53,9 @@ struct fuzz_met {
 	atomic_uint raced;	/* races that views have won */
 	atomic_uint kept;	/* states of a vCPU */
 	atomic_uint moved;	/* swaps that moved them */
+	atomic_uint resets;	/* swaps that put memory back */
+	atomic_uint asked;	/* requests of guests to be put back, */
+	atomic_uint asked_back;	/* and those that the kernel did */
 };
 
 struct fuzz_vcpu {
@@ -65,8 +71,12 @@ struct fuzz {
 	struct fuzz_kind kind;
 	struct fuzz_met *met;	/* shared by all processes */
 	bool has_views;
+	bool states;		/* HYPR_FUZZ_STATES */
 	int late_fd;
 	uint8_t *pool;
+	uint8_t *moment;
+	struct kvm_hypr_requests_page *requests;
+	int event;
 	struct fuzz_vcpu vcpu[FUZZ_VCPUS];
 	atomic_int nr_vcpus;
 	pthread_t thread[FUZZ_THREADS];
@@ -111,6 +121,14 @@ void try_other_kind(struct fuzz *fuzz, uint64_t *r);
 
 /* Keep a state or a board for a view, or read one. */
 void fuzz_state(struct fuzz *fuzz, uint64_t *r);
+void fuzz_keep_all(struct fuzz *fuzz);
+
+/* What fuzz_reset() needs, after the VM's memory. */
+void fuzz_reset_setup(struct fuzz *fuzz);
+/* A moment, what was written, and a guest that asks. */
+void fuzz_reset(struct fuzz *fuzz, uint64_t *r);
+/* At the end, for struct fuzz_met. */
+void fuzz_reset_count(struct fuzz *fuzz);
 
 /* A thread that brings each page that somebody waits for, a little later. */
 void late_start(struct fuzz *fuzz, uint64_t seed);

@@ -48,12 +48,14 @@ static bool has_interrupts(struct fuzz_vcpu *vcpu)
 	return !try_ioctl(vcpu->fd, KVM_GET_REGS, &regs) && (regs.rflags & RFLAGS_IF);
 }
 
-/* What it has now, if it is not running. */
+/* What it has now, if it is not running; where resets want it, when it is not. */
 static void keep(struct fuzz *fuzz, struct fuzz_vcpu *vcpu, void *arg)
 {
 	int ret;
 
-	if (pthread_mutex_trylock(&vcpu->running))
+	if (fuzz->kind.resets)
+		pthread_mutex_lock(&vcpu->running);
+	else if (pthread_mutex_trylock(&vcpu->running))
 		return;
 	if (has_interrupts(vcpu)) {
 		ret = try_ioctl(vcpu->fd, KVM_HYPR_KEEP_STATE, arg);
@@ -165,7 +167,7 @@ static void get_board(struct fuzz *fuzz, uint64_t *r)
 }
 
 /* All that a swap with states needs, if nothing comes between. */
-static void keep_all(struct fuzz *fuzz)
+void fuzz_keep_all(struct fuzz *fuzz)
 {
 	static const uint32_t views[FUZZ_VIEWS] = { 0, A, B };
 	struct msr_list list = plain_list;
@@ -187,7 +189,7 @@ static void keep_all(struct fuzz *fuzz)
 void fuzz_state(struct fuzz *fuzz, uint64_t *r)
 {
 	switch (next_random(r) % 15) {
-	case 8 ... 11: keep_all(fuzz); break;
+	case 8 ... 11: fuzz_keep_all(fuzz); break;
 	case 12 ... 14: copy_state(fuzz, r); break;
 	case 0 ... 3: keep_state(fuzz, r); break;
 	case 4: get_state(fuzz, r); break;

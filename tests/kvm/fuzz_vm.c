@@ -103,6 +103,7 @@ struct fuzz_kind fuzz_kind_pick(uint64_t *r)
 
 	kind.nested = rarely(r, 3);
 	kind.late = rarely(r, 2);
+	kind.resets = !kind.nested && rarely(r, 2);
 	return kind;
 }
 
@@ -121,10 +122,11 @@ void fuzz_kind_note(const struct fuzz_kind *kind, unsigned int life,
 		[FIRST_RACE] = "a race for views",
 	};
 
-	note("life %u: HYPR_FUZZ_LIFE=%#llx: %s, %s%s%s", life,
+	note("life %u: HYPR_FUZZ_LIFE=%#llx: %s, %s%s%s%s", life,
 	     (unsigned long long)seed, kind->first == FIRST_RACE ?
 	     "any irqchip" : irqchip[kind->irqchip], first[kind->first],
-	     kind->nested ? ", nested" : "", kind->late ? ", late memory" : "");
+	     kind->nested ? ", nested" : "", kind->late ? ", late memory" : "",
+	     kind->resets ? ", resets" : "");
 }
 
 static int try_opening_slot(struct fuzz *fuzz, uint64_t bytes)

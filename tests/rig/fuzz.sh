@@ -28,6 +28,15 @@ for seed in 1 2; do
 	check "seed $seed: nearly all of them by the kernel, which the guest has asked" \
 		awk '/resets by the kernel/ { ok = $1 > 2 * $6 } END { exit !ok }' $out.$seed
 done
+expect 0 "execution [0-9]*: the overflow: vCPU [01]: " \
+	"with a spare: the overflow is found" fuzz --seed 3 --executions 3000 --spare 1
+cp $out $out.1
+sed 's/^/# /' $out.1
+check "with a spare: the race is found" grep "execution [0-9]*: the race" $out.1
+check "with a spare: no page differs after a reset" \
+	grep "^pages that differ from the moment after a reset: 0$" $out.1
+check "with a spare: the kernel goes on in it, for one reset in ten or more" \
+	awk '/resets by the kernel/ { ok = $1 > 2 * $6 && $10 > ($1 + $6) / 10 } END { exit !ok }' $out.1
 expect 1 "2 executions, 0 crashes" "good packets meet no fault" fuzz --executions 2
 expect_line 1 "VM: .*/none" "a guest that is not there" \
 	/fuzz/hypr-fuzz --guest /none --engine "$engine"

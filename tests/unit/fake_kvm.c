@@ -726,6 +726,7 @@ static int put_back(unsigned int vm, struct kvm_hypr_swap *swap)
 
 /* Where user space says in which view the guest may ask for a reset, and learns of it. */
 static struct kvm_hypr_requests_page *requests;
+static int requests_event;
 
 static int set_requests(const struct kvm_hypr_requests *arg)
 {
@@ -734,20 +735,52 @@ static int set_requests(const struct kvm_hypr_requests *arg)
 		return -1;
 	}
 	requests = (struct kvm_hypr_requests_page *)(uintptr_t)arg->userspace_addr;
+	requests_event = arg->flags & KVM_HYPR_REQUESTS_EVENTFD ? arg->eventfd : -1;
 	return 0;
+}
+
+static bool go_on_in_spare(void)
+{
+	uint32_t spare = __atomic_load_n(&requests->spare, __ATOMIC_SEQ_CST);
+
+	if (!spare)
+		return false;
+	fake_kvm.active = spare;
+	requests->view = spare;
+	requests->spare = 0;
+	requests->spares++;
+	return true;
 }
 
 bool fake_kvm_back(void)
 {
 	struct kvm_hypr_swap swap = { .view = fake_kvm.active };
+	const uint64_t once = 1;
+	bool spare;
 
-	if (!requests || __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) != fake_kvm.active ||
-	    put_back(0, &swap))
+	if (!requests || __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) != fake_kvm.active)
+		return false;
+	spare = go_on_in_spare();
+	if (!spare && put_back(0, &swap))
 		return false;
 	requests->pages += swap.pages;
 	requests->generation = ++fake_kvm.generation;
 	__atomic_fetch_add(&requests->resets, 1, __ATOMIC_SEQ_CST);
-	return true;
+	return !spare || write(requests_event, &once, sizeof(once)) == sizeof(once);
+}
+
+uint32_t fake_kvm_back_spare(void)
+{
+	return requests ? __atomic_load_n(&requests->spare, __ATOMIC_SEQ_CST) : 0;
+}
+
+uint32_t fake_kvm_await_spare(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10000 && !fake_kvm_back_spare(); i++)
+		usleep(1000);
+	return fake_kvm_back_spare();
 }
 
 uint32_t fake_kvm_back_view(void)

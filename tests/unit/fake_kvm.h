@@ -127,6 +127,8 @@ struct fake_kvm {
  */
 bool fake_kvm_back(void);
 uint32_t fake_kvm_back_view(void);	/* in which it does; 0: in none */
+uint32_t fake_kvm_await_spare(void);	/* the same, within 10 s */
+uint32_t fake_kvm_back_spare(void);	/* in which the guest then goes on; 0: where it is */
 
 bool fake_kvm_is_raised(const struct kvm_lapic_state *lapic, unsigned int vector);
 

@@ -636,6 +636,69 @@ static void test_kernel_goes_back(void **ctx)
 	assert_int_equal(fake_kvm_back_view(), 0);
 }
 
+static unsigned int spares_wanted;
+static uint32_t went_to[2];
+
+/* A guest that asks so often, each time when there is a spare. */
+static void step_back_by_spare(void)
+{
+	if (steps < spares_wanted && fake_kvm_await_spare()) {
+		backs += fake_kvm_back();
+		went_to[steps++] = fake_kvm.active;
+	} else {
+		report_next();
+	}
+}
+
+/* The answer to the report is all that differs afterwards, wherever the guest goes on. */
+static void check_spares(struct played *p, unsigned int times)
+{
+	const uint32_t number = p->vm->active->number;
+	const uint32_t other = p->vm->active->spare->view->number;
+	struct hypr_verify_result verify;
+	struct hypr_run_result result;
+
+	put(p, ROOM, "dirty", 5);
+	steps = backs = 0;
+	spares_wanted = times;
+	fake_kvm.on_step = step_back_by_spare;
+	result = run(p, &limited, HYPR_RUN_REPORT);
+	assert_int_equal(backs, times);
+	assert_int_equal(result.resets, times);
+	assert_int_equal(result.resets_in_kernel, times);
+	assert_int_equal(result.resets_by_spare, times);
+	assert_int_equal(result.reset_pages, 0);
+	assert_int_equal(went_to[0], other);
+	assert_int_equal(fake_kvm.active, times % 2 ? other : number);
+	assert_int_equal(p->vm->active->number, fake_kvm.active);
+	assert_int_equal(hypr_view_verify(p->vm, p->vm->active->name, &verify), 0);
+	assert_int_equal(verify.pages_mismatched, 1);
+	assert_int_equal(verify.range[0].start, SECOND);
+	/* Neither in an operation nor in a VM that nobody runs. */
+	assert_int_equal(fake_kvm_back_view(), 0);
+	assert_int_equal(fake_kvm_back_spare(), 0);
+}
+
+/* View and spare change places behind the kernel's back, and the other one is put back. */
+static void test_kernel_goes_on_in_spare(void **ctx)
+{
+	struct hypr_reset_result reset;
+	struct hypr_view_info views[4];
+	struct played *p = *ctx;
+
+	start_with_backs(p);
+	assert_int_equal(hypr_view_spare(p->vm, "guest.1"), 0);
+	check_spares(p, 1);
+	check_spares(p, 2);
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
+	assert_int_equal(views[1].resets, 3);
+	/* Of this process again, and the kernel finds what that has left. */
+	assert_int_equal(hypr_view_reset_by(p->vm, NULL, HYPR_RESET_ONLY(HYPR_RESET_SPARE), &reset),
+			 0);
+	assert_at_moment(p);
+	check_spares(p, 1);
+}
+
 /* What the host writes later is put back by the next one, wherever it is done. */
 static void test_kernel_goes_back_again(void **ctx)
 {
@@ -762,6 +825,7 @@ int main(void)
 		T(test_virtual_addresses),
 		T(test_moments_and_back),
 		T(test_kernel_goes_back),
+		T(test_kernel_goes_on_in_spare),
 		T(test_kernel_goes_back_again),
 		T(test_kernel_cannot_go_back),
 		T(test_reset_forgets_a_request),

@@ -335,7 +335,9 @@ static long hypr_ioctl_requests(struct kvm *kvm, void __user *argp)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS || !reserved_is_zero(arg.reserved))
+	if (arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS ||
+	    (arg.flags & ~KVM_HYPR_REQUESTS_EVENTFD) ||
+	    (!arg.flags && arg.eventfd) || !reserved_is_zero(arg.reserved))
 		return -EINVAL;
 	return hypr_requests_set(kvm, &arg);
 }

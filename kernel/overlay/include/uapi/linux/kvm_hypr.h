@@ -657,27 +657,37 @@ struct kvm_hypr_request {
 /**
  * struct kvm_hypr_requests_page - what user space and the kernel share, and no guest
  * @view: by user space: the view in which the kernel serves requests; 0: it serves none
+ * @spare: by user space: a prepared view that is at the same moment as @view, and in which a
+ *	reset goes on; 0: there is none.  The kernel then writes it to @view, if that is
+ *	still the same, and 0 here
+ * @serving: by the kernel: not 0 while it looks at @view or serves a request
  * @online: by user space: bit n: after a reset the control page says RUNNING of vCPU n, else
  *	OFFLINE.  A request to park that nobody has answered stays
  * @resets: by the kernel: resets that it did at a guest's request.  It is counted with all
  *	vCPUs held: a vCPU that comes to user space afterwards finds it
- * @pages: by the kernel: pages that these put back, added up
- * @cycles: by the kernel: TSC cycles that they took, from the request until the asking vCPU
- *	went on, added up
+ * @spares: by the kernel: of these, those that went on in @spare, counted likewise
+ * @pages: by the kernel: pages that the others put back, added up
+ * @cycles: by the kernel: TSC cycles that they all took, from the request until the asking
+ *	vCPU went on, added up
  * @generation: by the kernel: the VM's swap generation after the last of them
  *
- * User space clears @view and calls KVM_EPT_SWAP_ALL, or has each vCPU out of KVM_RUN: after
- * that no reset is under way, and none begins.
+ * User space clears @view, and after a memory barrier waits until @serving is 0: after that
+ * no reset is under way, and none begins.
  */
 struct kvm_hypr_requests_page {
 	__u32 view;
+	__u32 spare;
+	__u32 serving;
 	__u32 reserved0;
 	__u64 online;
 	__u64 resets;
+	__u64 spares;
 	__u64 pages;
 	__u64 cycles;
 	__u64 generation;
 };
+
+#define KVM_HYPR_REQUESTS_EVENTFD	0x1
 
 /**
  * struct kvm_hypr_requests - KVM_HYPR_SET_REQUESTS (VM)
@@ -685,25 +695,30 @@ struct kvm_hypr_requests_page {
  *	kernel pins it until the VM goes
  * @timeout_ns: in: how long a reset waits for other calls on the VM's views, and for the other
  *	vCPUs; 0 is KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS
+ * @flags: in: KVM_HYPR_REQUESTS_EVENTFD
+ * @eventfd: in: with that flag: it is signalled after each reset that went on in the spare
  *
  * A guest's KVM_HYPR_REQUEST_BACK is then a KVM_EPT_SWAP_ALL to the active view, on the
  * asking vCPU's thread and without an exit to user space, with KVM_EPT_SWAP_RESET, STATE,
- * MOMENT, FORCE, and BOARD if the VM has chips.  Afterwards the vCPUs go on in the moment,
- * those that are parked in it as well: the control page has new random bits in @jump, and each
- * vCPU of @online gets HYPR_CONTROL_VECTOR.  User space's devices are not put back: an exit
+ * MOMENT, FORCE, and BOARD if the VM has chips.  If there is a spare it goes there, and without
+ * KVM_EPT_SWAP_RESET; a spare that has no tables, or no state, is passed over.  Afterwards
+ * the vCPUs go on in the moment, those that are parked in it as well: the control page has
+ * new random bits in @jump, and each vCPU of @online gets HYPR_CONTROL_VECTOR.  User space's devices are not put back: an exit
  * that finds another @resets does that first.
  *
  * What the kernel cannot do, and each other request, is a KVM_EXIT_IO, as without this call.
  * If the kernel has tried, the instruction is complete.  A vCPU ioctl other than KVM_RUN and
  * KVM_GET_EPTP, and a swap that moves the vCPU's state, forget a request that waits.
  *
- * -EINVAL: not a page; -EEXIST: there is one; -EFAULT: it cannot be pinned; -ENOMEM; -ENOSPC:
- * the VM has too many devices.
+ * -EINVAL: not a page, unknown flags, or not an eventfd; -EBADF: no file; -EEXIST: there is
+ * one; -EFAULT: it cannot be pinned; -ENOMEM; -ENOSPC: the VM has too many devices.
  */
 struct kvm_hypr_requests {
 	__u64 userspace_addr;
 	__u64 timeout_ns;
-	__u64 reserved[2];
+	__u32 flags;
+	__s32 eventfd;
+	__u64 reserved[1];
 };
 
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)

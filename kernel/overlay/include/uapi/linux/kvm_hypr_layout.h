@@ -186,17 +186,22 @@ HYPR_ABI_AT(kvm_hypr_request, reserved, 28);
 HYPR_ABI_SIZE(kvm_hypr_request, KVM_HYPR_REQUEST_BYTES);
 
 HYPR_ABI_AT(kvm_hypr_requests_page, view, 0);
-HYPR_ABI_AT(kvm_hypr_requests_page, reserved0, 4);
-HYPR_ABI_AT(kvm_hypr_requests_page, online, 8);
-HYPR_ABI_AT(kvm_hypr_requests_page, resets, 16);
-HYPR_ABI_AT(kvm_hypr_requests_page, pages, 24);
-HYPR_ABI_AT(kvm_hypr_requests_page, cycles, 32);
-HYPR_ABI_AT(kvm_hypr_requests_page, generation, 40);
-HYPR_ABI_SIZE(kvm_hypr_requests_page, 48);
+HYPR_ABI_AT(kvm_hypr_requests_page, spare, 4);
+HYPR_ABI_AT(kvm_hypr_requests_page, serving, 8);
+HYPR_ABI_AT(kvm_hypr_requests_page, reserved0, 12);
+HYPR_ABI_AT(kvm_hypr_requests_page, online, 16);
+HYPR_ABI_AT(kvm_hypr_requests_page, resets, 24);
+HYPR_ABI_AT(kvm_hypr_requests_page, spares, 32);
+HYPR_ABI_AT(kvm_hypr_requests_page, pages, 40);
+HYPR_ABI_AT(kvm_hypr_requests_page, cycles, 48);
+HYPR_ABI_AT(kvm_hypr_requests_page, generation, 56);
+HYPR_ABI_SIZE(kvm_hypr_requests_page, 64);
 
 HYPR_ABI_AT(kvm_hypr_requests, userspace_addr, 0);
 HYPR_ABI_AT(kvm_hypr_requests, timeout_ns, 8);
-HYPR_ABI_AT(kvm_hypr_requests, reserved, 16);
+HYPR_ABI_AT(kvm_hypr_requests, flags, 16);
+HYPR_ABI_AT(kvm_hypr_requests, eventfd, 20);
+HYPR_ABI_AT(kvm_hypr_requests, reserved, 24);
 HYPR_ABI_SIZE(kvm_hypr_requests, 32);
 
 HYPR_ABI_AT(hypr_control_vcpu, state, 0);

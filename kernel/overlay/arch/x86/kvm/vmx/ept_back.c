@@ -5,6 +5,7 @@
  * The guest's OUT is seen by a device on KVM's bus of ports, which reads the request and
  * remembers it.  In front of the next VM-entry the vCPU's own thread does the reset: it is
  * a swap as any other (ept_swap.c), by a thread that is one of those which the swap holds.
+ * It goes to a second copy of the moment, if user space has one ready, and else copies back.
  *
  * What this file does not know, or cannot do, goes to user space as if there were no such
  * device: an unknown request as the exit that KVM makes of any OUT, a reset that failed as
@@ -12,6 +13,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 
 #include <kvm/iodev.h>
@@ -94,6 +96,26 @@ static bool hypr_back_can_hold(struct kvm_hypr *h)
 	return true;
 }
 
+/* Only the memory of the view that is left is lost, and only if all is there to go on with. */
+static int hypr_back_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	u32 spare = READ_ONCE(h->requests->spare);
+	int r;
+
+	swap->pages = 0;
+	if (spare && spare != kvm->arch.hypr.active) {
+		swap->view = spare;
+		swap->flags &= ~KVM_EPT_SWAP_RESET;
+		r = hypr_swap_locked(kvm, swap);
+		if (r != -ENOENT && r != -ENODATA && r != -ENXIO)
+			return r;
+	}
+	swap->view = kvm->arch.hypr.active;
+	swap->flags |= KVM_EPT_SWAP_RESET;
+	return hypr_swap_locked(kvm, swap);
+}
+
 static int hypr_back_locked(struct kvm_vcpu *vcpu, struct kvm_hypr_swap *swap)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -103,13 +125,12 @@ static int hypr_back_locked(struct kvm_vcpu *vcpu, struct kvm_hypr_swap *swap)
 	lockdep_assert_held(&h->lock);
 
 	hypr_vcpus_update(kvm);
-	swap->view = kvm->arch.hypr.active;
-	if (swap->view != READ_ONCE(h->requests->view))
+	if (kvm->arch.hypr.active != READ_ONCE(h->requests->view))
 		return -EPERM;
 	if (!hypr_back_can_hold(h))
 		return -EBUSY;
 	h->asker = vcpu;
-	r = hypr_swap_locked(kvm, swap);
+	r = hypr_back_swap(kvm, swap);
 	h->asker = NULL;
 	if (r)
 		return r;
@@ -128,12 +149,19 @@ static int hypr_back_once(struct kvm_vcpu *vcpu, struct kvm_hypr_swap *swap)
 	r = hypr_run_lock(vcpu, h->requests_timeout_ns);
 	if (r)
 		return r;
+	WRITE_ONCE(h->requests->serving, 1);
+	/* User space writes @view, and then looks at @serving. */
+	smp_mb();
 	r = hypr_back_locked(vcpu, swap);
+	/* User space that finds 0 finds what was counted. */
+	smp_store_release(&h->requests->serving, 0);
 	if (r != -EPERM)
 		hypr_stat_swap(vcpu->kvm, swap, r);
 	if (!r)
 		vcpu->kvm->stat.hypr.asked++;
 	mutex_unlock(&h->lock);
+	if (!r && !(swap->flags & KVM_EPT_SWAP_RESET) && h->requests_event)
+		eventfd_signal(h->requests_event);
 	return r;
 }
 
@@ -141,8 +169,8 @@ static int hypr_back(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
 	struct kvm_hypr_swap swap = {
-		.flags = KVM_EPT_SWAP_RESET | KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT |
-			 KVM_EPT_SWAP_FORCE | KVM_EPT_SWAP_NOTIFY |
+		.flags = KVM_EPT_SWAP_STATE | KVM_EPT_SWAP_MOMENT | KVM_EPT_SWAP_FORCE |
+			 KVM_EPT_SWAP_NOTIFY |
 			 (hypr_has_board(vcpu->kvm) ? KVM_EPT_SWAP_BOARD : 0),
 		.timeout_ns = h->requests_timeout_ns,
 	};
@@ -214,9 +242,11 @@ bool kvm_hypr_vcpu_back(struct kvm_vcpu *vcpu, int *ret)
 /* ---- to allow it ----------------------------------------------------------------- */
 
 /* Under kvm->slots_lock. */
-static int hypr_requests_publish(struct kvm *kvm, struct page *page, u64 timeout_ns)
+static int hypr_requests_publish(struct kvm *kvm, struct page *page, struct eventfd_ctx *event,
+				 u64 timeout_ns)
 {
 	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
@@ -224,15 +254,19 @@ static int hypr_requests_publish(struct kvm *kvm, struct page *page, u64 timeout
 		return -EEXIST;
 	h->requests = page_address(page);
 	h->requests_timeout_ns = timeout_ns ?: KVM_EPT_SWAP_TIMEOUT_DEFAULT_NS;
+	h->requests_event = event;
 	kvm_iodevice_init(&h->requests_device, &hypr_back_ops);
-	h->requests_page = page;
-	return 0;
+	r = kvm_io_bus_register_dev(kvm, KVM_PIO_BUS, KVM_HYPR_REQUEST_PORT,
+				    HYPR_BACK_PORT_BYTES, &h->requests_device);
+	if (!r)
+		h->requests_page = page;
+	return r;
 }
 
 /**
  * hypr_requests_set() - KVM_HYPR_SET_REQUESTS
  * @kvm: the VM
- * @arg: the caller has checked reserved fields and the time
+ * @arg: the caller has checked flags, reserved fields and the time
  *
  * Context: process context of the VM's mm.  Takes kvm->slots_lock.
  * Return: 0 or as struct kvm_hypr_requests says.
@@ -240,25 +274,27 @@ static int hypr_requests_publish(struct kvm *kvm, struct page *page, u64 timeout
 long hypr_requests_set(struct kvm *kvm, const struct kvm_hypr_requests *arg)
 {
 	unsigned long hva = untagged_addr(arg->userspace_addr);
-	struct kvm_hypr *h = kvm->arch.hypr.vm;
+	struct eventfd_ctx *event = NULL;
 	struct page *page;
 	int r;
 
 	if (!hva || !PAGE_ALIGNED(hva))
 		return -EINVAL;
+	if (arg->flags & KVM_HYPR_REQUESTS_EVENTFD)
+		event = eventfd_ctx_fdget(arg->eventfd);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	r = -EFAULT;
 	if (pin_user_pages_fast(hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
-		return -EFAULT;
-
+		goto put_event;
 	mutex_lock(&kvm->slots_lock);
-	r = hypr_requests_publish(kvm, page, arg->timeout_ns);
-	if (!r) {
-		r = kvm_io_bus_register_dev(kvm, KVM_PIO_BUS, KVM_HYPR_REQUEST_PORT,
-					    HYPR_BACK_PORT_BYTES, &h->requests_device);
-		if (r)
-			h->requests_page = NULL;
-	}
+	r = hypr_requests_publish(kvm, page, event, arg->timeout_ns);
 	mutex_unlock(&kvm->slots_lock);
-	if (r)
-		unpin_user_page(page);
+	if (!r)
+		return 0;
+	unpin_user_page(page);
+put_event:
+	if (event)
+		eventfd_ctx_put(event);
 	return r;
 }

@@ -73,7 +73,8 @@ static __always_inline unsigned long hypr_page_find(struct hypr_find *f,
 
 /* Fill a place in the list; it stays empty if there is nothing to do, or a page is missing. */
 static __always_inline void hypr_page_list(struct hypr_find *f, struct hypr_region *region,
-					   gfn_t gfn, struct hypr_put *put)
+					   struct hypr_host_walk *walk, gfn_t gfn,
+					   struct hypr_put *put)
 {
 	struct page *page;
 
@@ -82,7 +83,7 @@ static __always_inline void hypr_page_list(struct hypr_find *f, struct hypr_regi
 	if (unlikely(gfn == f->shared_gfn))
 		return;
 	if (!test_bit(gfn % HYPR_REGION_PAGES, region->zero)) {
-		page = hypr_host_get(f->kvm->mm, f->moment->hva + gfn * PAGE_SIZE);
+		page = hypr_host_get(walk, f->moment->hva + gfn * PAGE_SIZE);
 		if (likely(page)) {
 			put->from = (unsigned long)page_address(page);
 		} else {
@@ -149,8 +150,9 @@ static void hypr_region_find(struct kvm_hypr *h, u32 n)
 	struct hypr_find *f = h->share.find;
 	struct hypr_region *region = &f->moment->region[n];
 	gfn_t first = hypr_region_first(n), left = f->moment->pages - first;
+	struct hypr_host_walk walk = { .mm = f->kvm->mm };
 	unsigned int word, nr, at;
-	unsigned long bits;
+	unsigned long bits, flags;
 
 	if (!hypr_others_find(f, n, region->written))
 		return;
@@ -172,11 +174,15 @@ static void hypr_region_find(struct kvm_hypr *h, u32 n)
 			h->share.put[at] = (struct hypr_put){ };
 		return;
 	}
+	/* For the walk: hypr_host_get(). */
+	local_irq_save(flags);
 	for (word = 0; word < HYPR_REGION_WORDS; word++) {
 		for (bits = region->written[word]; bits; bits &= bits - 1)
-			hypr_page_list(f, region, first + word * BITS_PER_LONG + __ffs(bits),
+			hypr_page_list(f, region, &walk,
+				       first + word * BITS_PER_LONG + __ffs(bits),
 				       &h->share.put[at++]);
 	}
+	local_irq_restore(flags);
 }
 
 /* ---- what maps a region --------------------------------------------------------- */

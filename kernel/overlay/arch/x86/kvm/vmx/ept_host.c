@@ -145,9 +145,9 @@ unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, 
 }
 
 /* As gup_fast_pte_range(): an entry that is still the same protects what it had. */
-static struct page *hypr_pte_get(pmd_t pmd, unsigned long hva)
+static __always_inline struct page *hypr_pte_get(pte_t *ptep)
 {
-	pte_t *ptep = pte_offset_kernel(&pmd, hva), pte = ptep_get(ptep);
+	pte_t pte = ptep_get(ptep);
 	struct folio *folio;
 	struct page *page;
 
@@ -163,27 +163,37 @@ static struct page *hypr_pte_get(pmd_t pmd, unsigned long hva)
 	return NULL;
 }
 
-/**
- * hypr_host_get() - a reference to a page that the host maps, to read it
- * @mm: that of the current process
- * @hva: its address, which user space may use
- *
- * Context: any; takes no lock.
- * Return: the page; NULL: it is not mapped.
- */
-struct page *hypr_host_get(struct mm_struct *mm, unsigned long hva)
+/* The last-level table that has @hva is that of the page before, or is looked up. */
+static void hypr_host_walk_to(struct hypr_host_walk *walk, unsigned long hva)
 {
-	struct page *page = NULL;
-	unsigned long flags;
 	pmd_t *entry, pmd;
 
-	/* Keeps the tables, and pages until they have a reference. */
-	local_irq_save(flags);
-	entry = hypr_host_entry(mm, hva);
+	walk->hva = hva & PMD_MASK;
+	entry = hypr_host_entry(walk->mm, hva);
 	pmd = entry ? READ_ONCE(*entry) : __pmd(0);
-	if (pmd_present(pmd) && !pmd_leaf(pmd))
-		page = hypr_pte_get(pmd, hva);
-	local_irq_restore(flags);
+	walk->table = pmd_present(pmd) && !pmd_leaf(pmd) ?
+		      pte_offset_kernel(&pmd, walk->hva) : NULL;
+}
+
+/**
+ * hypr_host_get() - a reference to a page that the host maps, to read it
+ * @walk: @mm of the current process; else zero, or as the page before has left it
+ * @hva: its address, which user space may use
+ *
+ * Context: interrupts disabled, from the first page of @walk to the last: that keeps the
+ * host's tables, and a page until it has its reference.  Takes no lock.
+ * Return: the page; NULL: it is not mapped.
+ */
+struct page *hypr_host_get(struct hypr_host_walk *walk, unsigned long hva)
+{
+	struct page *page = NULL;
+
+	lockdep_assert_irqs_disabled();
+
+	if (unlikely(!walk->table || walk->hva != (hva & PMD_MASK)))
+		hypr_host_walk_to(walk, hva);
+	if (likely(walk->table))
+		page = hypr_pte_get(walk->table + pte_index(hva));
 	/* The kinds of pages that it alone may judge, and huge ones. */
 	if (unlikely(!page) && !get_user_page_fast_only(hva, 0, &page))
 		return NULL;

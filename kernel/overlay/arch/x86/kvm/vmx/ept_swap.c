@@ -167,12 +167,27 @@ static int hypr_reset(struct kvm *kvm, struct kvm_hypr_swap *swap)
 
 	if (r)
 		return r;
-	/* Nothing fails any more.  User space learns of it from a word, and not by a call. */
-	if (h->asker)
-		WRITE_ONCE(h->requests->resets, h->requests->resets + 1);
-	else if (swap->flags & KVM_EPT_SWAP_STATE)
+	if (!h->asker && (swap->flags & KVM_EPT_SWAP_STATE))
 		hypr_pause_assume(kvm);
 	return 0;
+}
+
+/*
+ * With the vCPUs held, and nothing fails any more: a reset that the guest asked for, in the
+ * active view or by going on in its spare.  User space learns of it from words, and not by
+ * a call.
+ */
+static void hypr_asked_count(struct kvm *kvm, const struct kvm_hypr_swap *swap)
+{
+	struct kvm_hypr_requests_page *page = kvm->arch.hypr.vm->requests;
+
+	if (swap->view != kvm->arch.hypr.active) {
+		/* Or user space has forbidden requests since. */
+		cmpxchg(&page->view, kvm->arch.hypr.active, swap->view);
+		WRITE_ONCE(page->spare, 0);
+		WRITE_ONCE(page->spares, page->spares + 1);
+	}
+	WRITE_ONCE(page->resets, page->resets + 1);
 }
 
 /* The vCPU that this thread runs goes on, as the others do on theirs. */
@@ -205,6 +220,8 @@ static int hypr_commit(struct kvm *kvm, struct kvm_hypr_swap *swap)
 		r = hypr_check_movable(kvm);
 	if (!r && (swap->flags & KVM_EPT_SWAP_RESET))
 		r = hypr_reset(kvm, swap);
+	if (!r && h->asker)
+		hypr_asked_count(kvm, swap);
 	if (!r)
 		hypr_activate(kvm, swap);
 	hypr_release(h);

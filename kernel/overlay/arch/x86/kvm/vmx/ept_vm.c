@@ -2,6 +2,7 @@
 /*
  * A VM with views: enable them, destroy them, and meet the vCPUs that come.
  */
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -98,8 +99,11 @@ int hypr_enable(struct kvm *kvm, struct kvm_enable_cap *cap)
 /* There is no bus any more. */
 static void hypr_requests_release(struct kvm_hypr *h)
 {
-	if (h->requests_page)
-		unpin_user_pages_dirty_lock(&h->requests_page, 1, true);
+	if (!h->requests_page)
+		return;
+	unpin_user_pages_dirty_lock(&h->requests_page, 1, true);
+	if (h->requests_event)
+		eventfd_ctx_put(h->requests_event);
 }
 
 /**

@@ -348,6 +348,7 @@ struct hypr_board {
  * @requests: @requests_page in the kernel's address space; constant once there is @asker, or
  *	@requests_device is on the bus
  * @requests_timeout_ns: each wait of such a swap; with @requests
+ * @requests_event: signalled after a reset that went on in a spare; or NULL; with @requests
  * @requests_device: sees the guest's OUT
  * @build_lock: serialises users of @builder, and all that drop tables: while one
  *	thread holds it, no other thread can evict a view
@@ -395,6 +396,7 @@ struct kvm_hypr {
 	struct page *requests_page;
 	struct kvm_hypr_requests_page *requests;
 	u64 requests_timeout_ns;
+	struct eventfd_ctx *requests_event;
 	struct kvm_io_device requests_device;
 
 	struct mutex build_lock;	/* builder */
@@ -494,8 +496,20 @@ void hypr_shadows_drop(struct kvm *kvm, u32 view);
 /* Pages to look at in one go: their entries are on the stack. */
 #define HYPR_HOST_PAGES		64u
 
+/**
+ * struct hypr_host_walk - pages one after another, most of one table of the host's
+ * @mm: that has them
+ * @hva: of the first page of @table
+ * @table: the last-level table that was looked at last, or NULL
+ */
+struct hypr_host_walk {
+	struct mm_struct *mm;
+	unsigned long hva;
+	pte_t *table;
+};
+
 unsigned int hypr_host_look(struct kvm *kvm, unsigned long hva, unsigned int n, u64 *page);
-struct page *hypr_host_get(struct mm_struct *mm, unsigned long hva);
+struct page *hypr_host_get(struct hypr_host_walk *walk, unsigned long hva);
 unsigned int hypr_host_gap(struct kvm *kvm, unsigned long hva, unsigned int n);
 unsigned int hypr_host_map(struct mm_struct *mm, unsigned long hva, unsigned int n);
 
