@@ -144,6 +144,7 @@ struct hypr_vm {
 	struct hypr_view *active;			/* op_lock */
 	bool started;					/* op_lock */
 	bool paused;					/* op_lock */
+	bool noted;	/* op_lock: paused, and active->state is only noted: run/state.c */
 	int paused_how;					/* op_lock, HYPR_PAUSE_* */
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "model/vm.h"
 #include "run/back_watch.h"
-#include "run/hold.h"
+#include "run/op.h"
 
 static void *watch_thread(void *arg)
 {

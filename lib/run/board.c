@@ -165,6 +165,14 @@ static void generation_set(struct hypr_vm *vm)
 
 /* ---- the whole ----------------------------------------------------------- */
 
+/** hypr_board_note() - when it was, and the control page, but no device: that waits, too */
+void hypr_board_note(struct hypr_vm *vm, struct hypr_state *state)
+{
+	state->stopped_ns = hypr_unix_ns();
+	hypr_console_freeze(&vm->console);
+	control_save(vm, state);
+}
+
 /**
  * hypr_board_save() - the board as it is; its console's other end waits from here on
  * @state: out, its vCPUs excepted
@@ -173,13 +181,9 @@ int hypr_board_save(struct hypr_vm *vm, struct hypr_state *state)
 {
 	int ret;
 
-	state->stopped_ns = hypr_unix_ns();
-	hypr_console_freeze(&vm->console);
+	hypr_board_note(vm, state);
 	ret = devices_save(vm, state);
-	if (ret)
-		return hypr_fail_sys(ret, "saving the devices' state");
-	control_save(vm, state);
-	return 0;
+	return ret ? hypr_fail_sys(ret, "saving the devices' state") : 0;
 }
 
 /** hypr_board_set() - the board of @state, whose vCPUs are set */

@@ -8,6 +8,7 @@
 struct hypr_state;
 struct hypr_vm;
 
+void hypr_board_note(struct hypr_vm *vm, struct hypr_state *state);
 int hypr_board_save(struct hypr_vm *vm, struct hypr_state *state);
 int hypr_board_set(struct hypr_vm *vm, const struct hypr_state *state);
 int hypr_board_leave(struct hypr_vm *vm);

@@ -26,7 +26,6 @@
 #include "model/vcpu.h"
 #include "model/vm.h"
 #include "pc/console.h"
-#include "run/back.h"
 #include "run/hold.h"
 
 #define HOLD_TIMEOUT_MS		10000
@@ -70,31 +69,6 @@ int hypr_vm_check_alive(struct hypr_vm *vm)
 	if (hypr_vm_has_ended(vm))
 		return hypr_fail(-ESHUTDOWN, "the guest has ended: %s", vm->end_reason);
 	return 0;
-}
-
-/**
- * hypr_vm_op_begin() - take op_lock for an operation on a VM that runs or is paused
- *
- * Return: 0, and hypr_vm_op_end() gives it back; -ESHUTDOWN with the reason: it is
- * not held.
- */
-int hypr_vm_op_begin(struct hypr_vm *vm)
-{
-	int ret;
-
-	pthread_mutex_lock(&vm->op_lock);
-	ret = hypr_vm_check_alive(vm);
-	if (ret)
-		pthread_mutex_unlock(&vm->op_lock);
-	else
-		hypr_back_forbid(vm);
-	return ret;
-}
-
-void hypr_vm_op_end(struct hypr_vm *vm)
-{
-	hypr_back_allow(vm);
-	pthread_mutex_unlock(&vm->op_lock);
 }
 
 /* Hold every vCPU; whoever waits on held_cond looks why.  Holds run_lock. */

@@ -19,8 +19,6 @@ void hypr_vm_end(struct hypr_vm *vm, bool failed, const char *fmt, ...)
 void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
-int hypr_vm_op_begin(struct hypr_vm *vm);
-void hypr_vm_op_end(struct hypr_vm *vm);
 
 void hypr_vcpu_ask(struct hypr_vcpu *vcpu, const struct hypr_ask *ask);
 bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu);

@@ -382,6 +382,55 @@ int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state)
 	return 0;
 }
 
+/* What vcpu_set_time() needs. */
+static int vcpu_note(struct hypr_vcpu *vcpu, void *arg)
+{
+	struct hypr_state *all = arg;
+	struct hypr_vcpu_state *state = &all->vcpu[vcpu->index];
+	int ret = deadline_get(vcpu, &state->tsc_deadline);
+
+	return ret ? ret : hypr_state_tsc_offset(vcpu, &state->tsc_offset);
+}
+
+/**
+ * hypr_state_note() - what letting the vCPUs go on as they are needs, a tenth of a state
+ *
+ * The rest stays with the vCPUs and devices, as long as they are held.  Sets vm->noted; who
+ * wants the state calls hypr_state_complete() first.
+ */
+int hypr_state_note(struct hypr_vm *vm, struct hypr_state *state)
+{
+	int ret;
+
+	state->valid = false;
+	ret = hypr_state_tsc_now(vm, &state->host_tsc);
+	if (ret)
+		return ret;
+	hypr_board_note(vm, state);
+	ret = hypr_vcpus_do(vm, vcpu_note, state);
+	if (ret)
+		return hypr_fail_sys(ret, "saving the vCPUs' time");
+	vm->noted = true;
+	return 0;
+}
+
+/** hypr_state_complete() - save what was only noted, if it was; the time stays that of then */
+int hypr_state_complete(struct hypr_vm *vm, struct hypr_state *state)
+{
+	uint64_t host_tsc = state->host_tsc, stopped_ns = state->stopped_ns;
+	int ret;
+
+	if (!vm->noted)
+		return 0;
+	ret = hypr_state_save(vm, state);
+	if (ret)
+		return ret;
+	state->host_tsc = host_tsc;
+	state->stopped_ns = stopped_ns;
+	vm->noted = false;
+	return 0;
+}
+
 static int set_now(struct hypr_vm *vm, const struct hypr_state *state, struct setting *setting)
 {
 	uint64_t now = 0;

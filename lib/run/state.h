@@ -16,6 +16,8 @@ int hypr_state_tsc_offset(struct hypr_vcpu *vcpu, uint64_t *offset);
 int hypr_state_tsc_init(struct hypr_vm *vm);
 int hypr_state_tsc_now(struct hypr_vm *vm, uint64_t *tsc);
 int hypr_state_save(struct hypr_vm *vm, struct hypr_state *state);
+int hypr_state_note(struct hypr_vm *vm, struct hypr_state *state);
+int hypr_state_complete(struct hypr_vm *vm, struct hypr_state *state);
 int hypr_state_set(struct hypr_vm *vm, const struct hypr_state *state,
 		    const struct hypr_state *known);
 int hypr_state_set_time(struct hypr_vm *vm, const struct hypr_state *state);

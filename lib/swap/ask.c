@@ -269,8 +269,10 @@ int hypr_ask_serve(struct hypr_vm *vm, struct hypr_vcpu *vcpu,
 	if (asking.block.reserved)
 		asking.block.op = 0;
 	/* An input that is there is handed over, and that is all. */
-	if (asking.block.op != HYPR_REQUEST_INPUT || !has_input(params, result))
+	if (asking.block.op == HYPR_REQUEST_MOMENT || asking.block.op == HYPR_REQUEST_BACK)
 		ret = hypr_vm_rest(vm);
+	else if (asking.block.op != HYPR_REQUEST_INPUT || !has_input(params, result))
+		ret = hypr_vm_rest_noted(vm);
 	if (ret)
 		return ret;
 	switch (asking.block.op) {

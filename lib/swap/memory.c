@@ -6,7 +6,7 @@
 #include "hypr/run.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "swap/pause.h"
 #include "view/poke.h"
 #include "view/record.h"
@@ -33,7 +33,7 @@ static int access_view(struct hypr_vm *vm, const char *name, uint64_t gpa, void 
 	struct hypr_view *view;
 	int ret;
 
-	ret = hypr_vm_op_begin(vm);
+	ret = hypr_vm_op_begin_memory(vm);
 	if (ret)
 		return ret;
 	view = name ? hypr_view_lookup(vm, name) : vm->active;

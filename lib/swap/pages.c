@@ -10,7 +10,7 @@
 #include "memory/pagemap.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "swap/pause.h"
 #include "view/view.h"
 #include "view/written.h"

@@ -23,6 +23,7 @@
 #include "model/vm.h"
 #include "run/board.h"
 #include "run/hold.h"
+#include "run/op.h"
 #include "run/state.h"
 #include "swap/pause.h"
 
@@ -201,18 +202,8 @@ release:
 	return ret;
 }
 
-/**
- * hypr_vm_rest() - the VM, whose vCPUs are held without having been asked, is paused
- *
- * Return: 0, also if it was; after an error the vCPUs run on, or the VM has ended.
- */
-int hypr_vm_rest(struct hypr_vm *vm)
+static int rested(struct hypr_vm *vm, int ret)
 {
-	int ret;
-
-	if (vm->paused)
-		return 0;
-	ret = hypr_state_save(vm, vm->active->state);
 	if (ret) {
 		hypr_vcpus_release(vm);
 		return ret;
@@ -220,6 +211,24 @@ int hypr_vm_rest(struct hypr_vm *vm)
 	vm->paused = true;
 	vm->paused_how = HYPR_PAUSE_FORCED;
 	return 0;
+}
+
+/**
+ * hypr_vm_rest() - the VM, whose vCPUs are held without having been asked, is paused
+ *
+ * Return: 0, also if it was; after an error the vCPUs run on, or the VM has ended.
+ */
+int hypr_vm_rest(struct hypr_vm *vm)
+{
+	if (vm->paused)
+		return hypr_state_complete(vm, vm->active->state);
+	return rested(vm, hypr_state_save(vm, vm->active->state));
+}
+
+/** hypr_vm_rest_noted() - the same; the state is saved when somebody wants it */
+int hypr_vm_rest_noted(struct hypr_vm *vm)
+{
+	return vm->paused ? 0 : rested(vm, hypr_state_note(vm, vm->active->state));
 }
 
 /* A swap tells a guest that parked; this tells one that did not. */

@@ -16,6 +16,7 @@ int hypr_vm_park(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_resul
 void hypr_vm_unpark(struct hypr_vm *vm);
 int hypr_vm_halt(struct hypr_vm *vm, unsigned int flags, struct hypr_pause_result *result);
 int hypr_vm_rest(struct hypr_vm *vm);
+int hypr_vm_rest_noted(struct hypr_vm *vm);
 int hypr_vm_go(struct hypr_vm *vm);
 int hypr_view_halt(struct hypr_vm *vm, const struct hypr_view *view, bool *halted);
 int hypr_view_go(struct hypr_vm *vm, bool halted, int ret);

@@ -14,6 +14,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/hold.h"
+#include "run/op.h"
 
 static void fill(const struct hypr_vcpu_state *state, struct hypr_registers *r)
 {

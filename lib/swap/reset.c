@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "swap/back.h"
 #include "swap/swap.h"
 #include "view/restore.h"

@@ -13,7 +13,7 @@
 #include "base/time.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "run/vmo_state.h"
 #include "swap/snapshot.h"
 #include "view/moment.h"

@@ -11,7 +11,7 @@
 #include "memory/perm.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "run/state.h"
 #include "swap/precopy.h"
 #include "swap/snapshot.h"

@@ -11,6 +11,7 @@
 #include "model/view.h"
 #include "model/vm.h"
 #include "run/hold.h"
+#include "run/op.h"
 #include "swap/pause.h"
 #include "view/kept.h"
 #include "view/peek.h"

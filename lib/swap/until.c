@@ -17,6 +17,7 @@
 #include "model/vm.h"
 #include "run/back.h"
 #include "run/hold.h"
+#include "run/op.h"
 #include "swap/pause.h"
 #include "swap/ask.h"
 
@@ -95,6 +96,7 @@ static int hold(struct hypr_vm *vm, struct hypr_run_result *result)
 static int go(struct hypr_vm *vm)
 {
 	vm->paused = false;
+	vm->noted = false;
 	/* The first thing that the guest does may be to ask. */
 	hypr_back_allow(vm);
 	return hypr_vm_go(vm);
@@ -102,7 +104,7 @@ static int go(struct hypr_vm *vm)
 
 /*
  * Serve what there is; op_lock held.  result->what is set when the run is over.  What needs
- * the vCPUs' state, or leaves the VM paused, has it saved: hypr_vm_rest().
+ * the vCPUs' state has it saved: hypr_vm_rest(); what leaves the VM paused has it noted.
  */
 static int serve(struct hypr_vm *vm, const struct hypr_run_params *params, uint64_t deadline,
 		 struct hypr_run_result *result)
@@ -114,12 +116,12 @@ static int serve(struct hypr_vm *vm, const struct hypr_run_params *params, uint6
 	if (ret)
 		return ret;
 	if (take_end(vm, result))
-		return hypr_vm_rest(vm);
+		return hypr_vm_rest_noted(vm);
 	while (!ret && !result->what && !is_past(deadline) && (vcpu = asking(vm)))
 		ret = hypr_ask_serve(vm, vcpu, params, result);
 	if (!ret && !result->what && is_past(deadline)) {
 		result->what = HYPR_RUN_TIMEOUT;
-		ret = hypr_vm_rest(vm);
+		ret = hypr_vm_rest_noted(vm);
 	}
 	if (ret || result->what || was_paused)
 		return ret;
@@ -135,7 +137,7 @@ static int begin(struct hypr_vm *vm, struct hypr_back *before)
 	bool busy;
 	int ret;
 
-	ret = hypr_vm_op_begin(vm);
+	ret = hypr_vm_op_begin_memory(vm);
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&vm->run_lock);
@@ -150,7 +152,7 @@ static int begin(struct hypr_vm *vm, struct hypr_back *before)
 
 static int set_off(struct hypr_vm *vm)
 {
-	int ret = hypr_vm_op_begin(vm);
+	int ret = hypr_vm_op_begin_memory(vm);
 
 	if (ret)
 		return ret;
@@ -219,7 +221,7 @@ int hypr_vm_run(struct hypr_vm *vm, const struct hypr_run_params *params,
 	deadline = params->timeout_us ? hypr_now_ns() + params->timeout_us * 1000 : 0;
 	while (!ret && !result->what) {
 		wait_for_note(vm, deadline);
-		ret = hypr_vm_op_begin(vm);
+		ret = hypr_vm_op_begin_memory(vm);
 		if (!ret) {
 			ret = serve(vm, params, deadline, result);
 			hypr_vm_op_end(vm);

@@ -13,7 +13,7 @@
 #include "base/time.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "swap/pause.h"
 #include "view/moment.h"
 #include "view/peek.h"

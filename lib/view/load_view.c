@@ -6,7 +6,7 @@
 #include "hypr/vmo.h"
 #include "base/time.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "view/moment.h"
 #include "view/prefault.h"
 #include "view/view.h"

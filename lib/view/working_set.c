@@ -15,7 +15,7 @@
 #include "memory/pagemap.h"
 #include "model/view.h"
 #include "model/vm.h"
-#include "run/hold.h"
+#include "run/op.h"
 #include "view/view.h"
 
 struct set {

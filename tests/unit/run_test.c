@@ -404,6 +404,37 @@ static void test_run_while_others_use_the_vm(void **ctx)
 
 /* ---- requests -------------------------------------------------------------- */
 
+/* A run that is over has the VM paused; only who wants to know more pays for it, once. */
+static void test_state_is_saved_when_wanted(void **ctx)
+{
+	struct played *p = *ctx;
+	const struct hypr_state *state = p->vm->active->state;
+	struct hypr_registers registers = { .size = sizeof(registers) };
+	unsigned int chip_ioctls, i;
+	uint64_t host_tsc;
+
+	pause_it(p);
+	for (i = 0; i < 3; i++) {
+		chip_ioctls = fake_kvm.chip_ioctls;
+		plan_request(p, HYPR_REQUEST_REPORT, 1, 0, 0);
+		run(p, NULL, HYPR_RUN_REPORT);
+		assert_true(p->vm->paused && !state->valid);
+		assert_int_equal(answer(p).status, HYPR_REQUEST_DONE);
+		assert_int_equal(fake_kvm.chip_ioctls, chip_ioctls);
+	}
+	/* Time stands still since the report, whenever it is looked at. */
+	host_tsc = state->host_tsc;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(hypr_vcpu_get_registers(p->vm, 0, &registers), 0);
+		assert_int_equal(registers.rax, fake_kvm_count(0));
+		assert_int_equal(fake_kvm.chip_ioctls - chip_ioctls, 3);
+		assert_true(state->valid);
+		assert_int_equal(state->host_tsc, host_tsc);
+	}
+	assert_int_equal(hypr_vm_resume(p->vm), 0);
+	assert_true(fake_kvm_runs());
+}
+
 static void test_input(void **ctx)
 {
 	struct hypr_run_params params = {
@@ -411,15 +442,11 @@ static void test_input(void **ctx)
 	};
 	struct hypr_run_result result;
 	struct played *p = *ctx;
-	unsigned int chip_ioctls;
 	char got[6] = "";
 
 	pause_it(p);
 	plan_request(p, HYPR_REQUEST_INPUT, 0, ROOM, 4);
-	chip_ioctls = fake_kvm.chip_ioctls;
 	run_over(p, &params);
-	/* The state was saved once, for the report. */
-	assert_int_equal(fake_kvm.chip_ioctls - chip_ioctls, 3);
 	assert_int_equal(answer(p).status, HYPR_REQUEST_TOO_LONG);
 	assert_int_equal(answer(p).bytes, 5);
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
@@ -821,6 +848,7 @@ int main(void)
 		T(test_run_to_a_crash),
 		T(test_run_refuses),
 		T(test_run_while_others_use_the_vm),
+		T(test_state_is_saved_when_wanted),
 		T(test_input),
 		T(test_virtual_addresses),
 		T(test_moments_and_back),
