@@ -703,8 +703,8 @@ struct kvm_hypr_requests_page {
  * MOMENT, FORCE, and BOARD if the VM has chips.  If there is a spare it goes there, and without
  * KVM_EPT_SWAP_RESET; a spare that has no tables, or no state, is passed over.  Afterwards
  * the vCPUs go on in the moment, those that are parked in it as well: the control page has
- * new random bits in @jump, and each vCPU of @online gets HYPR_CONTROL_VECTOR.  User space's devices are not put back: an exit
- * that finds another @resets does that first.
+ * new random bits in @jump, and each vCPU of @online gets HYPR_CONTROL_VECTOR.  User space's
+ * devices are not put back: an exit that finds another @resets does that first.
  *
  * What the kernel cannot do, and each other request, is a KVM_EXIT_IO, as without this call.
  * If the kernel has tried, the instruction is complete.  A vCPU ioctl other than KVM_RUN and
