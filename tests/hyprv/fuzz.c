@@ -224,6 +224,8 @@ static void test_hostile_guests(void)
 		write_tables(memory);
 		run_hostile(memory);
 		CHECK_EQ(vcpu_view(&good->vcpu[0]), 0);
+		if ((i + 1) % 1000 == 0)
+			note("%zu so far", i + 1);
 	}
 	note("%llu hostile guests in %llu ms", (unsigned long long)guests,
 	     (unsigned long long)(now_ns() - start) / 1000000);
