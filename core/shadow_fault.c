@@ -3,7 +3,8 @@
  * Shadow paging: page faults.
  *
  * The work of one fault is bounded: at most 7 shadow pages are made, each one may cost
- * one recycled page, one table synchronised, and one chain of each kind cleared.
+ * one recycled page, one table synchronised, and one chain of each kind cleared; and once
+ * all tables may be synchronised that are out of sync, SHADOW_UNSYNC_MAX at most.
  */
 #include "shadow_page.h"
 
@@ -39,6 +40,18 @@ static bool gpte_changed(const struct job *job, u32 level)
 	return !memory->read(memory, step->address, 8, &entry) || entry != step->entry;
 }
 
+/*
+ * What was invalidated while nothing led to the table has not been seen: not in it, and if it
+ * is an upper one, not in those below it.
+ */
+static void see_missed(struct shadow_page_table *table, struct shadow_page *page)
+{
+	if (page->unsync)
+		shadow_sync_page(table, page);
+	else if (page->key.level > 1 && !page->key.direct && page->present)
+		shadow_sync_all(table);
+}
+
 /* job->page's entry points to the shadow page of @gfn, which is job->page afterwards. */
 static int descend(struct job *job, u64 gfn, bool direct, u64 rights)
 {
@@ -59,9 +72,8 @@ static int descend(struct job *job, u64 gfn, bool direct, u64 rights)
 		return -ENOMEM;
 	child->pins++;
 	job->pinned[job->nr_pinned++] = child;
-	/* What was invalidated while nothing led to the table has not been seen. */
-	if (child->unsync && shadow_child(table, job->page, index_at(job)) != child)
-		shadow_sync_page(table, child);
+	if (shadow_child(table, job->page, index_at(job)) != child)
+		see_missed(table, child);
 	shadow_entry_link(table, job->page, index_at(job), child, rights & ~SPTE_G);
 	job->page = child;
 	return 0;

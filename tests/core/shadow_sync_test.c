@@ -109,6 +109,28 @@ static void test_new_path_to_a_table_out_of_sync(void **state)
 	reaches(other, WALK_USER, DATA + 0x1000);
 }
 
+/* The same, where the path is broken above the table that leads to it. */
+static void test_new_path_to_an_upper_table(void **state)
+{
+	u64 level3 = guest_entry(guest, cr3, 4, 3, GVA), was, entry;
+
+	(void)state;
+	map(GVA, DATA, RWU);
+	map(GVA + 0x1000, DATA, RWU);
+	reaches(GVA, WALK_USER, DATA);
+	entry = map_window();
+	guest_store(guest, 0, entry, (DATA + 0x1000) | RWU | G_A, 0);
+	assert_int_equal(stats().unsync, 1);
+	was = *guest_at(guest, level3);
+	*guest_at(guest, level3) = 0;
+	shadow_guest_wrote(guest->table, hypr_gpa(level3), 8);
+	shadow_invlpg(&guest->vcpu[0], hypr_gva(GVA));
+	*guest_at(guest, level3) = was;
+	shadow_guest_wrote(guest->table, hypr_gpa(level3), 8);
+	reaches(GVA + 0x1000, WALK_USER, DATA);
+	reaches(GVA, WALK_USER, DATA + 0x1000);
+}
+
 static void test_table_out_of_sync_that_nobody_uses(void **state)
 {
 	u64 level2, entry, pages;
@@ -466,6 +488,7 @@ int main(void)
 		TEST(cr3_load_synchronises),
 		TEST(synchronised_entry_keeps_what_it_may),
 		TEST(new_path_to_a_table_out_of_sync),
+		TEST(new_path_to_an_upper_table),
 		TEST(table_out_of_sync_that_nobody_uses),
 		TEST(unused_leaf_table_is_dropped_at_a_write),
 		TEST(leaf_table_becomes_an_upper_one),

@@ -607,9 +607,9 @@ static void test_errors(void)
 	CHECK_RET(try_requests(vm, page + 8), -EINVAL);
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
 	arg.timeout_ns = 0;
-	arg.reserved[0] = 1;
+	arg.reserved = 1;
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
-	arg.reserved[0] = 0;
+	arg.reserved = 0;
 	arg.eventfd = 1;
 	CHECK_RET(try_ioctl(vm->fd, KVM_HYPR_SET_REQUESTS, &arg), -EINVAL);
 	arg.flags = KVM_HYPR_REQUESTS_EVENTFD << 1;

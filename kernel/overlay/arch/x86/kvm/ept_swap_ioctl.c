@@ -337,7 +337,7 @@ static long hypr_ioctl_requests(struct kvm *kvm, void __user *argp)
 		return -EFAULT;
 	if (arg.timeout_ns > KVM_EPT_SWAP_TIMEOUT_MAX_NS ||
 	    (arg.flags & ~KVM_HYPR_REQUESTS_EVENTFD) ||
-	    (!arg.flags && arg.eventfd) || !reserved_is_zero(arg.reserved))
+	    (!arg.flags && arg.eventfd) || arg.reserved)
 		return -EINVAL;
 	return hypr_requests_set(kvm, &arg);
 }

@@ -718,7 +718,7 @@ struct kvm_hypr_requests {
 	__u64 timeout_ns;
 	__u32 flags;
 	__s32 eventfd;
-	__u64 reserved[1];
+	__u64 reserved;
 };
 
 #define KVM_GET_EPTP		_IOR(KVM_HYPR_IO, 0xf0, struct kvm_hypr_eptp)
