@@ -6,11 +6,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "model/vm.h"
 #include "run/back_watch.h"
 #include "run/op.h"
@@ -31,15 +31,11 @@ static void *watch_thread(void *arg)
 /** hypr_back_watch() - if the kernel serves requests; op_lock held */
 int hypr_back_watch(struct hypr_vm *vm)
 {
-	sigset_t all, old;
 	int ret;
 
 	if (!vm->back.page || vm->back.watches)
 		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = -pthread_create(&vm->back.watch, NULL, watch_thread, vm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ret = hypr_thread_start(&vm->back.watch, watch_thread, vm);
 	__atomic_store_n(&vm->back.watches, !ret, __ATOMIC_SEQ_CST);
 	return ret ? hypr_fail_thread(ret, "the thread that waits for spares to be used") : 0;
 }

@@ -8,11 +8,11 @@
  * A thread looks twice a second whether the vCPU threads used any CPU time; only
  * when they did not, it takes them out of KVM_RUN to ask where they are.
  */
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "model/vcpu.h"
 #include "model/vm.h"
@@ -116,15 +116,10 @@ static void *halt_thread(void *arg)
 /** hypr_halt_watch() - end the VM when its guest has halted for good */
 int hypr_halt_watch(struct hypr_vm *vm)
 {
-	sigset_t all, old;
-	int ret;
+	int ret = hypr_thread_start(&vm->halt_thread, halt_thread, vm);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&vm->halt_thread, NULL, halt_thread, vm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	__atomic_store_n(&vm->has_halt_thread, !ret, __ATOMIC_SEQ_CST);
-	return ret ? hypr_fail_thread(-ret, "the thread that looks for a guest's halt") : 0;
+	return ret ? hypr_fail_thread(ret, "the thread that looks for a guest's halt") : 0;
 }
 
 /** hypr_halt_end() - after the VM has ended, without op_lock */

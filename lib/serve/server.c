@@ -11,7 +11,6 @@
  * answer, is hung up on.
  */
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "model/vm.h"
 #include "run/hold.h"
@@ -352,20 +352,14 @@ static void end_worker(struct hypr_server *server)
 
 static int start_threads(struct hypr_server *server)
 {
-	sigset_t all, old;
-	int ret;
+	int ret = hypr_thread_start(&server->worker, hypr_worker_thread, server);
 
-	/* Signals are the business of the program's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&server->worker, NULL, hypr_worker_thread, server);
 	if (!ret) {
-		ret = pthread_create(&server->thread, NULL, server_thread, server);
+		ret = hypr_thread_start(&server->thread, server_thread, server);
 		if (ret)
 			end_worker(server);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret ? hypr_fail_thread(-ret, "the control socket's threads") : 0;
+	return ret ? hypr_fail_thread(ret, "the control socket's threads") : 0;
 }
 
 static void server_free(struct hypr_server *server)

@@ -9,13 +9,13 @@
  * between operations the kernel's (run/back.c).
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hypr/hypr.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "model/view.h"
 #include "model/vm.h"
@@ -113,15 +113,11 @@ static void *mender_thread(void *arg)
 
 static int mender_start(struct hypr_vm *vm)
 {
-	sigset_t all, old;
 	int ret;
 
 	if (vm->mender.on)
 		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = -pthread_create(&vm->mender.thread, NULL, mender_thread, vm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ret = hypr_thread_start(&vm->mender.thread, mender_thread, vm);
 	vm->mender.on = !ret;
 	return ret ? hypr_fail_thread(ret, "the thread that puts spares back") : 0;
 }

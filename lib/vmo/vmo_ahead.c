@@ -6,9 +6,9 @@
  * when it is asked for, the caller does: nobody waits for a thread that does not
  * get a CPU.
  */
-#include <signal.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "vmo/vmo_ahead.h"
 
 static uint64_t piece_pages(const struct hypr_vmo_ahead *ahead, uint64_t n)
@@ -50,17 +50,9 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Signals are for other threads of the program. */
 static bool start(struct hypr_vmo_ahead *ahead)
 {
-	sigset_t all, old;
-	bool started;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	started = !pthread_create(&ahead->thread, NULL, run, ahead);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return started;
+	return !hypr_thread_start(&ahead->thread, run, ahead);
 }
 
 int hypr_vmo_ahead_init(struct hypr_vmo_ahead *ahead, const uint8_t *mem, uint64_t pages)

@@ -6,11 +6,11 @@
  * piece by piece: memory does not grow with what a file, or a hole in one, holds.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "vmo/vmo.h"
 
 #define PIECE_PAGES	32
@@ -244,18 +244,13 @@ static unsigned int count_helpers(const struct hypr_vmo *vmo)
 	return (uint64_t)cpus - 1 < most ? (unsigned int)cpus - 1 : (unsigned int)most;
 }
 
-/* Signals are for other threads of the program. */
 static void check_with_helpers(struct checker *checker, const struct verifier *verifier)
 {
 	unsigned int i, nr = 0, wanted = count_helpers(checker->vmo);
 	pthread_t thread[THREADS_MAX];
-	sigset_t all, old;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (nr < wanted && !pthread_create(&thread[nr], NULL, run, checker))
+	while (nr < wanted && !hypr_thread_start(&thread[nr], run, checker))
 		nr++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	check_pieces(checker, verifier->piece, verifier);
 	for (i = 0; i < nr; i++)
 		pthread_join(thread[i], NULL);

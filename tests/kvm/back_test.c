@@ -135,6 +135,28 @@ static void test_two_ask_at_once(void)
 	back_check(&moment);
 }
 
+/* Both vCPUs ask without a rest. */
+static void both_ask(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
+}
+
+/* And none of them ever went on behind a request. */
+static void both_stop(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		back_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
+	for (i = 0; i < 2; i++) {
+		check_runs(&vm->vcpu[i]);
+		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
+	}
+}
+
 /* Any swap by user space, to the active view. */
 static void swap_of_any_kind(struct vm *vm)
 {
@@ -156,8 +178,7 @@ static void check_while_user_space_swaps(bool comes_and_goes)
 	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, false);
 
-	for (i = 0; i < 2; i++)
-		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
+	both_ask(vm);
 	for (i = 0; i < swaps; i++) {
 		if (comes_and_goes && i % 8 == 0) {
 			vcpu_stop(&vm->vcpu[1]);
@@ -166,12 +187,7 @@ static void check_while_user_space_swaps(bool comes_and_goes)
 		swap_of_any_kind(vm);
 		CHECK_EQ(stats(vm).asked_user, 0);
 	}
-	for (i = 0; i < 2; i++)
-		back_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
-	for (i = 0; i < 2; i++) {
-		check_runs(&vm->vcpu[i]);
-		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
-	}
+	both_stop(vm);
 	CHECK(back_resets(&moment) > 100);
 	check_back(&moment, &vm->vcpu[0]);
 }
@@ -310,22 +326,15 @@ static void test_spare_while_two_ask(void)
 	struct back moment;
 	struct vm *vm = vm_at_moment(&moment, 2, true);
 	uint64_t spares;
-	unsigned int i;
 
 	back_spare(&moment, B);
-	for (i = 0; i < 2; i++)
-		back_request(&vm->vcpu[i], ~0ull >> 1, PLANT + i * 0x1000);
+	both_ask(vm);
 	for (spares = 1; spares <= 200; spares++) {
 		offer(&moment, spares % 2 ? B : A);
 		WAIT_UNTIL(__atomic_load_n(&moment.page->spares, __ATOMIC_SEQ_CST) == spares);
 		back_mend(&moment, spares % 2 ? A : B);
 	}
-	for (i = 0; i < 2; i++)
-		back_request(&vm->vcpu[i], 0, PLANT + i * 0x1000);
-	for (i = 0; i < 2; i++) {
-		check_runs(&vm->vcpu[i]);
-		CHECK_EQ(vm->vcpu[i].guest->result[1], 0);
-	}
+	both_stop(vm);
 	CHECK(back_resets(&moment) >= 200);
 	CHECK_EQ(stats(vm).asked_user, 0);
 	check_back(&moment, &vm->vcpu[0]);
