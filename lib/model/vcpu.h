@@ -10,10 +10,14 @@
 
 struct hypr_vm;
 
-/** struct hypr_ask - where a guest says that its request is: @addr is hostile */
+/**
+ * struct hypr_ask - where a guest says that its request is: @addr is hostile
+ * @sregs: the vCPU's, by which @addr and the block's addresses are translated, if @is_virtual
+ */
 struct hypr_ask {
 	uint32_t addr;
 	bool is_virtual;
+	struct kvm_sregs sregs;
 };
 
 /**

@@ -94,9 +94,7 @@ static uint8_t request_read(struct hypr_vcpu *vcpu, uint64_t at)
 
 static void request_write(struct hypr_vcpu *vcpu, uint64_t at, uint64_t value)
 {
-	const struct hypr_ask ask = { (uint32_t)value, at == HYPR_REQUEST_PORT_VIRTUAL };
-
-	hypr_vcpu_ask(vcpu, &ask);
+	hypr_vcpu_ask(vcpu, (uint32_t)value, at == HYPR_REQUEST_PORT_VIRTUAL);
 }
 
 /* The guest resets or ends.  Return: true: that was a panic, and has been noted. */

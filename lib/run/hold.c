@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "hypr/hypr.h"
@@ -229,16 +230,21 @@ bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu)
  * hypr_vcpu_ask() - a guest's request: hold all vCPUs until it is served
  *
  * On the vCPU's own thread, in an exit.  The VM's owner did not allow it, nobody serves it,
- * or one is under way: it is refused, which only counts.
+ * one is under way, or KVM does not tell by which tables it is: it is refused, which only
+ * counts.
  */
-void hypr_vcpu_ask(struct hypr_vcpu *vcpu, const struct hypr_ask *ask)
+void hypr_vcpu_ask(struct hypr_vcpu *vcpu, uint32_t addr, bool is_virtual)
 {
+	struct hypr_ask ask = { .addr = addr, .is_virtual = is_virtual };
 	struct hypr_vm *vm = vcpu->vm;
+	bool allowed = vm->flags & HYPR_VM_GUEST_REQUESTS;
 
+	if (allowed && is_virtual)
+		allowed = !ioctl(vcpu->fd, KVM_GET_SREGS, &ask.sregs);
 	pthread_mutex_lock(&vm->run_lock);
-	if ((vm->flags & HYPR_VM_GUEST_REQUESTS) && vm->runner.on && !vcpu->asks) {
+	if (allowed && vm->runner.on && !vcpu->asks) {
 		vcpu->asks = true;
-		vcpu->ask = *ask;
+		vcpu->ask = ask;
 		hold_all_locked(vm);
 	} else {
 		vm->requests_refused++;

@@ -20,7 +20,7 @@ void hypr_vm_end_as(struct hypr_vm *vm, int end, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int hypr_vm_check_alive(struct hypr_vm *vm);
 
-void hypr_vcpu_ask(struct hypr_vcpu *vcpu, const struct hypr_ask *ask);
+void hypr_vcpu_ask(struct hypr_vcpu *vcpu, uint32_t addr, bool is_virtual);
 bool hypr_vcpu_hold_point(struct hypr_vcpu *vcpu);
 int hypr_vcpus_hold(struct hypr_vm *vm);
 int hypr_vcpus_hold_first(struct hypr_vm *vm);

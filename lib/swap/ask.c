@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "base/page.h"
 #include "base/paging.h"
-#include "model/state.h"
 #include "model/vcpu.h"
 #include "model/view.h"
 #include "model/vm.h"
@@ -56,8 +55,7 @@ static int translate(const struct asking *asking, uint64_t gva, uint64_t *gpa)
 	const uint32_t wanted = HYPR_RIGHT_WRITE | HYPR_RIGHT_USER;
 	struct hypr_translation result = { 0 };
 
-	if (hypr_paging_look(&memory, &paging, &view->state->vcpu[asking->vcpu->index].sregs,
-			     gva, &result) ||
+	if (hypr_paging_look(&memory, &paging, &asking->vcpu->ask.sregs, gva, &result) ||
 	    !result.in_memory || (result.rights & wanted) != wanted)
 		return -EFAULT;
 	*gpa = result.gpa;
@@ -257,11 +255,6 @@ int hypr_ask_serve(struct hypr_vm *vm, struct hypr_vcpu *vcpu,
 	bool served = true;
 	int ret = 0;
 
-	/* Its tables are found by its registers. */
-	if (vcpu->ask.is_virtual)
-		ret = hypr_vm_rest(vm);
-	if (ret)
-		return ret;
 	if (!read_block(&asking)) {
 		done(vcpu, false, result);
 		return 0;

@@ -93,6 +93,8 @@ static int set_locked(struct hypr_vm *vm, unsigned int vcpu, const struct hypr_r
 	}
 	state->regs = regs;
 	state->sregs = sregs;
+	/* A request that waits is served by the new tables. */
+	vm->vcpu[vcpu].ask.sregs = sregs;
 	return 0;
 }
 

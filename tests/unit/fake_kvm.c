@@ -752,21 +752,48 @@ static bool go_on_in_spare(void)
 	return true;
 }
 
-bool fake_kvm_back(void)
+static bool is_back_allowed(void)
+{
+	return requests &&
+	       __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) == fake_kvm.active;
+}
+
+static bool go_back(void)
 {
 	struct kvm_hypr_swap swap = { .view = fake_kvm.active };
 	const uint64_t once = 1;
-	bool spare;
+	bool spare = go_on_in_spare();
 
-	if (!requests || __atomic_load_n(&requests->view, __ATOMIC_SEQ_CST) != fake_kvm.active)
-		return false;
-	spare = go_on_in_spare();
 	if (!spare && put_back(0, &swap))
 		return false;
 	requests->pages += swap.pages;
 	requests->generation = ++fake_kvm.generation;
 	__atomic_fetch_add(&requests->resets, 1, __ATOMIC_SEQ_CST);
 	return !spare || write(requests_event, &once, sizeof(once)) == sizeof(once);
+}
+
+bool fake_kvm_back(void)
+{
+	return is_back_allowed() && go_back();
+}
+
+bool fake_kvm_back_late(bool (*is_late)(void))
+{
+	unsigned int i;
+	bool done;
+
+	if (!requests)
+		return false;
+	__atomic_store_n(&requests->serving, 1, __ATOMIC_SEQ_CST);
+	done = is_back_allowed();
+	while (done && is_back_allowed())
+		sched_yield();
+	/* Time for who does not wait. */
+	for (i = 0; i < 1000 && !is_late(); i++)
+		sched_yield();
+	done = done && !is_late() && go_back();
+	__atomic_store_n(&requests->serving, 0, __ATOMIC_SEQ_CST);
+	return done;
 }
 
 uint32_t fake_kvm_back_spare(void)

@@ -126,6 +126,12 @@ struct fake_kvm {
  * on_step().  Return: false: user space does not allow it now.
  */
 bool fake_kvm_back(void);
+
+/*
+ * The same, but it begins before user space forbids it, and is done afterwards.
+ * Return: false: @is_late(): user space did not wait.
+ */
+bool fake_kvm_back_late(bool (*is_late)(void));
 uint32_t fake_kvm_back_view(void);	/* in which it does; 0: in none */
 uint32_t fake_kvm_await_spare(void);	/* the same, within 10 s */
 uint32_t fake_kvm_back_spare(void);	/* in which the guest then goes on; 0: where it is */

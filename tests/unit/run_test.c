@@ -487,6 +487,13 @@ static void write_tables(struct played *p, uint64_t flags)
 	put(p, high[2], leaf, sizeof(leaf));
 }
 
+static unsigned int saves;
+
+static void count_save(void)
+{
+	saves++;
+}
+
 static void test_virtual_addresses(void **ctx)
 {
 	struct hypr_run_params params = {
@@ -521,14 +528,69 @@ static void test_virtual_addresses(void **ctx)
 	assert_int_equal(answer(p).status, HYPR_REQUEST_FAULT);
 	assert_int_equal(hypr_view_read(p->vm, NULL, BLOCK + 0xffd, got, 3), 0);
 	assert_string_equal(got, "");
-	/* Over the end of a page, whose neighbour is below it in memory. */
+	/* Over the end of a page, whose neighbour is below it in memory.  No state is saved. */
 	plan_request(p, HYPR_REQUEST_INPUT, 0, 0x40000ffd, 64);
 	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001020);
 	put(p, BLOCK + 32, p->vm->active->mem.host + BLOCK, 32);
+	saves = 0;
+	fake_kvm.on_save = count_save;
 	run_over(p, &params);
+	fake_kvm.on_save = NULL;
+	assert_int_equal(saves, 0);
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM + 0xffd, got, 3), 0);
 	assert_int_equal(hypr_view_read(p->vm, NULL, BLOCK, got + 3, 2), 0);
 	assert_string_equal(got, "hello");
+}
+
+/* A request that waits is by the tables that the vCPU has when it is served. */
+static void test_tables_change_while_a_request_waits(void **ctx)
+{
+	struct hypr_run_params params = {
+		.size = sizeof(params), .input = "hello", .input_bytes = 5,
+	};
+	struct hypr_registers registers = { .size = sizeof(registers) };
+	struct played *p = *ctx;
+	char got[6] = "";
+
+	pause_it(p);
+	write_tables(p, 7);
+	assert_int_equal(hypr_vcpu_get_registers(p->vm, 0, &registers), 0);
+	registers.cr3 = TABLES;
+	assert_int_equal(hypr_vcpu_set_registers(p->vm, 0, &registers), 0);
+	fake_kvm.flags |= FAKE_LONG;
+	plan_request(p, HYPR_REQUEST_INPUT, 0, 0x40000000, 64);
+	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001000);
+	run(p, NULL, HYPR_RUN_INPUT);
+	assert_int_equal(hypr_vcpu_get_registers(p->vm, 0, &registers), 0);
+	registers.cr3 = ROOM;	/* where no tables are */
+	assert_int_equal(hypr_vcpu_set_registers(p->vm, 0, &registers), 0);
+	run_over(p, &params);
+	assert_int_equal(answer(p).status, HYPR_REQUEST_UNANSWERED);
+	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
+	assert_string_equal(got, "");
+}
+
+/* The first call to KVM after the OUT is for the tables. */
+static void ask_without_tables(void)
+{
+	fake_kvm.on_step = report_next;
+	fake_kvm.fail_at = __atomic_load_n(&fake_kvm.ioctls, __ATOMIC_SEQ_CST) + 1;
+	plan(KVM_EXIT_IO, HYPR_REQUEST_PORT_VIRTUAL, 0x40001000);
+}
+
+static void test_tables_that_kvm_does_not_tell(void **ctx)
+{
+	const struct hypr_request block = { .op = HYPR_REQUEST_REPORT };
+	struct played *p = *ctx;
+	struct hypr_vm_info info;
+
+	pause_it(p);
+	put(p, SECOND, &block, sizeof(block));
+	fake_kvm.on_step = ask_without_tables;
+	run(p, NULL, HYPR_RUN_REPORT);
+	fake_kvm.fail_at = 0;
+	hypr_vm_info(p->vm, &info);
+	assert_int_equal(info.requests_refused, 1);
 }
 
 static void test_moments_and_back(void **ctx)
@@ -575,6 +637,7 @@ static void test_moments_and_back(void **ctx)
 /* ---- resets that the kernel does ------------------------------------------------ */
 
 static unsigned int steps, backs, views_seen;
+static const struct hypr_vcpu *asking_vcpu;
 
 static void note_view(void)
 {
@@ -726,6 +789,37 @@ static void test_kernel_goes_on_in_spare(void **ctx)
 	check_spares(p, 1);
 }
 
+static bool is_held(void)
+{
+	return __atomic_load_n(&asking_vcpu->hold, __ATOMIC_SEQ_CST);
+}
+
+static void step_back_late(void)
+{
+	fake_kvm.on_step = NULL;
+	backs += fake_kvm_back_late(is_held);
+}
+
+/* The limit is over while the kernel puts the guest back: the run waits for that. */
+static void test_run_ends_while_the_kernel_goes_back(void **ctx)
+{
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+	char got[6] = "";
+
+	start_with_backs(p);
+	put(p, ROOM, "dirty", 5);
+	asking_vcpu = &p->vm->vcpu[0];
+	backs = 0;
+	fake_kvm.on_step = step_back_late;
+	result = run(p, &limited, HYPR_RUN_TIMEOUT);
+	assert_int_equal(backs, 1);
+	assert_int_equal(result.resets_in_kernel, 1);
+	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
+	assert_string_equal(got, "");
+	assert_at_moment(p);
+}
+
 /* What the host writes later is put back by the next one, wherever it is done. */
 static void test_kernel_goes_back_again(void **ctx)
 {
@@ -851,9 +945,12 @@ int main(void)
 		T(test_state_is_saved_when_wanted),
 		T(test_input),
 		T(test_virtual_addresses),
+		T(test_tables_change_while_a_request_waits),
+		T(test_tables_that_kvm_does_not_tell),
 		T(test_moments_and_back),
 		T(test_kernel_goes_back),
 		T(test_kernel_goes_on_in_spare),
+		T(test_run_ends_while_the_kernel_goes_back),
 		T(test_kernel_goes_back_again),
 		T(test_kernel_cannot_go_back),
 		T(test_reset_forgets_a_request),
