@@ -16,7 +16,8 @@ static int run(const struct cli_args *args)
 		return code == EXIT_FAILED ? EXIT_TROUBLE : code;
 	if (!args->json)
 		cli_compared(answer, NULL);
-	code = cli_int(answer, "pages_mismatched") ? EXIT_FAILED : EXIT_OK;
+	code = cli_int(answer, "pages_mismatched") || cli_int(answer, "spare_mismatched") ?
+	       EXIT_FAILED : EXIT_OK;
 	json_decref(answer);
 	return code;
 }

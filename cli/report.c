@@ -122,6 +122,20 @@ void cli_begin(const json_t *answer)
 	printf("%s (%s): ", cli_str(answer, "vm"), cli_str(answer, "engine"));
 }
 
+/* Of a view that has one: not of a comparison with a file. */
+static void print_spare(const json_t *answer)
+{
+	const char *spare = cli_str(answer, "spare");
+
+	if (!strcmp(spare, "ready"))
+		printf("; its spare: %lld compared, %lld differ", cli_int(answer, "spare_compared"),
+		       cli_int(answer, "spare_mismatched"));
+	else if (!strcmp(spare, "not-ready"))
+		printf("; its spare is being put back, and was not compared");
+	else if (!strcmp(spare, "failed"))
+		printf("; its spare has failed, and was not compared");
+}
+
 void cli_compared(const json_t *answer, const char *with)
 {
 	const json_t *range;
@@ -134,6 +148,7 @@ void cli_compared(const json_t *answer, const char *with)
 	json_array_foreach(json_object_get(answer, "range"), i, range)
 		printf("%s0x%llx-0x%llx", i ? ", " : "; first at ", cli_int(range, "start"),
 		       cli_int(range, "end"));
+	print_spare(answer);
 	printf("\n");
 }
 

@@ -603,7 +603,10 @@ struct hypr_verify_result {
 	uint32_t nr_ranges;		/* entries of @range in use */
 	uint64_t pages_compared;	/* all but the control page, which is shared */
 	uint64_t pages_mismatched;
+	uint64_t spare_compared;	/* pages of the view's spare, if @spare is READY, else 0 */
+	uint64_t spare_mismatched;
 	uint64_t cycles;
+	int spare;			/* HYPR_SPARE_*; NONE in a comparison with a file */
 	struct hypr_gpa_range range[HYPR_VERIFY_RANGES]; /* the first that differ */
 	char name[HYPR_NAME_MAX];	/* of the view */
 };
@@ -613,7 +616,8 @@ struct hypr_verify_result {
  *
  * Reads only: no page of the view becomes private by it.  The active view is
  * paused while it is compared.  A view that has run differs from its moment;
- * one that was reset must not.
+ * one that was reset must not.  A spare that is ready is compared as well, and must
+ * not differ either.
  *
  * Return: 0 compared (see @result); -ENOENT; -EINVAL the boot view has no
  * moment; -ESHUTDOWN; -EBADMSG the file that it stands on was truncated; -EIO a vCPU

@@ -151,10 +151,13 @@ json_t *hypr_json_verify(const struct hypr_verify_result *r)
 				      json_pack("{s:I, s:I}",
 						"start", (json_int_t)r->range[i].start,
 						"end", (json_int_t)r->range[i].end));
-	return json_pack("{s:i, s:I, s:I, s:I, s:o, s:s}",
+	return json_pack("{s:i, s:I, s:I, s:s, s:I, s:I, s:I, s:o, s:s}",
 			 "view", (int)r->view,
 			 "pages_compared", (json_int_t)r->pages_compared,
 			 "pages_mismatched", (json_int_t)r->pages_mismatched,
+			 "spare", hypr_spare_name(r->spare),
+			 "spare_compared", (json_int_t)r->spare_compared,
+			 "spare_mismatched", (json_int_t)r->spare_mismatched,
 			 "cycles", (json_int_t)r->cycles,
 			 "range", ranges,
 			 "name", r->name);

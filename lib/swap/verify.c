@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Verify: compare every page of a view with its moment, or with a file.  Reading
- * makes no page private.  The control page is left out: it is shared by all views
+ * Verify: compare every page of a view, and of its spare, with its moment, or of the view
+ * with a file.  Reading makes no page private.  The control page is left out: it is shared by all views
  * and belongs to none.
  */
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "model/view.h"
 #include "model/vm.h"
+#include "run/mender.h"
 #include "run/op.h"
 #include "swap/pause.h"
 #include "view/moment.h"
@@ -129,15 +130,35 @@ static int verify(struct hypr_vm *vm, struct hypr_view *view, struct hypr_vmo *v
 	return ret;
 }
 
+/* One that is not READY is the mender's, or of no use. */
+static int verify_spare(struct hypr_vm *vm, const struct hypr_view *view,
+			struct hypr_verify_result *result)
+{
+	struct hypr_verify_result spare = { 0 };
+	int ret;
+
+	result->spare = hypr_spare_state(vm, view);
+	if (result->spare != HYPR_SPARE_READY)
+		return 0;
+	ret = verify(vm, view->spare->view, NULL, &spare);
+	result->spare_compared = spare.pages_compared;
+	result->spare_mismatched = spare.pages_mismatched;
+	result->cycles += spare.cycles;
+	return ret;
+}
+
 static int verify_locked(struct hypr_vm *vm, struct hypr_view *view,
 			 struct hypr_verify_result *result)
 {
+	int ret;
+
 	result->view = view->id;
 	memcpy(result->name, view->name, sizeof(result->name));
 	if (!view->moment)
 		return hypr_fail(-EINVAL, "view '%s' has no moment to be compared with",
 				 view->name);
-	return verify(vm, view, NULL, result);
+	ret = verify(vm, view, NULL, result);
+	return ret ? ret : verify_spare(vm, view, result);
 }
 
 int hypr_view_verify(struct hypr_vm *vm, const char *name, struct hypr_verify_result *result)

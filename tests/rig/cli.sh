@@ -141,6 +141,7 @@ expect_line 5 "cannot be reset by spare: it was made without one" "nor the spare
 # A view with a spare: one name and one number, and a reset goes on in the other copy.
 expect 0 "view S (4)" "snapshot with a spare" hypr snapshot --spare vm1 S
 expect 0 "^S  *4 .* ready$" "S has a spare" hypr views vm1
+expect 0 " 0 differ; its spare: 4095 compared, 0 differ" "both are verified" hypr verify vm1 S
 expect 0 "^A  *2 .* none$" "A has none" hypr views vm1
 expect_line 2 "goes with a view only" "a spare of a file" hypr snapshot --spare --output /tmp/s.vmo vm1
 state=kernel

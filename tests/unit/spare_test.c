@@ -125,6 +125,8 @@ static void verify(struct played *p, const char *view)
 	assert_int_equal(hypr_view_verify(p->vm, view, &v), 0);
 	assert_int_equal(v.pages_compared, p->vm->mem_bytes / PAGE - 1);
 	assert_int_equal(v.pages_mismatched, 0);
+	assert_int_equal(v.spare_compared, v.spare == HYPR_SPARE_READY ? v.pages_compared : 0);
+	assert_int_equal(v.spare_mismatched, 0);
 }
 
 static struct hypr_view_info info_of(struct played *p, const char *name)
@@ -185,6 +187,25 @@ static void test_resets_go_by_the_spare(void **ctx)
 		assert_int_equal(info_of(p, "A").resets, i + 1);
 	}
 	assert_int_equal(fake_kvm.put_backs, 0);
+}
+
+/* A page of it that is not the moment's is found, whatever the view itself has. */
+static void test_the_spare_is_verified(void **ctx)
+{
+	struct played *p = *ctx;
+	struct hypr_verify_result v;
+
+	start(p, FAKE_KEEPS);
+	view_make(p, "A");
+	verify(p, "A");
+	assert_int_equal(hypr_view_verify(p->vm, "A", &v), 0);
+	assert_int_equal(v.spare, HYPR_SPARE_READY);
+	*((uint8_t *)view_of(p, "A")->spare->view->mem.host + 7 * PAGE) += 1;
+	assert_int_equal(hypr_view_verify(p->vm, "A", &v), 0);
+	assert_int_equal(v.pages_mismatched, 0);
+	assert_int_equal(v.nr_ranges, 0);
+	assert_int_equal(v.spare_compared, v.pages_compared);
+	assert_int_equal(v.spare_mismatched, 1);
 }
 
 /* Asked for nothing, a reset goes by the spare if it is ready. */
@@ -653,6 +674,7 @@ int main(void)
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, played_setup, played_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_resets_go_by_the_spare),
+		TEST(test_the_spare_is_verified),
 		TEST(test_the_spare_is_the_first_choice),
 		TEST(test_what_the_host_wrote_is_put_back_too),
 		TEST(test_a_view_that_is_not_active),
