@@ -16,6 +16,7 @@
 /* The first are both commands', the others of one each. */
 enum {
 	NAME, PIN, ENGINE, FORCED, PAUSE_TIMEOUT, DETACH, LOG, LOG_MAX, STAY_HALTED, REQUESTS,
+	SPARES,
 	KERNEL, INITRD, CMDLINE, MEM, VCPUS,
 	TIME = KERNEL, PREFAULT,
 };
@@ -38,7 +39,9 @@ enum {
 	[STAY_HALTED] = { "stay-halted", 0, NULL,				\
 			  "a guest that halts for good does not end its VM" },		\
 	[REQUESTS] = { "guest-requests", 0, NULL,				\
-		       "serve what the guest asks for: reports, moments, resets" }
+		       "serve what the guest asks for: reports, moments, resets" },	\
+	[SPARES] = { "guest-spares", 0, NULL,					\
+		     "with it: a spare for each moment, which resets go on in" }
 
 static const struct cli_option options[] = {
 	OPTIONS_OF_BOTH,
@@ -125,11 +128,15 @@ static int read_options(const struct cli_args *args, struct cli_run *run)
 	if ((option[LOG] || option[LOG_MAX]) && !option[DETACH])
 		return cli_fail(args, EXIT_USAGE, run->verb,
 				"--log and --log-max go with --detach only");
+	if (option[SPARES] && !option[REQUESTS])
+		return cli_fail(args, EXIT_USAGE, run->verb,
+				"--guest-spares goes with --guest-requests only");
 	config->name = option[NAME];
 	config->engine = option[ENGINE];
 	config->flags = (option[FORCED] ? HYPR_VM_FORCED : 0) |
 			(option[STAY_HALTED] ? 0 : HYPR_VM_END_HALTED) |
-			(option[REQUESTS] ? HYPR_VM_GUEST_REQUESTS : 0);
+			(option[REQUESTS] ? HYPR_VM_GUEST_REQUESTS : 0) |
+			(option[SPARES] ? HYPR_VM_GUEST_SPARES : 0);
 	run->detach = option[DETACH] != NULL;
 	code = run->detach ? choose_log(args, run) : EXIT_OK;
 	return code ? code : read_numbers(args, run);

@@ -111,6 +111,7 @@ typedef void (*hypr_report_fn)(void *arg, unsigned int vcpu, uint32_t value,
 #define HYPR_VM_FORCED		(1u << 0) /* never ask the guest to park */
 #define HYPR_VM_END_HALTED	(1u << 1) /* a guest that halts all vCPUs for good ends it */
 #define HYPR_VM_GUEST_REQUESTS	(1u << 2) /* its requests are served: <hypr/run.h> */
+#define HYPR_VM_GUEST_SPARES	(1u << 3) /* with it: the moments it asks for get a spare */
 
 /**
  * struct hypr_vm_config - what to build

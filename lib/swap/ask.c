@@ -25,6 +25,7 @@
 #include "swap/snapshot.h"
 #include "swap/swap.h"
 #include "view/poke.h"
+#include "view/spare.h"
 #include "view/view.h"
 
 /**
@@ -184,12 +185,20 @@ static void drop_moment(struct hypr_vm *vm, struct hypr_view *view, unsigned int
 		hypr_view_destroy(vm, view);
 }
 
+/* Return: 0, the guest goes on in @to; else @to may be destroyed. */
+static int enter_moment(struct hypr_vm *vm, struct hypr_view *to)
+{
+	struct hypr_swap_result swap = { 0 };
+	int ret = vm->flags & HYPR_VM_GUEST_SPARES ? hypr_spare_add(vm, to) : 0;
+
+	return ret ? ret : hypr_swap_locked(vm, to, 0, &swap, NULL);
+}
+
 static int moment(struct asking *asking, struct hypr_run_result *result)
 {
 	struct hypr_vm *vm = asking->vm;
 	struct hypr_snapshot_result snapshot = { 0 };
 	struct hypr_view *from = vm->active, *to;
-	struct hypr_swap_result swap = { 0 };
 	char name[HYPR_NAME_MAX];
 	int ret;
 
@@ -202,7 +211,7 @@ static int moment(struct asking *asking, struct hypr_run_result *result)
 	}
 	vm->moments++;
 	to = hypr_view_lookup(vm, name);
-	ret = hypr_swap_locked(vm, to, 0, &swap, NULL);
+	ret = enter_moment(vm, to);
 	if (ret) {
 		hypr_view_destroy(vm, to);
 		answer(asking, HYPR_REQUEST_FAILED);

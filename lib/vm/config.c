@@ -14,6 +14,8 @@
 #include "vm/config.h"
 
 #define PAUSE_TIMEOUT_MS	2000
+#define FLAGS			(HYPR_VM_FORCED | HYPR_VM_END_HALTED | HYPR_VM_GUEST_REQUESTS | \
+				 HYPR_VM_GUEST_SPARES)
 
 static int config_check_memory(const struct hypr_vm_config *config)
 {
@@ -66,8 +68,10 @@ int hypr_config_check(const struct hypr_vm_config *config)
 {
 	int ret;
 
-	if ((config->flags & ~(HYPR_VM_FORCED | HYPR_VM_END_HALTED | HYPR_VM_GUEST_REQUESTS)) || config->reserved)
+	if ((config->flags & ~FLAGS) || config->reserved)
 		return hypr_fail(-EINVAL, "unknown flags 0x%x", config->flags);
+	if ((config->flags & HYPR_VM_GUEST_SPARES) && !(config->flags & HYPR_VM_GUEST_REQUESTS))
+		return hypr_fail(-EINVAL, "spares of moments that the guest asks for, which it may not");
 	ret = hypr_name_check(config->name);
 	if (ret)
 		return ret;

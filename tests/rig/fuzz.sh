@@ -67,6 +67,12 @@ expect_line 0 "runs" "hyprctl: a guest that puts itself back" \
 check "hyprctl: it reports again and again" wait_for 120 reported_again
 expect 0 '"name":"guest.1"' "hyprctl: its moment is a view" hypr views --json ctl
 expect 0 "stopped" "hyprctl: stop" hypr stop ctl
+expect_line 0 "runs" "hyprctl: a guest whose moments get a spare" \
+	linux "moment report 2 back panic 4" --guest-requests --guest-spares --detach
+check "hyprctl: it reports again and again" wait_for 120 reported_again
+# Ready, or not ready since the guest has just gone back.
+expect 0 "^guest.1 .*ready$" "hyprctl: its moment has one" hypr views ctl
+expect 0 "stopped" "hyprctl: stop" hypr stop ctl
 check "nothing is left" wait_for 10 nothing_left
 rm -f $out.1 $out.2
 finish

@@ -338,6 +338,8 @@ static void test_log_has_a_size(void **ctx)
 	assert_true(size_of("vm1.log") <= 65536);
 	assert_true(size_of("vm1.log.1") <= 65536);
 	assert_int_equal(run("", RUN "--detach --log-max 5"), 2);
+	assert_int_equal(run("", RUN "--guest-spares"), 2);
+	assert_non_null(strstr(c.text, "goes with --guest-requests only"));
 	remove_files();
 }
 

@@ -820,6 +820,29 @@ static void test_run_ends_while_the_kernel_goes_back(void **ctx)
 	assert_at_moment(p);
 }
 
+/* The moments that it asks for have spares then.  There is no moment without. */
+static void test_moments_with_spares(void **ctx)
+{
+	struct hypr_view_info views[4];
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+
+	start_with_backs(p);
+	p->vm->flags |= HYPR_VM_GUEST_SPARES;
+	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
+	run_over(p, NULL);
+	assert_string_equal(p->vm->active->name, "guest.2");
+	check_spares(p, 2);
+	/* Room for one view more. */
+	p->vm->views_max = 4;
+	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
+	result = run_over(p, NULL);
+	assert_int_equal(answer(p).status, HYPR_REQUEST_FAILED);
+	assert_int_equal(result.moments, 0);
+	assert_string_equal(p->vm->active->name, "guest.2");
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
+}
+
 /* What the host writes later is put back by the next one, wherever it is done. */
 static void test_kernel_goes_back_again(void **ctx)
 {
@@ -951,6 +974,7 @@ int main(void)
 		T(test_kernel_goes_back),
 		T(test_kernel_goes_on_in_spare),
 		T(test_run_ends_while_the_kernel_goes_back),
+		T(test_moments_with_spares),
 		T(test_kernel_goes_back_again),
 		T(test_kernel_cannot_go_back),
 		T(test_reset_forgets_a_request),

@@ -72,6 +72,8 @@ static void test_vm_refuses_bad_names_and_numbers(void **ctx)
 	config = good();
 	config.flags = 0x80;
 	refused(&config, "flags");
+	config.flags = HYPR_VM_GUEST_SPARES;
+	refused(&config, "which it may not");
 	config = good();
 	config.size = 8;
 	refused(&config, "not known");
