@@ -22,7 +22,7 @@ static void *watch_thread(void *arg)
 
 	while (read(vm->back.event, &times, sizeof(times)) == sizeof(times) &&
 	       !__atomic_load_n(&vm->back.ends, __ATOMIC_SEQ_CST)) {
-		if (!hypr_vm_op_begin(vm))
+		if (!hypr_vm_op_begin_memory(vm))
 			hypr_vm_op_end(vm);
 	}
 	return NULL;

@@ -435,6 +435,32 @@ static void test_state_is_saved_when_wanted(void **ctx)
 	assert_true(fake_kvm_runs());
 }
 
+/* Each call to KVM fails once: the one who wanted the state hears of it, the next has it. */
+static void test_state_that_cannot_be_saved(void **ctx)
+{
+	struct hypr_registers registers = { .size = sizeof(registers) };
+	struct played *p = *ctx;
+	unsigned int i;
+	int ret;
+
+	pause_it(p);
+	for (i = 1, ret = -EIO; ret; i++) {
+		plan_request(p, HYPR_REQUEST_REPORT, 1, 0, 0);
+		run(p, NULL, HYPR_RUN_REPORT);
+		fake_kvm.fail_at = fake_kvm.ioctls + i;
+		ret = hypr_vcpu_get_registers(p->vm, 0, &registers);
+		fake_kvm.fail_at = 0;
+		if (ret)
+			assert_false(p->vm->active->state->valid);
+		assert_int_equal(hypr_vcpu_get_registers(p->vm, 0, &registers), 0);
+		assert_int_equal(registers.rax, fake_kvm_count(0));
+	}
+	/* As many as a state has, of two vCPUs and the chips. */
+	assert_in_range(i, 20, 100);
+	assert_int_equal(hypr_vm_resume(p->vm), 0);
+	assert_true(fake_kvm_runs());
+}
+
 static void test_input(void **ctx)
 {
 	struct hypr_run_params params = {
@@ -726,6 +752,23 @@ static void test_kernel_goes_back(void **ctx)
 	assert_int_equal(fake_kvm_back_view(), 0);
 }
 
+static unsigned int spare_seen;
+
+static void note_spare(void)
+{
+	spare_seen |= fake_kvm_back_spare();
+}
+
+static const char *file;
+
+static void step_back_and_truncate(void)
+{
+	if (truncate(file, 0))
+		return;
+	backs += fake_kvm_back();
+	fake_kvm.on_step = note_spare;
+}
+
 static unsigned int spares_wanted;
 static uint32_t went_to[2];
 
@@ -818,6 +861,32 @@ static void test_run_ends_while_the_kernel_goes_back(void **ctx)
 	assert_int_equal(hypr_view_read(p->vm, NULL, ROOM, got, 5), 0);
 	assert_string_equal(got, "");
 	assert_at_moment(p);
+}
+
+/* What is left cannot be put back: the file is gone.  The guest goes on without a spare. */
+static void test_spare_is_lost_while_the_kernel_serves(void **ctx)
+{
+	struct hypr_view_info views[4];
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+
+	start_with_backs(p);
+	played_save(p, p->file);
+	assert_int_equal(hypr_view_load(p->vm, "F", p->file, 0, NULL), 0);
+	assert_int_equal(hypr_view_spare(p->vm, "F"), 0);
+	assert_int_equal(hypr_view_swap(p->vm, "F", 0, NULL), 0);
+	pause_it(p);
+	put(p, ROOM, "dirty", 5);
+	fake_kvm.on_step = step_back_and_truncate;
+	file = p->file;
+	backs = 0;
+	result = run(p, &limited, HYPR_RUN_TIMEOUT);
+	assert_int_equal(backs, 1);
+	assert_int_equal(result.resets_by_spare, 1);
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 3);
+	assert_int_equal(views[2].spare, HYPR_SPARE_FAILED);
+	run(p, &limited, HYPR_RUN_TIMEOUT);
+	assert_int_equal(spare_seen, 0);
 }
 
 /* The moments that it asks for have spares then.  There is no moment without. */
@@ -966,6 +1035,7 @@ int main(void)
 		T(test_run_refuses),
 		T(test_run_while_others_use_the_vm),
 		T(test_state_is_saved_when_wanted),
+		T(test_state_that_cannot_be_saved),
 		T(test_input),
 		T(test_virtual_addresses),
 		T(test_tables_change_while_a_request_waits),
@@ -974,6 +1044,7 @@ int main(void)
 		T(test_kernel_goes_back),
 		T(test_kernel_goes_on_in_spare),
 		T(test_run_ends_while_the_kernel_goes_back),
+		T(test_spare_is_lost_while_the_kernel_serves),
 		T(test_moments_with_spares),
 		T(test_kernel_goes_back_again),
 		T(test_kernel_cannot_go_back),
