@@ -28,6 +28,7 @@
 #define WAIT_S		600		/* emulated PCs are slow */
 #define STAY_NS		1000000		/* at most, in a view */
 #define LOOK		500		/* swaps between two looks that all workers get on */
+#define REPORT		10000		/* swaps between two lines that say how far it is */
 
 static const char *kernel = "/demo/vmlinuz", *initrd = "/churn/initrd";
 static atomic_uint rounds;
@@ -140,8 +141,13 @@ static void same_as_moment(struct hypr_vm *vm, const char *name)
 		       swaps, verify.pages_mismatched, name, verify.range[0].start);
 		exit(1);
 	}
+	if (verify.spare_mismatched) {
+		result(false, "swap %lu: %" PRIu64 " pages of the spare of %s differ", swaps,
+		       verify.spare_mismatched, name);
+		exit(1);
+	}
 	verified++;
-	pages += verify.pages_compared;
+	pages += verify.pages_compared + verify.spare_compared;
 }
 
 static void account(const struct hypr_swap_result *swap)
@@ -264,6 +270,8 @@ static void swap_around(struct hypr_vm *vm, unsigned long nr)
 			result(false, "swap %lu: not all workers get on", swaps);
 			exit(1);
 		}
+		if (swaps % REPORT == 0)
+			printf("# %lu so far\n", swaps);
 	}
 	result(true, "%lu swaps, of them %lu by force, %lu with the state moved by the kernel",
 	       swaps, by_force, by_kernel);
