@@ -7,9 +7,9 @@
 #include "cli.h"
 #include "hypr/hypr.h"
 
-/* The VM said no. */
+/* The VM said no.  @cooperative: it was not to use force. */
 static int refused(const struct cli_args *args, const char *verb, const char *vm,
-		   const json_t *answer)
+		   const json_t *answer, bool cooperative)
 {
 	const char *error = cli_str(answer, "error");
 	int err = (int)-cli_int(answer, "errno");
@@ -18,6 +18,8 @@ static int refused(const struct cli_args *args, const char *verb, const char *vm
 	if (err == -ENOENT && !strncmp(error, "no view", strlen("no view")))
 		return cli_fail(args, EXIT_NO_VIEW, verb, "%s: %s (hypr views %s lists them)",
 				vm, error, vm);
+	if (err == -EAGAIN && cooperative)
+		return cli_fail(args, EXIT_NOT_PARKED, verb, "%s: %s", vm, error);
 	return cli_fail(args, err == -EOPNOTSUPP ? cli_code(err) : cli_vmo_code(err), verb,
 			"%s: %s", vm, error);
 }
@@ -35,6 +37,7 @@ static int call_failed(const struct cli_args *args, const char *verb, const char
 int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_t *request,
 	    bool can_stop, int timeout_ms, json_t **answer)
 {
+	bool cooperative = json_is_true(json_object_get(request, "cooperative"));
 	char *line, *text = NULL;
 	int ret;
 
@@ -61,7 +64,7 @@ int cli_ask(const struct cli_args *args, const char *verb, const char *vm, json_
 	if (!*answer)
 		return cli_fail(args, EXIT_FAILED, verb, "%s: its answer is no JSON", vm);
 	if (!json_is_true(json_object_get(*answer, "ok"))) {
-		ret = refused(args, verb, vm, *answer);
+		ret = refused(args, verb, vm, *answer, cooperative);
 		json_decref(*answer);
 		*answer = NULL;
 		return ret;

@@ -109,7 +109,7 @@ int cli_parse_list(const char *text, int *list, int max);
 
 struct hypr_run_result;
 struct hypr_vm;
-void cli_requests_serve(struct hypr_vm *vm, const char *name, struct hypr_run_result *result);
+int cli_requests_serve(struct hypr_vm *vm, const char *name, struct hypr_run_result *result);
 
 /** cli_fail() - one line on stderr (JSON on stdout too with --json).  Return: @code. */
 int cli_fail(const struct cli_args *args, int code, const char *verb, const char *fmt, ...)

@@ -77,8 +77,6 @@ int cli_code(int err)
 		return EXIT_EXISTS;
 	case -ECANCELED:
 		return EXIT_INTERRUPTED;
-	case -EAGAIN:
-		return EXIT_NOT_PARKED;
 	default:
 		return EXIT_FAILED;
 	}

@@ -39,21 +39,26 @@ void cli_run_wake(void)
 /**
  * struct waiting - for the VM's end, on a thread
  * @result: with --guest-requests, which keep a VM from its end: how it would have ended
+ * @error: why it can be waited for no longer, or nothing
  */
 struct waiting {
 	struct hypr_vm *vm;
 	const struct hypr_vm_config *config;
 	struct hypr_run_result result;
+	char error[sizeof(((struct hypr_vm_info *)0)->end_reason)];
 };
 
 static void *wait_for_end(void *arg)
 {
 	struct waiting *waiting = arg;
+	int ret = 0;
 
 	if (waiting->config->flags & HYPR_VM_GUEST_REQUESTS)
-		cli_requests_serve(waiting->vm, waiting->config->name, &waiting->result);
+		ret = cli_requests_serve(waiting->vm, waiting->config->name, &waiting->result);
 	else
 		hypr_vm_wait(waiting->vm, -1);
+	if (ret && ret != -ESHUTDOWN)
+		snprintf(waiting->error, sizeof(waiting->error), "%s", hypr_error());
 	cli_run_wake();
 	return NULL;
 }
@@ -148,10 +153,14 @@ int cli_run_wait(struct hypr_vm *vm, const struct hypr_vm_config *config, const 
 {
 	struct waiting arg = { .vm = vm, .config = config };
 	pthread_t waiter;
-	bool waiting;
-	int signal;
+	int ret, signal;
 
-	waiting = pthread_create(&waiter, NULL, wait_for_end, &arg) == 0;
+	ret = pthread_create(&waiter, NULL, wait_for_end, &arg);
+	if (ret) {
+		snprintf(arg.error, sizeof(arg.error), "a thread that waits for its end: %s",
+			 strerror(ret));
+		cli_run_wake();
+	}
 	do {
 		signal = sigwaitinfo(set, NULL);
 		if (signal == SIGTSTP)
@@ -160,10 +169,13 @@ int cli_run_wait(struct hypr_vm *vm, const struct hypr_vm_config *config, const 
 			cli_tty_resume();
 	} while (signal < 0 || signal == SIGTSTP || signal == SIGCONT);
 	hypr_vm_stop(vm);
-	if (waiting)
+	if (!ret)
 		pthread_join(waiter, NULL);
 	hypr_vm_info(vm, info);
-	if (arg.result.end) {
+	if (arg.error[0]) {
+		info->end = HYPR_END_FAILED;
+		memcpy(info->end_reason, arg.error, sizeof(info->end_reason));
+	} else if (arg.result.end) {
 		info->end = (uint32_t)arg.result.end;
 		memcpy(info->end_reason, arg.result.reason, sizeof(info->end_reason));
 	}

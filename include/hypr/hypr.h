@@ -249,6 +249,8 @@ struct hypr_pause_result {
  * hypr_vm_pause() - stop the vCPUs; the guest's clock stands still too
  * @result: out, or NULL
  *
+ * A pause that the end of hypr_vm_run() left becomes the caller's.
+ *
  * Return: 0; -EALREADY paused; -ESHUTDOWN the guest has ended or never started; -EIO a
  * vCPU did not leave the guest within 10 seconds, or KVM did not return its whole state.
  */

@@ -94,10 +94,13 @@ int hypr_vcpu_set_registers(struct hypr_vm *vm, unsigned int vcpu,
 /** hypr_run_name() - "report", "crash", "quit", "input" or "timeout" */
 const char *hypr_run_name(int what);
 
+/* hypr_run_params.flags */
+#define HYPR_RUN_KEEP_PAUSED	(1u << 0) /* a VM that hypr_vm_pause() paused waits for its resume */
+
 /**
  * struct hypr_run_params - how far to run
  * @size: sizeof(struct hypr_run_params); fields are only ever appended
- * @flags: 0
+ * @flags: HYPR_RUN_KEEP_PAUSED or 0
  * @timeout_us: of the guest's running; 0: no limit
  * @input, @input_bytes: for the guest's first request for one; @input NULL: there is none
  */

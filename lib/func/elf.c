@@ -172,8 +172,10 @@ int hypr_func_elf_read(const char *path, uint8_t **filep, size_t *bytesp)
 		file = malloc((size_t)stat.st_size + 1);
 		ret = file ? read_all(fd, file, (size_t)stat.st_size, path) :
 			     hypr_fail(-ENOMEM, "%s: no memory for it", path);
-		if (ret)
+		if (ret) {
 			free(file);
+			file = NULL;
+		}
 		*filep = file;
 		*bytesp = (size_t)stat.st_size;
 	}

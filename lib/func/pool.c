@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/kick.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "func/pool.h"
 
@@ -203,7 +204,7 @@ int hypr_func_pool_init(struct hypr_func_pool *pool, const struct hypr_func_host
 	pthread_cond_init(&pool->idle_cond, NULL);
 	ret = hypr_cond_init(&pool->watch_cond);
 	if (!ret)
-		ret = -pthread_create(&pool->watch, NULL, watch, pool);
+		ret = hypr_thread_start(&pool->watch, watch, pool);
 	return ret ? hypr_fail_thread(ret, "a thread for time limits") : 0;
 }
 

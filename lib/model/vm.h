@@ -145,6 +145,7 @@ struct hypr_vm {
 	bool started;					/* op_lock */
 	bool paused;					/* op_lock */
 	bool noted;	/* op_lock: paused, and active->state is only noted: run/state.c */
+	bool paused_by_run;	/* op_lock: paused, by the end of hypr_vm_run() and nobody else */
 	int paused_how;					/* op_lock, HYPR_PAUSE_* */
 	uint64_t swaps;					/* op_lock */
 	uint64_t generation;				/* op_lock */

@@ -65,18 +65,17 @@ static int is_halted(struct hypr_vcpu *vcpu, void *arg)
 	return events.nmi.pending || events.smi.pending ? -EBUSY : 0;
 }
 
-static bool all_halted(struct hypr_vm *vm)
+/* Before op_lock is free: who waits for it may put the VM back. */
+static void end_if_halted(struct hypr_vm *vm)
 {
-	bool halted;
-
 	/* An operation is under way, or the vCPUs are held: later. */
 	if (pthread_mutex_trylock(&vm->op_lock))
-		return false;
-	halted = !vm->paused && !hypr_vcpus_hold(vm) && !hypr_vcpus_do(vm, is_halted, NULL);
+		return;
+	if (!vm->paused && !hypr_vcpus_hold(vm) && !hypr_vcpus_do(vm, is_halted, NULL))
+		hypr_vm_end_as(vm, HYPR_END_HALTED, "guest halted, or powered itself off");
 	if (!vm->paused)
 		hypr_vcpus_release(vm);
 	pthread_mutex_unlock(&vm->op_lock);
-	return halted;
 }
 
 static void look(struct hypr_vm *vm, struct look *last)
@@ -87,8 +86,7 @@ static void look(struct hypr_vm *vm, struct look *last)
 	/* Without a step since, they are where they were. */
 	if (now - before > BUSY_NS || now == last->asked_ns)
 		return;
-	if (all_halted(vm))
-		hypr_vm_end_as(vm, HYPR_END_HALTED, "guest halted, or powered itself off");
+	end_if_halted(vm);
 	last->used_ns = last->asked_ns = used_ns(vm);
 }
 

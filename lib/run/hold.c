@@ -344,7 +344,7 @@ int hypr_vcpus_hold(struct hypr_vm *vm)
 /**
  * hypr_vcpus_release() - let the held threads go on, and what is connected to the VM
  *
- * But for those whose request will be served.
+ * But for those whose request will be served, and for all if hypr_vm_run() has an end to tell.
  */
 void hypr_vcpus_release(struct hypr_vm *vm)
 {
@@ -354,7 +354,8 @@ void hypr_vcpus_release(struct hypr_vm *vm)
 	pthread_mutex_lock(&vm->run_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		vm->vcpu[i].asks &= vm->runner.on;
-		vm->vcpu[i].hold = vm->vcpu[i].asks;
+		vm->vcpu[i].hold = vm->vcpu[i].asks ||
+				   (vm->runner.on && vm->runner.end != HYPR_END_NONE);
 	}
 	pthread_cond_broadcast(&vm->go_cond);
 	pthread_mutex_unlock(&vm->run_lock);

@@ -423,12 +423,10 @@ int hypr_state_complete(struct hypr_vm *vm, struct hypr_state *state)
 	if (!vm->noted)
 		return 0;
 	ret = hypr_state_save(vm, state);
-	if (ret)
-		return ret;
 	state->host_tsc = host_tsc;
 	state->stopped_ns = stopped_ns;
-	vm->noted = false;
-	return 0;
+	vm->noted = ret;
+	return ret;
 }
 
 static int set_now(struct hypr_vm *vm, const struct hypr_state *state, struct setting *setting)

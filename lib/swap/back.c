@@ -67,12 +67,13 @@ static int swap_to_spare(struct hypr_vm *vm, struct hypr_view *view, unsigned in
 /**
  * hypr_reset_active() - the active view, by a swap, which tells the guest
  * @flags: HYPR_SWAP_FORCE, HYPR_SWAP_COOPERATIVE, HYPR_RESET_ONLY()
- * @result: out; names and numbers are the caller's to fill
+ * @result: out; names and numbers are the caller's to fill, before or afterwards
  * @reset: out
  */
 int hypr_reset_active(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
 		      struct hypr_swap_result *result, struct hypr_reset_result *reset)
 {
+	const struct hypr_swap_result asked = *result;
 	int state, ret = takes_spare(vm, view, flags, &state);
 
 	if (ret < 0)
@@ -82,7 +83,7 @@ int hypr_reset_active(struct hypr_vm *vm, struct hypr_view *view, unsigned int f
 		/* The VM runs on where it was: there are other ways. */
 		if (ret && hypr_reset_wanted(flags) == HYPR_RESET_ANY &&
 		    !(flags & HYPR_SWAP_COOPERATIVE) && !hypr_vm_has_ended(vm)) {
-			memset(result, 0, sizeof(*result));
+			*result = asked;
 			state = HYPR_SPARE_FAILED;
 			ret = hypr_swap_locked(vm, view, flags, result, reset);
 		}

@@ -208,7 +208,7 @@ static int rested(struct hypr_vm *vm, int ret)
 		hypr_vcpus_release(vm);
 		return ret;
 	}
-	vm->paused = true;
+	vm->paused = vm->paused_by_run = true;
 	vm->paused_how = HYPR_PAUSE_FORCED;
 	return 0;
 }
@@ -301,12 +301,15 @@ int hypr_vm_pause(struct hypr_vm *vm, struct hypr_pause_result *result)
 	ret = hypr_vm_op_begin(vm);
 	if (ret)
 		return ret;
-	if (vm->paused)
+	if (vm->paused && !vm->paused_by_run)
 		ret = hypr_fail(-EALREADY, "%s is paused already", vm->name);
-	if (!ret)
+	else if (!vm->paused)
 		ret = hypr_vm_halt(vm, 0, result);
+	else
+		result->pause = vm->paused_how;
 	if (!ret) {
 		vm->paused = true;
+		vm->paused_by_run = false;
 		vm->paused_how = result->pause;
 	}
 	hypr_vm_op_end(vm);

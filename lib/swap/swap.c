@@ -168,7 +168,7 @@ static int state_set(struct hypr_vm *vm, struct hypr_view *to, struct hypr_swap_
 /* The state of the other view cannot be set: back to where the VM was. */
 static void swap_back(struct hypr_vm *vm, struct hypr_view *from)
 {
-	struct hypr_engine_swap swap;
+	struct hypr_engine_swap swap = { 0 };
 
 	if (commit(vm, from, &swap) || hypr_state_set(vm, from->state, NULL))
 		hypr_vm_end(vm, true, "view %s: lost, its state cannot be set again",

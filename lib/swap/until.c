@@ -150,13 +150,13 @@ static int begin(struct hypr_vm *vm, struct hypr_back *before)
 	return busy ? hypr_fail(-EBUSY, "%s: another thread is in hypr_vm_run()", vm->name) : 0;
 }
 
-static int set_off(struct hypr_vm *vm)
+static int set_off(struct hypr_vm *vm, unsigned int flags)
 {
 	int ret = hypr_vm_op_begin_memory(vm);
 
 	if (ret)
 		return ret;
-	if (vm->paused)
+	if (vm->paused && (vm->paused_by_run || !(flags & HYPR_RUN_KEEP_PAUSED)))
 		ret = go(vm);
 	hypr_vm_op_end(vm);
 	return ret;
@@ -195,11 +195,19 @@ static int check(const struct hypr_run_params *params)
 	if (params->size != sizeof(*params))
 		return hypr_fail(-EINVAL, "struct hypr_run_params of %u bytes is not known",
 				 params->size);
-	if (params->flags)
+	if (params->flags & ~HYPR_RUN_KEEP_PAUSED)
 		return hypr_fail(-EINVAL, "run: unknown flags 0x%x", params->flags);
 	if (params->input_bytes > UINT32_MAX)
 		return hypr_fail(-EINVAL, "run: an input of %zu bytes", params->input_bytes);
 	return 0;
+}
+
+/* Return: 0: there is none, which so long a time comes to. */
+static uint64_t deadline_of(uint64_t timeout_us)
+{
+	const uint64_t most_us = INT64_MAX / 1000 / 2;
+
+	return timeout_us && timeout_us <= most_us ? hypr_now_ns() + timeout_us * 1000 : 0;
 }
 
 int hypr_vm_run(struct hypr_vm *vm, const struct hypr_run_params *params,
@@ -217,8 +225,8 @@ int hypr_vm_run(struct hypr_vm *vm, const struct hypr_run_params *params,
 		ret = begin(vm, &before);
 	if (ret)
 		return ret;
-	ret = set_off(vm);
-	deadline = params->timeout_us ? hypr_now_ns() + params->timeout_us * 1000 : 0;
+	ret = set_off(vm, params->flags);
+	deadline = deadline_of(params->timeout_us);
 	while (!ret && !result->what) {
 		wait_for_note(vm, deadline);
 		ret = hypr_vm_op_begin_memory(vm);

@@ -88,8 +88,8 @@ static int prepare_used(struct hypr_vm *vm, struct hypr_view *view, uint64_t *pa
 int hypr_view_prefault(struct hypr_vm *vm, struct hypr_view *view, unsigned int flags,
 		       uint64_t *pages)
 {
+	int ret = 0, tries = PREPARE_TRIES;
 	uint64_t unused;
-	int ret = 0;
 
 	if (!pages)
 		pages = &unused;
@@ -100,8 +100,11 @@ int hypr_view_prefault(struct hypr_vm *vm, struct hypr_view *view, unsigned int 
 		ret = prepare_used(vm, view, pages);
 	else if (!(flags & HYPR_LOAD_PREFAULT_NONE))
 		ret = hypr_view_prepare(vm, view, pages);
-	if (!ret && !view->prepared)
+	if (ret || view->prepared)
+		return ret;
+	do
 		ret = prepare_part(vm, view, HYPR_CONTROL_GPA, HYPR_CONTROL_SIZE, pages);
+	while (ret == -EAGAIN && --tries);
 	return ret;
 }
 

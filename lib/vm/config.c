@@ -118,15 +118,15 @@ int hypr_config_copy(struct hypr_vm *vm, const struct hypr_vm_config *config)
 			return ret;
 	}
 	vm->vcpu = calloc(vm->nr_vcpus, sizeof(*vm->vcpu));
-	if (config->nr_pin)
-		vm->pin = calloc(config->nr_pin, sizeof(*vm->pin));
-	if (!vm->vcpu || (config->nr_pin && !vm->pin))
-		return hypr_fail(-ENOMEM, "no memory for a VM");
-	for (i = 0; i < vm->nr_vcpus; i++) {
+	for (i = 0; vm->vcpu && i < vm->nr_vcpus; i++) {
 		vm->vcpu[i].vm = vm;
 		vm->vcpu[i].index = i;
 		vm->vcpu[i].fd = -1;
 	}
+	if (config->nr_pin)
+		vm->pin = calloc(config->nr_pin, sizeof(*vm->pin));
+	if (!vm->vcpu || (config->nr_pin && !vm->pin))
+		return hypr_fail(-ENOMEM, "no memory for a VM");
 	for (i = 0; i < config->nr_pin; i++)
 		vm->pin[i] = config->pin[i];
 	vm->nr_pin = config->nr_pin;

@@ -316,6 +316,19 @@ unlock:
 	return ret;
 }
 
+/* Nobody sends a signal to a thread that has been joined. */
+static void join(struct hypr_vm *vm, struct hypr_vcpu *vcpu)
+{
+	bool has_thread;
+
+	pthread_mutex_lock(&vm->run_lock);
+	has_thread = vcpu->has_thread;
+	vcpu->has_thread = false;
+	pthread_mutex_unlock(&vm->run_lock);
+	if (has_thread)
+		pthread_join(vcpu->thread, NULL);
+}
+
 int hypr_vm_stop(struct hypr_vm *vm)
 {
 	unsigned int i;
@@ -325,11 +338,8 @@ int hypr_vm_stop(struct hypr_vm *vm)
 	/* It looks at the vCPU threads. */
 	hypr_halt_end(vm);
 	pthread_mutex_lock(&vm->op_lock);
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (vm->vcpu[i].has_thread)
-			pthread_join(vm->vcpu[i].thread, NULL);
-		vm->vcpu[i].has_thread = false;
-	}
+	for (i = 0; i < vm->nr_vcpus; i++)
+		join(vm, &vm->vcpu[i]);
 	hypr_console_stop(&vm->console);
 	hypr_spare_end(vm);
 	pthread_mutex_unlock(&vm->op_lock);

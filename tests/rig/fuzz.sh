@@ -66,6 +66,17 @@ expect_line 0 "runs" "hyprctl: a guest that puts itself back" \
 	linux "moment report 2 back panic 4" --guest-requests --detach
 check "hyprctl: it reports again and again" wait_for 120 reported_again
 expect 0 '"name":"guest.1"' "hyprctl: its moment is a view" hypr views --json ctl
+# Whenever it comes: between two reports, or in the middle of one.
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	hypr pause ctl >$out 2>&1 || break
+	reports=$(grep -c "guest reports" "$(log ctl)")
+	sleep 0.2
+	[ "$(grep -c "guest reports" "$(log ctl)")" -le $((reports + 1)) ] || break
+	hypr ps | grep -q "^ctl .* paused " || break
+	hypr resume ctl >$out 2>&1 || break
+	i=done
+done
+check "hyprctl: a pause lasts until the resume" test "$i" = done
 expect 0 "stopped" "hyprctl: stop" hypr stop ctl
 expect_line 0 "runs" "hyprctl: a guest whose moments get a spare" \
 	linux "moment report 2 back panic 4" --guest-requests --guest-spares --detach

@@ -178,7 +178,7 @@ static void test_cli_exit_codes(void **ctx)
 	assert_int_equal(cli_code(-EOPNOTSUPP), EXIT_HOST);
 	assert_int_equal(cli_code(-EEXIST), EXIT_EXISTS);
 	assert_int_equal(cli_code(-EADDRINUSE), EXIT_EXISTS);
-	assert_int_equal(cli_code(-EAGAIN), EXIT_NOT_PARKED);
+	assert_int_equal(cli_code(-EAGAIN), EXIT_FAILED);
 	assert_int_equal(cli_code(-ECANCELED), EXIT_INTERRUPTED);
 	assert_int_equal(cli_code(-EIO), EXIT_FAILED);
 }

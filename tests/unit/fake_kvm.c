@@ -891,6 +891,7 @@ static int pause_and_move(unsigned int vm, struct kvm_hypr_swap *swap)
 
 static int swap_all(unsigned int vm, struct kvm_hypr_swap *swap)
 {
+	fake_kvm.asked = *swap;
 	/* EBUSY comes after the pause. */
 	if (fake_kvm.swap_errno &&
 	    (fake_kvm.swap_errno != EBUSY || !(swap->flags & KVM_EPT_SWAP_STATE))) {

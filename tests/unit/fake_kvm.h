@@ -80,6 +80,7 @@ struct fake_kvm {
 	unsigned int put_backs;	/* swaps with KVM_EPT_SWAP_RESET that put memory back */
 	int put_back_errno;	/* of each of them, instead */
 	int swap_errno;		/* of the next KVM_EPT_SWAP_ALL, once */
+	struct kvm_hypr_swap asked;	/* the last one, as it came */
 	unsigned int ioctls;	/* so far, but for KVM_RUN and lines */
 	unsigned int fail_at;	/* number of the one that fails, 0 for none */
 	uint32_t exit_reason;	/* of vCPU 0's next KVM_RUN, once */

@@ -373,6 +373,9 @@ static void test_config_out_of_range_is_refused(void **ctx)
 	assert_int_equal(hypr_func_open(&config, &func), -ENOENT);
 	config.path = "/";
 	assert_int_equal(hypr_func_open(&config, &func), -ENOEXEC);
+	/* Shorter than it says. */
+	config.path = "/sys/devices/system/cpu/online";
+	assert_int_equal(hypr_func_open(&config, &func), -ENOEXEC);
 	bad = config;
 	bad.path = NULL;
 	assert_int_equal(hypr_func_open(&bad, &func), -EINVAL);

@@ -346,7 +346,7 @@ static void test_run_refuses(void **ctx)
 	struct hypr_run_result result;
 	struct played *p = *ctx;
 
-	params.flags = 1;
+	params.flags = HYPR_RUN_KEEP_PAUSED << 1;
 	assert_int_equal(hypr_vm_run(p->vm, &params, &result), -EINVAL);
 	params = limited;
 	params.size--;
@@ -402,6 +402,93 @@ static void test_run_while_others_use_the_vm(void **ctx)
 	assert_int_equal(r.ret, -ESHUTDOWN);
 }
 
+/* It looks at the VM all the time: with each look all vCPUs are held, and let go. */
+struct looker {
+	struct hypr_vm *vm;
+	bool ends;
+};
+
+static void *looker(void *arg)
+{
+	struct looker *l = arg;
+	char byte;
+
+	while (!__atomic_load_n(&l->ends, __ATOMIC_SEQ_CST)) {
+		if (hypr_view_read(l->vm, NULL, 0, &byte, 1))
+			break;
+		sched_yield();
+	}
+	return NULL;
+}
+
+static uint64_t count_at_end;
+
+static void end_next(void)
+{
+	fake_kvm.on_step = NULL;
+	count_at_end = fake_kvm_count(0);
+	plan(KVM_EXIT_IO, 0xf4, 3);
+}
+
+/* Nothing runs on between what ends a run and its end. */
+static void test_run_ends_while_others_use_the_vm(void **ctx)
+{
+	struct played *p = *ctx;
+	struct looker l = { .vm = p->vm };
+	struct hypr_run_result result;
+	pthread_t thread;
+	int i;
+
+	assert_int_equal(pthread_create(&thread, NULL, looker, &l), 0);
+	for (i = 0; i < 200; i++) {
+		fake_kvm.on_step = end_next;
+		result = run(p, NULL, HYPR_RUN_CRASH);
+		assert_int_equal(result.end, HYPR_END_EXIT_FAILED);
+		assert_int_equal(fake_kvm_count(0), count_at_end);
+	}
+	__atomic_store_n(&l.ends, true, __ATOMIC_SEQ_CST);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Who pauses a VM between two runs has it paused, if the caller of the runs wants that. */
+static void test_a_pause_outlives_a_run(void **ctx)
+{
+	struct hypr_run_params params = limited;
+	struct hypr_run_result result;
+	struct played *p = *ctx;
+	uint64_t was;
+
+	params.flags = HYPR_RUN_KEEP_PAUSED;
+	run(p, &params, HYPR_RUN_TIMEOUT);
+	/* Its own pause is no obstacle, as long as nobody takes it over. */
+	was = fake_kvm_count(0);
+	run(p, &params, HYPR_RUN_TIMEOUT);
+	assert_true(fake_kvm_count(0) > was);
+	assert_int_equal(hypr_vm_pause(p->vm, NULL), 0);
+	assert_int_equal(hypr_vm_pause(p->vm, NULL), -EALREADY);
+	was = fake_kvm_count(0);
+	assert_int_equal(hypr_vm_run(p->vm, &params, &result), 0);
+	assert_int_equal(result.what, HYPR_RUN_TIMEOUT);
+	assert_int_equal(fake_kvm_count(0), was);
+	assert_int_equal(hypr_vm_resume(p->vm), 0);
+	run(p, &params, HYPR_RUN_TIMEOUT);
+	assert_true(fake_kvm_count(0) > was);
+	/* Without the flag a run resumes it. */
+	assert_int_equal(hypr_vm_pause(p->vm, NULL), 0);
+	was = fake_kvm_count(0);
+	run(p, &limited, HYPR_RUN_TIMEOUT);
+	assert_true(fake_kvm_count(0) > was);
+}
+
+static void test_limit_that_is_none(void **ctx)
+{
+	struct hypr_run_params params = limited;
+	struct played *p = *ctx;
+
+	params.timeout_us = UINT64_MAX;
+	run_over(p, &params);
+}
+
 /* ---- requests -------------------------------------------------------------- */
 
 /* A run that is over has the VM paused; only who wants to know more pays for it, once. */
@@ -440,6 +527,7 @@ static void test_state_that_cannot_be_saved(void **ctx)
 {
 	struct hypr_registers registers = { .size = sizeof(registers) };
 	struct played *p = *ctx;
+	uint64_t host_tsc;
 	unsigned int i;
 	int ret;
 
@@ -447,13 +535,16 @@ static void test_state_that_cannot_be_saved(void **ctx)
 	for (i = 1, ret = -EIO; ret; i++) {
 		plan_request(p, HYPR_REQUEST_REPORT, 1, 0, 0);
 		run(p, NULL, HYPR_RUN_REPORT);
+		host_tsc = p->vm->active->state->host_tsc;
 		fake_kvm.fail_at = fake_kvm.ioctls + i;
 		ret = hypr_vcpu_get_registers(p->vm, 0, &registers);
 		fake_kvm.fail_at = 0;
 		if (ret)
 			assert_false(p->vm->active->state->valid);
+		assert_int_equal(p->vm->active->state->host_tsc, host_tsc);
 		assert_int_equal(hypr_vcpu_get_registers(p->vm, 0, &registers), 0);
 		assert_int_equal(registers.rax, fake_kvm_count(0));
+		assert_int_equal(p->vm->active->state->host_tsc, host_tsc);
 	}
 	/* As many as a state has, of two vCPUs and the chips. */
 	assert_in_range(i, 20, 100);
@@ -1034,6 +1125,9 @@ int main(void)
 		T(test_run_to_a_crash),
 		T(test_run_refuses),
 		T(test_run_while_others_use_the_vm),
+		T(test_run_ends_while_others_use_the_vm),
+		T(test_a_pause_outlives_a_run),
+		T(test_limit_that_is_none),
 		T(test_state_is_saved_when_wanted),
 		T(test_state_that_cannot_be_saved),
 		T(test_input),

@@ -525,10 +525,19 @@ static void test_a_swap_to_the_spare_fails(void **ctx)
 {
 	struct played *p = *ctx;
 	struct hypr_verify_result v;
+	struct hypr_swap_result r;
 
 	start(p, FAKE_KEEPS);
 	view_make(p, "A");
 	swap_to(p, "A");
+	dirty(p, "A", 20);
+	fake_kvm.swap_errno = ENOMEM;
+	assert_int_equal(hypr_view_swap(p->vm, "A", HYPR_SWAP_RESET, &r), 0);
+	assert_int_equal(r.reset_spare, HYPR_SPARE_FAILED);
+	assert_int_equal(r.reset_way, HYPR_RESET_COPY_BACK);
+	assert_string_equal(r.old_name, "A");
+	assert_string_equal(r.new_name, "A");
+	assert_int_equal(r.new_view, info_of(p, "A").view);
 	dirty(p, "A", 20);
 	fake_kvm.swap_errno = ENOMEM;
 	assert_int_equal(hypr_view_reset_by(p->vm, "A", ONLY_SPARE, NULL), -ENOMEM);

@@ -230,7 +230,10 @@ static void test_views(void **ctx)
 	assert_int_equal(r.pages_mapped, nr_touched(f));
 	assert_int_equal(hypr_view_swap(f->vm, "used", 0, NULL), 0);
 	fake_kvm.nr_parts = 0;
+	fake_kvm.part_errno = EAGAIN;
+	fake_kvm.part_fails = fake_kvm.nr_parts;
 	assert_int_equal(hypr_view_load(f->vm, "none", f->file, HYPR_LOAD_PREFAULT_NONE, &r), 0);
+	assert_int_equal(fake_kvm.part_errno, 0);
 	assert_int_equal(fake_kvm.nr_parts, 1);
 	assert_int_equal(fake_kvm.part[0].gpa, HYPR_CONTROL_GPA);
 	assert_int_equal(hypr_view_swap(f->vm, "none", 0, NULL), 0);
