@@ -25,6 +25,8 @@
 #define MSR_KVM_WALL_CLOCK_NEW	0x4b564d00
 
 #define CR4_TSD			(1ull << 2)
+#define CR4_VMXE		(1ull << 13)
+#define EFER_SVME		(1ull << 12)
 #define APIC_LVT_LINT1		0x360
 #define APIC_IRR		0x200
 
@@ -599,6 +601,56 @@ static void test_keep_busy(void)
 	CHECK_RET(try_keep(vcpu, A, 0), -EBUSY);
 }
 
+/* VMX operation, or SVM, is more than registers. */
+static void test_hypervisor(void)
+{
+	struct vm *vm = vm_new();
+	struct kvm_sregs sregs, had;
+	struct vcpu *vcpu;
+
+	if (!vm_has_vmx(vm) && !vm_has_svm(vm))
+		skip("this KVM has no nested guests");
+	vm->nested = true;
+	vm_views_add(vm, 1);
+	vcpu = vm_vcpu_add(vm);
+	OK(try_prepare(vm, A));
+	vcpu_start(vcpu);
+	vcpu_stop(vcpu);
+	OK(try_keep(vcpu, A, 0));
+	OK(try_keep(vcpu, 0, 0));
+	had = sregs = sregs_get(vcpu);
+	if (vm_has_vmx(vm))
+		sregs.cr4 |= CR4_VMXE;
+	else
+		sregs.efer |= EFER_SVME;
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
+	CHECK_RET(try_keep(vcpu, A, 0), -EBUSY);
+	vcpu_start(vcpu);
+	CHECK_RET(try_swap_all(vm, A, FORCED_STATE), -EBUSY);
+	vcpu_stop(vcpu);
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &had));
+	vcpu_start(vcpu);
+	OK(try_swap_all(vm, A, FORCED_STATE));
+	CHECK_EQ(vcpu_view(vcpu), A);
+}
+
+/* It may come again, and then a swap would go through its list beside another. */
+static void test_list_of_a_view_that_is_gone(void)
+{
+	struct vm *vm = vm_new_stopped(1);
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct msr_list list = the_list;
+
+	OK(try_keep(vcpu, B, 0));
+	OK(try_set_slot(vm, B, SLOT_RAM, 0, 0, 0, NULL));
+	OK(try_set_slot(vm, B, SLOT_CONTROL, 0, 0, 0, NULL));
+	OK(try_set_slot(vm, B, SLOT_SHARED, 0, 0, 0, NULL));
+	CHECK_RET(try_keep(vcpu, B, 0), -ENOENT);
+	list.head.nmsrs = NR_MSRS - 1;
+	CHECK_RET(try_keep_list(vcpu, A, 0, 0, &list), -EINVAL);
+	OK(try_keep(vcpu, A, 0));
+}
+
 static void test_get_errors(void)
 {
 	struct vm *vm = vm_with_states();
@@ -641,6 +693,9 @@ static const struct test tests[] = {
 	{ "EAGAIN: a vCPU outside KVM_RUN", test_stopped },
 	{ "KVM_HYPR_KEEP_STATE's errors", test_keep_errors },
 	{ "EBUSY: a vCPU that is debugged, one that was never started", test_keep_busy },
+	{ "EBUSY: a vCPU that is a hypervisor", test_hypervisor },
+	{ "EINVAL: not the MSRs of a state that is kept for a view without slots",
+	  test_list_of_a_view_that_is_gone },
 	{ "KVM_HYPR_GET_STATE's errors", test_get_errors },
 };
 

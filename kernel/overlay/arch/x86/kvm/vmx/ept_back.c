@@ -226,6 +226,9 @@ bool kvm_hypr_vcpu_back(struct kvm_vcpu *vcpu, int *ret)
 	*ret = 1;
 	if (!r)
 		return vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
+	/* Unanswered: it is to park. */
+	if (r == -ECANCELED)
+		return false;
 	if (r == -ERESTART) {
 		/* vcpu_run() looks for signals. */
 		kvm_make_request(KVM_REQ_HYPR_BACK, vcpu);

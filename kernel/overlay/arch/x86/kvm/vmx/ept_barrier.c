@@ -217,13 +217,21 @@ void hypr_release(struct kvm_hypr *h)
 		wake_up_all(&h->wq);
 }
 
-/* Can a swap that moves the vCPUs' state move this one, which is at the barrier? */
+/*
+ * Can a swap that moves the vCPUs' state move this one, which is at the barrier?  That swap may
+ * be over by now, and what it was to move replaced: hypr_copy_vcpu() waits before it frees.
+ */
 static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	struct hypr_kept *room = vcpu->arch.hypr.kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT];
+	struct hypr_kept *(*kept)[2] = vcpu->arch.hypr.kept;
+	bool movable;
 
-	return hypr_state_can_move(vcpu) && hypr_state_has_room(vcpu, room) &&
-	       hypr_state_fits(vcpu, vcpu->arch.hypr.kept[h->move_view][h->move_kind]);
+	rcu_read_lock();
+	movable = hypr_state_can_move(vcpu) &&
+		  hypr_state_has_room(vcpu, READ_ONCE(kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT])) &&
+		  hypr_state_fits(vcpu, READ_ONCE(kept[h->move_view][h->move_kind]));
+	rcu_read_unlock();
+	return movable;
 }
 
 /*

@@ -103,6 +103,16 @@ static void hypr_pit_write(struct kvm_pit *pit, const struct hypr_board *to)
 	mutex_unlock(&state->lock);
 }
 
+/*
+ * As kvm_pit_reset_reinject(), a part of writing it: KVM raises no tick before the last one has
+ * had its EOI, and nobody does that in the new view.
+ */
+static void hypr_pit_forget(struct kvm_pit *pit)
+{
+	atomic_set(&pit->pit_state.pending, 0);
+	atomic_set(&pit->pit_state.irq_ack, 1);
+}
+
 /* Chips that have not alike what two boards keep of them. */
 #define HYPR_BOARD_PIC		BIT(0)
 #define HYPR_BOARD_IOAPIC	BIT(1)
@@ -135,7 +145,8 @@ unsigned int hypr_board_leave(struct kvm *kvm, struct hypr_board *from,
  * hypr_board_enter() - the board goes on in a view
  * @kvm: the VM
  * @to: as for hypr_board_leave()
- * @differs: what that has returned; all else is left as it is
+ * @differs: what that has returned; all else is left as it is, but for ticks of the PIT that
+ *	the guest has not acknowledged: those that are delivered are in the old view
  *
  * The vCPUs' local APICs are those of the new view: what a chip hands on stays there.
  *
@@ -152,6 +163,8 @@ void hypr_board_enter(struct kvm *kvm, struct hypr_board *to, unsigned int diffe
 		kvm_set_ioapic(kvm, &to->ioapic);
 	if (differs & HYPR_BOARD_PIT)
 		hypr_pit_write(kvm->arch.vpit, to);
+	else
+		hypr_pit_forget(kvm->arch.vpit);
 }
 
 /* ---- keep and read ------------------------------------------------------------ */

@@ -278,6 +278,9 @@ static int hypr_copy_vcpu(struct kvm_vcpu *vcpu, u32 view, const struct kvm_hypr
 		    hypr_kept_put(vcpu, view, hypr_kept_kind(arg->flags), &kept);
 		mutex_unlock(&h->lock);
 	}
+	/* What was replaced: a vCPU may be at it in hypr_vcpu_is_movable(). */
+	if (!r && kept)
+		synchronize_rcu();
 	hypr_kept_destroy(kept);
 	return r;
 }

@@ -187,15 +187,17 @@ static bool hypr_kept_lists_match(const struct hypr_kept *one, const struct hypr
 	return true;
 }
 
-/* A swap goes through two lists side by side. */
+/*
+ * A swap goes through two lists side by side.  A view that does not exist may come again, with
+ * what was kept for it.
+ */
 static bool hypr_kept_matches_all(struct kvm_vcpu *vcpu, const struct hypr_kept *kept)
 {
 	struct hypr_kept **all = &vcpu->arch.hypr.kept[0][0];
 	int i;
 
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS * 2; i++) {
-		if (all[i] && hypr_view_exists(vcpu->kvm, i / 2) &&
-		    !hypr_kept_lists_match(all[i], kept))
+		if (all[i] && !hypr_kept_lists_match(all[i], kept))
 			return false;
 	}
 	return true;

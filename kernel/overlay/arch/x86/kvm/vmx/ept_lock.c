@@ -125,6 +125,15 @@ int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/* A pausing swap has the lock and waits for that: nobody else makes the vCPU go there. */
+static bool hypr_vcpu_is_to_park(struct kvm_vcpu *vcpu)
+{
+	struct hypr_control_page *control = READ_ONCE(vcpu->kvm->arch.hypr.vm->control);
+
+	return control && vcpu->vcpu_id < HYPR_CONTROL_MAX_VCPUS &&
+	       READ_ONCE(control->vcpu[vcpu->vcpu_id].state) == HYPR_VCPU_PAUSE_REQUESTED;
+}
+
 /**
  * hypr_run_lock() - take kvm_hypr.lock on a vCPU's thread, in KVM_RUN
  * @vcpu: its mutex held by this thread
@@ -133,8 +142,10 @@ int hypr_vcpu_lock(struct kvm_vcpu *vcpu)
  * A swap that has the lock may be waiting for this vCPU, which then has to go to the
  * barrier first.
  *
+ * Or for this vCPU to park in the guest: what it wanted is forgotten then.
+ *
  * Return: 0 with kvm_hypr.lock held; -ERESTART, to go there, or for a signal, and come
- * again; -EAGAIN it took too long.
+ * again; -ECANCELED, to go on to the guest; -EAGAIN it took too long.
  */
 int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns)
 {
@@ -146,6 +157,8 @@ int hypr_run_lock(struct kvm_vcpu *vcpu, u64 timeout_ns)
 	while (!mutex_trylock(&h->lock)) {
 		if (kvm_test_request(KVM_REQ_HYPR_VIEW, vcpu) || signal_pending(current))
 			return -ERESTART;
+		if (hypr_vcpu_is_to_park(vcpu))
+			return -ECANCELED;
 		r = hypr_wait_step(&spins, timeout_ns, &deadline);
 		if (r)
 			return r == -EINTR ? -ERESTART : r;

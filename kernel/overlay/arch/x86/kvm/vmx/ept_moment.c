@@ -274,7 +274,7 @@ static int hypr_missed_fault_in(struct kvm *kvm, u32 view, const struct hypr_mis
  *
  * Context: process context of the VM's mm, no lock held.  Takes kvm_hypr.lock for moments.
  * Return: 0; -EFAULT one of them cannot be had; -EAGAIN the deadline; -EINTR a fatal signal;
- * -ERESTART of hypr_run_lock().
+ * -ERESTART or -ECANCELED of hypr_run_lock().
  */
 int hypr_missing_fault_in(struct kvm *kvm, u32 view, u64 timeout_ns, struct kvm_vcpu *asker)
 {

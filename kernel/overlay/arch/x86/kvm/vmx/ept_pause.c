@@ -63,7 +63,7 @@ int hypr_control_register(struct kvm *kvm, const struct kvm_hypr_control *arg)
 	} else {
 		h->control_hva = hva;
 		h->control_page = page;
-		h->control = page_address(page);
+		WRITE_ONCE(h->control, page_address(page));
 		WRITE_ONCE(h->control->generation, h->generation);
 		hypr_offer_no_eoi(kvm, h->control);
 	}

@@ -34,8 +34,12 @@ restart:
 		/* True if others left the list too. */
 		if (__kvm_mmu_prepare_zap_page(kvm, sp, &invalid_list, &nr_zapped))
 			goto restart;
-		if (cond_resched_rwlock_write(&kvm->mmu_lock))
+		/* Others may free a page that a vCPU still has in its TLB: flush first. */
+		if (need_resched() || rwlock_needbreak(&kvm->mmu_lock)) {
+			kvm_mmu_remote_flush_or_zap(kvm, &invalid_list, false);
+			cond_resched_rwlock_write(&kvm->mmu_lock);
 			goto restart;
+		}
 	}
 	kvm_mmu_commit_zap_page(kvm, &invalid_list);
 }

@@ -6,7 +6,7 @@
  * not leave KVM_RUN for that.
  *
  * Reading and writing never fail half way: hypr_state_can_move() refuses every vCPU that has
- * more than is moved (SMM, a nested guest, an NMI that has just come), and what is written is
+ * more than is moved (SMM, a hypervisor or its guest, an NMI that has just come), and what is written is
  * what KVM has read from the same vCPU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -23,6 +23,12 @@
 
 /* ---- what can move ---------------------------------------------------------- */
 
+/* Then KVM has more of it than CR4 or EFER say: where its VMCS12 is, or its GIF. */
+static bool hypr_is_hypervisor(struct kvm_vcpu *vcpu)
+{
+	return kvm_is_cr4_bit_set(vcpu, X86_CR4_VMXE) || (vcpu->arch.efer & EFER_SVME);
+}
+
 /**
  * hypr_state_can_move() - is all that this vCPU has what this file moves?
  * @vcpu: loaded, its mutex held by this thread
@@ -31,8 +37,8 @@ bool hypr_state_can_move(struct kvm_vcpu *vcpu)
 {
 	return lapic_in_kernel(vcpu) && is_long_mode(vcpu) &&
 	       !vcpu->arch.guest_state_protected && !vcpu->guest_debug &&
-	       !is_smm(vcpu) && !is_guest_mode(vcpu) && !hypr_vcpu_has_io(vcpu) &&
-	       hypr_events_can_move(vcpu);
+	       !is_smm(vcpu) && !is_guest_mode(vcpu) && !hypr_is_hypervisor(vcpu) &&
+	       !hypr_vcpu_has_io(vcpu) && hypr_events_can_move(vcpu);
 }
 
 /**

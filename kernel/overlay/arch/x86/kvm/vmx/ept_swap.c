@@ -148,7 +148,7 @@ static void hypr_finish_move(struct kvm *kvm, const struct kvm_hypr_swap *swap)
 	hypr_wait_moved(h, after, swap->timeout_ns);
 	if (!after)
 		return;
-	if (differs)
+	if (to)
 		hypr_board_enter(kvm, to, differs);
 	if (h->asker)
 		hypr_control_go_on(kvm);

@@ -162,7 +162,8 @@ void hypr_vcpus_update(struct kvm *kvm)
  * hypr_vcpu_meet() - the first ioctl on a vCPU
  * @vcpu: its mutex held by this thread; KVM_CREATE_VCPU may not have returned yet
  *
- * Return: 0, -EINTR a fatal signal.
+ * Return: 0; -EINTR a fatal signal; -EAGAIN it has a file descriptor, and is not yet one of the
+ * VM's: user space has guessed.
  */
 int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
 {
@@ -173,5 +174,5 @@ int hypr_vcpu_meet(struct kvm_vcpu *vcpu)
 		return r;
 	hypr_vcpus_update(vcpu->kvm);
 	mutex_unlock(&vcpu->kvm->arch.hypr.vm->lock);
-	return 0;
+	return vcpu->arch.hypr.met ? 0 : -EAGAIN;
 }
