@@ -105,6 +105,8 @@ bool shadow_open_page(const struct shadow_vcpu *vcpu, hypr_gva_t gva, u32 access
 		return false;
 	*hpa = host.hpa;
 	build(vcpu, opening, gva.addr, open_entry(&guest, &host));
+	/* No chain leads to the entry: what takes the page away later must flush all. */
+	vcpu->table->stale = true;
 	return true;
 }
 

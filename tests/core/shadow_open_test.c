@@ -123,6 +123,28 @@ static void test_nothing_to_open(void **state)
 	assert_false(shadow_open_page(&none, hypr_gva(GVA), WALK_WRITE, 0, &opening, &gpa, &page));
 }
 
+/* An entry of the opening may be the only one to a page, which the host takes all the same. */
+static void test_page_that_the_host_takes_is_flushed(void **state)
+{
+	struct shadow_fault fault;
+	u32 before;
+
+	(void)state;
+	set_mode(0, CR4_SMAP, EFER_NXE);
+	map(GVA, DATA, G_P);
+	shadow_invalidate(guest->table);
+	assert_int_equal(shadow_fault(&guest->vcpu[0], hypr_gva(GVA), WALK_WRITE, 0, &fault), 0);
+	assert_int_equal(fault.result, MMU_EMULATE);
+	for (int i = 0; i < 2; i++) {
+		guest->host[DATA / CORE_PAGE_4K] = 0;
+		assert_true(opens(GVA, WALK_WRITE));
+		guest->host[DATA / CORE_PAGE_4K] = HOST_MISSING;
+		before = guest->flushes_all;
+		shadow_host_changed(guest->table, hypr_gpa(DATA), CORE_PAGE_4K);
+		assert_int_equal(guest->flushes_all, before + 1);
+	}
+}
+
 /* An instruction may write two pages, in any two places. */
 static void test_two_pages(void **state)
 {
@@ -380,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		OPENS(tracked_table_can_be_written),
 		OPENS(rights_of_upper_entries_hold),
+		OPENS(page_that_the_host_takes_is_flushed),
 		OPENS(two_pages),
 		OPENS(nothing_to_open),
 		TEST(what_agrees_stays),

@@ -276,6 +276,58 @@ static void test_churn_of_three_vcpus(void)
 		check_churn(&vm->vcpu[i]);
 }
 
+/*
+ * A page that nothing but an opened entry maps: the kernel writes it with CR0.WP = 0, below a
+ * table that is read-only.  The host takes it while the guest writes.
+ */
+static void test_opened_page_is_taken(void)
+{
+	/* 1: incq (%rax); jmp 1b */
+	static const uint8_t code[] = { 0x48, 0xff, 0x00, 0xeb, 0xfb };
+	const uint64_t gpa = 0x4000000;
+	struct vcpu *vcpu = one_vcpu();
+	int fd = memfd_create("page", MFD_CLOEXEC);
+	uint64_t seen, flushes = 0, *count;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint8_t *page;
+
+	vcpu_stop(vcpu);
+	CHECK(fd >= 0 && !ftruncate(fd, 0x1000));
+	page = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	count = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(page != MAP_FAILED && count != MAP_FAILED);
+	OK(try_set_slot(vcpu->vm, 0, 9, 0, gpa, 0x1000, page));
+	*ram_word(vcpu->vm, 0, LEVEL2) = LEVEL1 | 1;
+	*ram_word(vcpu->vm, 0, LEVEL1) = gpa | 3;
+	memcpy(ram_word(vcpu->vm, 0, FRAME(0)), code, sizeof(code));
+	OK(try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	sregs.cr0 &= ~0x10000ull;
+	regs.rip = FRAME(0);
+	regs.rax = VA;
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	/* It shows no beats. */
+	vcpu->guest->halt = 1;
+	vcpu->catch = true;
+	vcpu_start(vcpu);
+	WAIT_UNTIL(__atomic_load_n(count, __ATOMIC_SEQ_CST) > 100);
+	/* More rights: the host itself has nothing to flush, and brings no CPU out. */
+	if (on_shadow())
+		flushes = shadow_count("flushes");
+	CHECK(!mprotect(page, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC));
+	if (on_shadow())
+		CHECK(shadow_count("flushes") > flushes);
+	seen = __atomic_load_n(count, __ATOMIC_SEQ_CST);
+	WAIT_UNTIL(__atomic_load_n(count, __ATOMIC_SEQ_CST) > seen + 100);
+	CHECK(!mprotect(page, 0x1000, PROT_NONE));
+	seen = __atomic_load_n(count, __ATOMIC_SEQ_CST);
+	vcpu_wait_outside(vcpu);
+	CHECK_RET(vcpu->caught, -EFAULT);
+	CHECK_EQ(*count, seen);
+}
+
 /* ---- VMs of both kinds ---------------------------------------------------- */
 
 static int create_ept_vm(void)
@@ -360,6 +412,7 @@ static const struct test tests[] = {
 	{ "so is a write to a page that it makes read-only", test_read_only_page_faults },
 	{ "page tables that change all the time", test_churn },
 	{ "the same on three vCPUs, while the host takes memory", test_churn_of_three_vcpus },
+	{ "a page is taken that the guest writes by an opened entry", test_opened_page_is_taken },
 	{ "EPT is refused on a CPU that lacks what it needs", test_ept_is_refused_where_it_is_not },
 	{ "a VM with EPT beside one with shadow paging", test_both_kinds_at_once },
 	{ "a guest without paging needs EPT", test_real_mode_needs_ept },
