@@ -94,7 +94,10 @@ int exit_invlpg(struct vcpu *vcpu)
 	return exit_skip(vcpu);
 }
 
-/* The CPU has checked the privilege level. */
+/*
+ * The exit comes before the CPU's own checks, also that of the privilege level (SDM volume 3C,
+ * "Instructions That Cause VM Exits Conditionally"; KVM: handle_dr()).
+ */
 int exit_debug_register(struct vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.qualification, value;
@@ -103,6 +106,8 @@ int exit_debug_register(struct vcpu *vcpu)
 	if ((dr == 4 || dr == 5) && (state_cr4() & X86_CR4_DE))
 		return exit_fault_ud(vcpu);
 	dr = dr == 4 || dr == 5 ? dr + 2 : dr;
+	if (vmcs_read(VMCS_GUEST_SS_RIGHTS) & RIGHTS_DPL)
+		return exit_fault_gp(vcpu);
 	if (vcpu->dr7 & DR7_GD) {
 		vcpu->dr6 |= BIT(13);
 		return exit_fault_db(vcpu);

@@ -29,8 +29,8 @@ $(HYPRV_UNIT):
 	$(CC) $(HYPRV_TEST_CFLAGS) -o $@ $(filter %.o,$^) -lcmocka
 
 # They run on the emulated PC, with the module loaded.
-HYPRV_PROGRAMS := $(patsubst %,out/tests/hyprv/%,device api views paging apic nmi fuzz \
-	fuzz_ioctl reaper)
+HYPRV_PROGRAMS := $(patsubst %,out/tests/hyprv/%,device api views paging apic nmi instruction \
+	fuzz fuzz_ioctl reaper)
 PROGRAMS += $(HYPRV_PROGRAMS)
 
 $(HYPRV_PROGRAMS): out/tests/hyprv/%: tests/hyprv/%.c $(TEST_GUEST_OBJ)
