@@ -139,6 +139,7 @@ struct region {
  * @edited: how often user space has said that it changed bytes in place; vm->swap_lock
  * @caller: shadow paging: the vCPU whose call it is; vm->lock
  * @flushes: shadow paging: flushes of the tables; changed with vm->lock
+ * @installs: shadow paging: faults that may have made entries of the tables; vm->lock
  * @open: shadow paging: pages that vCPUs may write just now; vm->lock
  * @on_stats: shadow paging: in the statistics
  */
@@ -154,6 +155,7 @@ struct view {
 	u64 edited;
 	struct vcpu *caller;
 	u64 flushes;
+	u64 installs;
 	struct list_head open;
 	struct list_head on_stats;
 };

@@ -293,6 +293,8 @@ int paging_fault(struct vcpu *vcpu, bool *loaded)
 	view->caller = vcpu;
 	if (paging_store_is_full(vcpu->vm))
 		err = view->mmu.page_table->fault(&vcpu->paging->in[view->number], &fault);
+	/* Without memory it may have made the upper ones. */
+	view->installs += err || fault.result == MMU_RETRY || fault.result == MMU_EMULATE;
 	spin_unlock(&vcpu->vm->lock);
 	if (!err)
 		return resolve(vcpu, &fault, loaded);

@@ -44,7 +44,7 @@ struct paging_page {
  * @armed: at the next VM entry there are some
  * @ended: the last exit ended that
  * @page: @pages of them
- * @flushes: the view's, as the tables were built
+ * @flushes, @installs: the view's, as the tables were built
  * @opening: the tables
  * @on_view: in view->open; vm->lock
  */
@@ -54,6 +54,7 @@ struct paging_open {
 	struct paging_page page[SHADOW_OPEN_PAGES];
 	u32 pages;
 	u64 flushes;
+	u64 installs;
 	struct shadow_opening opening;
 	struct list_head on_view;
 };

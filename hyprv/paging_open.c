@@ -86,20 +86,17 @@ u64 paging_open_begin(struct vcpu *vcpu, struct mmu_vcpu *in)
 	if (!open->armed)
 		return 0;
 	open->flushes = vcpu->view->flushes;
+	open->installs = vcpu->view->installs;
 	list_add(&open->on_view, &vcpu->view->open);
 	return shadow_open_root(&open->opening).addr;
 }
 
-/* Tell the shadow what has been written since the last report. */
-static void page_report(struct view *view, struct paging_page *page)
+/* What differs now goes to the shadow. */
+static void page_compare(struct view *view, struct paging_page *page, const u64 *now)
 {
-	const u64 *now = plat_hpa_to_virt(page->hpa);
-	struct memory_mapping run;
 	u32 i, first = CORE_ENTRIES, last = 0;
 
-	/* Taken away in the meantime: the shadow has dropped all that came of it. */
-	if (view->mmu.page_table->translate(&view->mmu, page->gpa, PAGE_SIZE, &run) ||
-	    run.hpa.addr != page->hpa.addr || !memcmp(now, page->before, PAGE_SIZE))
+	if (!memcmp(now, page->before, PAGE_SIZE))
 		return;
 	for (i = 0; i < CORE_ENTRIES; i++) {
 		u64 entry = READ_ONCE(now[i]);
@@ -115,6 +112,24 @@ static void page_report(struct view *view, struct paging_page *page)
 					    8 * (last - first + 1));
 }
 
+/*
+ * Tell the shadow what has been written since the last report.  Another vCPU's fault may have
+ * read an entry that has since become again what it was: the comparison does not see that.
+ */
+static void page_report(struct view *view, const struct paging_open *open,
+			struct paging_page *page)
+{
+	struct memory_mapping run;
+
+	/* Taken away in the meantime: the shadow has dropped all that came of it. */
+	if (view->mmu.page_table->translate(&view->mmu, page->gpa, PAGE_SIZE, &run) ||
+	    run.hpa.addr != page->hpa.addr)
+		return;
+	page_compare(view, page, plat_hpa_to_virt(page->hpa));
+	if (view->installs != open->installs)
+		shadow_read_again(view->mmu.shadow, page->gpa, PAGE_SIZE);
+}
+
 void paging_open_report(struct view *view)
 {
 	struct paging_open *open;
@@ -123,7 +138,7 @@ void paging_open_report(struct view *view)
 	lockdep_assert_held(&view->vm->lock);
 	list_for_each_entry(open, &view->open, on_view)
 		for (i = 0; i < open->pages; i++)
-			page_report(view, &open->page[i]);
+			page_report(view, open, &open->page[i]);
 }
 
 void paging_open_end(struct vcpu *vcpu)
@@ -136,6 +151,6 @@ void paging_open_end(struct vcpu *vcpu)
 	spin_lock(&vcpu->vm->lock);
 	list_del_init(&open->on_view);
 	for (i = 0; i < open->pages; i++)
-		page_report(vcpu->paging->view, &open->page[i]);
+		page_report(vcpu->paging->view, open, &open->page[i]);
 	spin_unlock(&vcpu->vm->lock);
 }

@@ -178,6 +178,71 @@ static void test_another_vcpu_invalidates(void)
 	}
 }
 
+/*
+ * Two vCPUs take turns, by the word at RDI.  One maps a table, by the entry at RSI, and takes
+ * it away again, all without an exit.  The other reads at RBX in between, and again after
+ * INVLPG: R8 counts the page faults, RCX the rounds.
+ */
+asm(".pushsection guest_text, \"ax\"\n"
+    "turns_of_writer:\n"
+    "1: pause\n cmpq $0, (%rdi)\n jne 1b\n"
+    "mov %rdx, (%rsi)\n movq $1, (%rdi)\n"
+    "2: pause\n cmpq $2, (%rdi)\n jne 2b\n"
+    "movq $0, (%rsi)\n movq $3, (%rdi)\n"
+    "jmp 1b\n"
+    "turns_of_reader:\n"
+    "1: pause\n cmpq $1, (%rdi)\n jne 1b\n"
+    "mov (%rbx), %rax\n movq $2, (%rdi)\n"
+    "2: pause\n cmpq $3, (%rdi)\n jne 2b\n"
+    "invlpg (%rbx)\n mov (%rbx), %rax\n movq $0, (%rdi)\n"
+    "dec %rcx\n jnz 1b\n"
+    "out %al, $0x10\n"
+    /* #PF: behind the 3 bytes that read. */
+    "turns_page_fault:\n"
+    "add $8, %rsp\n addq $3, (%rsp)\n inc %r8\n iretq\n"
+    ".popsection\n");
+extern const char turns_of_writer[], turns_of_reader[], turns_page_fault[];
+
+static uint64_t code_at(const char *label)
+{
+	return GUEST_SHARED_GPA + GUEST_CODE + (uint64_t)(label - __start_guest_text);
+}
+
+static void start_at(struct vcpu *vcpu, uint64_t rip, struct kvm_regs regs)
+{
+	regs.rip = rip;
+	regs.rsp = GUEST_SHARED_GPA + GUEST_STACK_TOP(vcpu->index);
+	regs.rflags = 2;
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	/* It shows no beats. */
+	vcpu->guest->halt = 1;
+	vcpu_start(vcpu);
+}
+
+static void test_table_comes_and_goes_between_exits(void)
+{
+	const uint64_t turn = FRAME(5), rounds = 100;
+	uint64_t *gate, handler = code_at(turns_page_fault);
+	struct kvm_regs regs;
+	struct vm *vm;
+
+	need_cpus(2);
+	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
+	gate = (uint64_t *)(vm->shared + GUEST_IDT + GUEST_PF_VECTOR * 16);
+	gate[0] = (handler & 0xffff) | 8 << 16 | 0x8e00ull << 32 | handler >> 16 << 48;
+	*ram_word(vm, 0, LEVEL1) = FRAME(0) | 3;
+	vm_vcpu_add(vm);
+	vm_vcpu_add(vm);
+	start_at(&vm->vcpu[0], code_at(turns_of_writer),
+		 (struct kvm_regs) { .rdi = turn, .rsi = LEVEL2, .rdx = LEVEL1 | 3 });
+	start_at(&vm->vcpu[1], code_at(turns_of_reader),
+		 (struct kvm_regs) { .rdi = turn, .rbx = VA, .rcx = rounds });
+	vcpu_wait_outside(&vm->vcpu[1]);
+	OK(try_ioctl(vm->vcpu[1].fd, KVM_GET_REGS, &regs));
+	CHECK_EQ(regs.r8, rounds);
+}
+
 static void expect_fault(struct vcpu *vcpu, enum guest_cmd cmd, uint64_t va)
 {
 	vcpu->catch = true;
@@ -407,6 +472,8 @@ static const struct test tests[] = {
 	{ "page tables that map themselves", test_table_maps_itself },
 	{ "one store to two page tables", test_write_to_two_tables },
 	{ "a vCPU writes a table, another invalidates", test_another_vcpu_invalidates },
+	{ "a table that comes and goes between two exits",
+	  test_table_comes_and_goes_between_exits },
 	{ "a page that the guest unmaps is a #PF", test_unmapped_page_faults },
 	{ "so is one under a table that it unmaps", test_page_under_an_unmapped_table_faults },
 	{ "so is a write to a page that it makes read-only", test_read_only_page_faults },
