@@ -67,12 +67,25 @@ static void interrupt_take(struct vcpu *vcpu, u8 vector)
 		apic_take(vcpu, vector);
 }
 
+/* User space has taken RFLAGS.IF from a guest that was taking an interrupt: it waits. */
+static void interrupt_hold(struct vcpu *vcpu)
+{
+	if (!(vcpu->event & EVENT_VALID) || (vcpu->event & EVENT_TYPE) != EVENT_EXTERNAL ||
+	    vcpu_takes_interrupts())
+		return;
+	if (vcpu->interrupt < 0)
+		vcpu->interrupt = vcpu->event & EVENT_VECTOR;
+	vcpu->event = 0;
+}
+
 /* An event that was under way comes first, then an NMI; the others wait. */
 static void event_write(struct vcpu *vcpu)
 {
 	bool window = vcpu->run->request_interrupt_window;
-	int vector = interrupt_next(vcpu);
+	int vector;
 
+	interrupt_hold(vcpu);
+	vector = interrupt_next(vcpu);
 	if (vcpu->nmi && !vcpu->event && vcpu_takes_nmis()) {
 		vcpu->event = EVENT_VALID | EVENT_NMI | VECTOR_NMI;
 		vcpu->nmi = false;

@@ -203,6 +203,14 @@ int state_get_regs(struct vcpu *vcpu, struct kvm_regs *regs)
 	return 0;
 }
 
+/* It did not come of the instruction that the vCPU leaves. */
+static bool is_from_outside(u32 event)
+{
+	u32 type = event & EVENT_TYPE;
+
+	return (event & EVENT_VALID) && (type == EVENT_EXTERNAL || type == EVENT_NMI);
+}
+
 int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 {
 	int err = vmcs_get(vcpu);
@@ -217,7 +225,8 @@ int state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 	/* Blocking belongs to the instruction that the vCPU has left. */
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
 		   vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
-	vcpu->event = 0;
+	if (!is_from_outside(vcpu->event))
+		vcpu->event = 0;
 	vmcs_put(vcpu);
 	return 0;
 }

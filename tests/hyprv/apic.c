@@ -464,6 +464,46 @@ static void test_other_state_comes_back(void)
 	WAIT_UNTIL(wakes(vcpu) == 1);
 }
 
+static void inject(struct vcpu *vcpu, bool nmi)
+{
+	struct kvm_vcpu_events events = { .nmi.injected = nmi };
+
+	events.interrupt.injected = !nmi;
+	events.interrupt.nr = GUEST_WAKE_VECTOR;
+	OK(try_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+}
+
+/* What the local APIC has in service, KVM_SET_REGS does not take away. */
+static void test_registers_leave_interrupts(void)
+{
+	struct vcpu *vcpu = &vm_with_apics(1, false)->vcpu[0];
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+
+	vcpu_stop(vcpu);
+	OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	inject(vcpu, true);
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	OK(try_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	CHECK_EQ(events.nmi.injected, 1);
+	inject(vcpu, false);
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	vcpu_start(vcpu);
+	WAIT_UNTIL(wakes(vcpu) == 1);
+	if (!on_hyprv())
+		return;
+	/* With interrupts off it waits. */
+	vcpu_stop(vcpu);
+	OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	regs.rflags &= ~0x200ull;
+	inject(vcpu, false);
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	vcpu_start(vcpu);
+	CHECK_EQ(wakes(vcpu), 1);
+	vcpu_do(vcpu, GUEST_READ_CLI, GUEST_ID_GPA, 0, 0);
+	WAIT_UNTIL(wakes(vcpu) == 2);
+}
+
 /* Each of them is one that can be read and set. */
 static void test_msr_list(void)
 {
@@ -532,6 +572,7 @@ static const struct test tests[] = {
 	{ "no interrupt is lost in 200 swaps", test_ipis_during_swaps },
 	{ "KVM_GET_LAPIC and KVM_SET_LAPIC", test_state_comes_back },
 	{ "events, debug registers, XCR0, the TSC's offset", test_other_state_comes_back },
+	{ "KVM_SET_REGS leaves interrupts that are under way", test_registers_leave_interrupts },
 	{ "the list of MSRs", test_msr_list },
 	{ "EEXIST: APICs after a vCPU or memory, memory at their page", test_when_it_is_too_late },
 };
