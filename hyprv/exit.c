@@ -120,6 +120,15 @@ static int run_on(struct vcpu *vcpu)
 	return 1;
 }
 
+/* The CPU finishes INT1 as it injects it: RIP is then behind the instruction. */
+static int exit_int1(struct vcpu *vcpu)
+{
+	exit_fault_db(vcpu);
+	vcpu->event = EVENT_VALID | EVENT_PRIVILEGED | VECTOR_DB;
+	vcpu->event_bytes = vcpu->exit.bytes;
+	return 1;
+}
+
 /* NMIs and machine checks were the host's: enter.c has passed them on. */
 static int exception(struct vcpu *vcpu)
 {
@@ -128,6 +137,8 @@ static int exception(struct vcpu *vcpu)
 
 	if ((exit->event & EVENT_TYPE) == EVENT_NMI || vector == 18)
 		return 1;
+	if ((exit->event & EVENT_TYPE) == EVENT_PRIVILEGED)
+		return exit_int1(vcpu);
 	if (vector == VECTOR_DB) {
 		vcpu->dr6 = (vcpu->dr6 & ~(u64)(DR_TRAP_BITS)) | DR6_RESERVED |
 			    (exit->qualification & (DR_TRAP_BITS | DR_STEP | BIT(13)));

@@ -144,8 +144,26 @@ static void test_debug_registers_at_level_3(void)
 	}
 }
 
+/* ---- debug exceptions ------------------------------------------------------ */
+
+/* INT1 is a trap: the handler's IRET leads behind it. */
+static void test_int1_traps_once(void)
+{
+	/* int1; out %al, $DONE_PORT */
+	static const uint8_t code[] = { 0xf1, 0xe6, DONE_PORT };
+	/* out %al, $port; iretq */
+	static const uint8_t handler[] = { 0xe6, VECTOR_PORT(VECTOR_DB), 0x48, 0xcf };
+	struct vcpu *vcpu = vcpu_with(code, sizeof(code));
+
+	memcpy(ram_word(vcpu->vm, 0, HANDLERS + 8 * VECTOR_DB), handler, sizeof(handler));
+	runs_to(vcpu, VECTOR_PORT(VECTOR_DB));
+	CHECK_EQ(pushed(vcpu, 0), CODE + 1);
+	runs_to(vcpu, DONE_PORT);
+}
+
 static const struct test tests[] = {
 	{ "debug registers are for level 0", test_debug_registers_at_level_3 },
+	{ "INT1 traps once", test_int1_traps_once },
 };
 
 int main(int argc, char **argv)
