@@ -57,8 +57,22 @@ int exit_fault_ud(struct vcpu *vcpu)
 	return 1;
 }
 
+/*
+ * With RFLAGS.TF, blocking by STI or MOV SS goes with a pending single step: SDM volume 3C,
+ * "Checks on Guest Non-Register State".  An exit for #DB leaves none behind.  The #DB that is
+ * injected takes it along (KVM: handle_exception_nmi()).
+ */
+static void step_keep(void)
+{
+	if ((vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_TF) &&
+	    (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)))
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | DR_STEP);
+}
+
 int exit_fault_db(struct vcpu *vcpu)
 {
+	step_keep();
 	vcpu->dr7 &= ~(u64)DR7_GD;
 	vmcs_write(VMCS_GUEST_DR7, vcpu->dr7);
 	vcpu_inject(vcpu, VECTOR_DB, false, 0);

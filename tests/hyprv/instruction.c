@@ -161,9 +161,37 @@ static void test_int1_traps_once(void)
 	runs_to(vcpu, DONE_PORT);
 }
 
+/* A step over STI or MOV SS, after which interrupts are still blocked. */
+static void test_steps_over_blocking(void)
+{
+	/* sti; nop; out %al, $DONE_PORT, and mov %eax, %ss in place of sti */
+	static const uint8_t sti[] = { 0xfb, 0x90, 0xe6, DONE_PORT };
+	static const uint8_t mov_ss[] = { 0x8e, 0xd0, 0x90, 0xe6, DONE_PORT };
+	struct vcpu *vcpu = vcpu_with(sti, sizeof(sti));
+	struct kvm_debugregs debug;
+	struct kvm_regs regs;
+
+	regs = regs_of(vcpu);
+	regs.rflags |= TF;
+	regs_set(vcpu, regs);
+	runs_to(vcpu, VECTOR_PORT(VECTOR_DB));
+	CHECK_EQ(pushed(vcpu, 0), CODE + 1);
+	OK(try_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug));
+	CHECK_EQ(debug.dr6 & 0x4000, 0x4000);
+
+	vcpu = vcpu_with(mov_ss, sizeof(mov_ss));
+	regs = regs_of(vcpu);
+	regs.rflags |= TF;
+	regs.rax = 16;
+	regs_set(vcpu, regs);
+	runs_to(vcpu, VECTOR_PORT(VECTOR_DB));
+	CHECK_EQ(pushed(vcpu, 0), CODE + 3);
+}
+
 static const struct test tests[] = {
 	{ "debug registers are for level 0", test_debug_registers_at_level_3 },
 	{ "INT1 traps once", test_int1_traps_once },
+	{ "a step over STI, and over MOV SS", test_steps_over_blocking },
 };
 
 int main(int argc, char **argv)
