@@ -97,6 +97,9 @@ static void event_write(struct vcpu *vcpu)
 	windows_set(vcpu, window || vector >= 0, vcpu->nmi);
 	if (!vcpu->event)
 		return;
+	/* In real mode none has an error code (SDM volume 3C, "Event Injection"). */
+	if (!(vmcs_read(VMCS_GUEST_CR0) & X86_CR0_PE))
+		vcpu->event &= ~(u32)EVENT_HAS_ERROR;
 	vmcs_write(VMCS_ENTRY_EVENT, vcpu->event);
 	if (vcpu->event & EVENT_HAS_ERROR)
 		vmcs_write(VMCS_ENTRY_EVENT_ERROR, vcpu->event_error);

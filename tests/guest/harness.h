@@ -118,6 +118,8 @@ bool vm_has_svm(struct vm *vm);
 
 struct vcpu *vm_vcpu_add(struct vm *vm);
 void vcpu_mp_state_set(struct vcpu *vcpu, uint32_t value);	/* KVM_MP_STATE_* */
+/* All that differs from 64-bit mode: the code segment is at @base, the others at 0. */
+void real_mode_set(struct kvm_sregs *sregs, uint32_t base);
 void vcpu_start(struct vcpu *vcpu);	/* returns when the guest runs */
 void vcpu_stop(struct vcpu *vcpu);	/* returns when the thread is gone */
 void vcpus_start(struct vm *vm, int nr);

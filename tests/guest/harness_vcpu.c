@@ -63,6 +63,22 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
 	};
 }
 
+void real_mode_set(struct kvm_sregs *sregs, uint32_t base)
+{
+	struct kvm_segment segment = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
+
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = segment;
+	segment.type = 11;
+	segment.base = base;
+	segment.selector = (uint16_t)(base >> 4);
+	sregs->cs = segment;
+	sregs->idt.base = 0;
+	sregs->idt.limit = 0x3ff;
+	sregs->cr0 = 0x30;		/* NE ET */
+	sregs->cr4 = 0;
+	sregs->efer = 0;
+}
+
 static void set_sregs(struct vcpu *vcpu)
 {
 	struct kvm_sregs sregs;

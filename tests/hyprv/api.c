@@ -4,6 +4,7 @@
  * halts, shuts down or cannot be entered, and calls that are refused.
  */
 #define _GNU_SOURCE
+#include "abi.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -93,6 +94,37 @@ static void test_triple_fault_shuts_down(void)
 	vcpu_ask(vcpu, GUEST_RDMSR, 0x3a, 0, 0);
 	vcpu_wait_outside(vcpu);
 	CHECK_EQ(vcpu->caught, KVM_EXIT_SHUTDOWN);
+}
+
+/* RDMSR of an MSR that is none: the handler is found by the IVT, and no error code is pushed. */
+static void test_fault_in_real_mode(void)
+{
+	/* mov $0x3a, %ecx; rdmsr; hlt */
+	static const uint8_t code[] = { 0x66, 0xb9, 0x3a, 0, 0, 0, 0x0f, 0x32, 0xf4 };
+	struct kvm_regs regs = { .rflags = 2, .rsp = 0x8000 };
+	struct kvm_sregs sregs;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	need_cpus(1);
+	/* Shadow paging has no real mode. */
+	harness_vm_type = HYPRV_VM_EPT;
+	vm = vm_with_memory();
+	vcpu = vm_vcpu_add(vm);
+	memcpy(vm->ram[0] + 0x10000, code, sizeof(code));
+	vm->ram[0][0x10020] = 0xf4;	/* hlt */
+	memcpy(vm->ram[0] + 13 * 4, (uint16_t[]){ 0x20, 0x1000 }, 4);
+	OK(try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	real_mode_set(&sregs, 0x10000);
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
+	OK(try_ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	OK(run_once(vcpu));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_HLT);
+	OK(try_ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	CHECK_EQ(regs.rip, 0x21);
+	CHECK_EQ(regs.rsp, 0x8000 - 6);
+	CHECK_EQ(*(uint16_t *)(vm->ram[0] + 0x7ffa), 6);
+	CHECK_EQ(*(uint16_t *)(vm->ram[0] + 0x7ffc), 0x1000);
 }
 
 static void test_bad_state_names_its_field(void)
@@ -327,6 +359,7 @@ static const struct test tests[] = {
 	{ "the guest halts, and an interrupt wakes it", test_halts_and_is_woken },
 	{ "immediate_exit keeps the vCPU out", test_immediate_exit },
 	{ "a triple fault is KVM_EXIT_SHUTDOWN", test_triple_fault_shuts_down },
+	{ "a fault in real mode has no error code", test_fault_in_real_mode },
 	{ "a state that cannot be entered is named in the log", test_bad_state_names_its_field },
 	{ "registers stay as they were set", test_registers_stay },
 	{ "an XSAVE area comes back", test_xsave_comes_back },

@@ -120,8 +120,7 @@ static void mode_set(struct kvm_sregs *sregs, enum mode mode)
 	bool is_long = mode >= COMPATIBLE;
 
 	if (mode == REAL) {
-		sregs->cs.base = CODE;
-		sregs->cs.selector = CODE >> 4;
+		real_mode_set(sregs, CODE);
 		return;
 	}
 	flat.l = mode >= LONG;
