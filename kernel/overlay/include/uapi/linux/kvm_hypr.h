@@ -187,8 +187,9 @@ struct kvm_hypr_prepare {
  * together.  A view that any vCPU is in cannot be discarded.
  *
  * KVM_EPT_SWAP_STATE: every vCPU must be in 64-bit mode, without an NMI, SMI, INIT or SIPI
- * that has just come, and no hypervisor (CR4.VMXE, EFER.SVME), and must have a state kept for the old view (it is overwritten) and
- * for the new one; both must have the same XCR0, EFER and APIC base; else -EBUSY, and
+ * that has just come, and no hypervisor itself (CR4.VMXE, EFER.SVME).  It must have a state
+ * kept for the old view (it is overwritten) and for the new one; both must have the same
+ * XCR0, EFER and APIC base; else -EBUSY, and
  * -ENXIO if a state is missing.  A vCPU outside KVM_RUN, with no ioctl under way, is waited
  * for until the deadline: it may be back at once; else -EAGAIN.  After the call each vCPU has
  * its new state, for the guest and for every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must

@@ -223,13 +223,14 @@ void hypr_release(struct kvm_hypr *h)
  */
 static bool hypr_vcpu_is_movable(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 {
-	struct hypr_kept *(*kept)[2] = vcpu->arch.hypr.kept;
+	struct hypr_kept *(*kept)[2] = vcpu->arch.hypr.kept, *room, *state;
 	bool movable;
 
 	rcu_read_lock();
-	movable = hypr_state_can_move(vcpu) &&
-		  hypr_state_has_room(vcpu, READ_ONCE(kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT])) &&
-		  hypr_state_fits(vcpu, READ_ONCE(kept[h->move_view][h->move_kind]));
+	room = READ_ONCE(kept[vcpu->arch.hypr.next][HYPR_KEPT_LEFT]);
+	state = READ_ONCE(kept[h->move_view][h->move_kind]);
+	movable = hypr_state_can_move(vcpu) && hypr_state_has_room(vcpu, room) &&
+		  hypr_state_fits(vcpu, state);
 	rcu_read_unlock();
 	return movable;
 }

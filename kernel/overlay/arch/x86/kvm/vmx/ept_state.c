@@ -6,8 +6,8 @@
  * not leave KVM_RUN for that.
  *
  * Reading and writing never fail half way: hypr_state_can_move() refuses every vCPU that has
- * more than is moved (SMM, a hypervisor or its guest, an NMI that has just come), and what is written is
- * what KVM has read from the same vCPU.
+ * more than is moved (SMM, a hypervisor or its guest, an NMI that has just come), and what is
+ * written is what KVM has read from the same vCPU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
