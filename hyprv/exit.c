@@ -85,8 +85,7 @@ int exit_skip(struct vcpu *vcpu)
 	u64 rip = vcpu->exit.rip + vcpu->exit.bytes;
 	u64 blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-	if (!(vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG) ||
-	    !(vmcs_read(VMCS_GUEST_EFER) & EFER_LMA))
+	if (!state_is_64bit())
 		rip = (u32)rip;
 	vmcs_write(VMCS_GUEST_RIP, rip);
 	if (blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
@@ -103,7 +102,7 @@ int exit_skip(struct vcpu *vcpu)
 int exit_skip_or_fault(struct vcpu *vcpu, int err)
 {
 	if (err == -EOPNOTSUPP)
-		return vcpu_report(vcpu, "a change of CR0 that hyprv cannot follow");
+		return vcpu_report(vcpu, "a change of CR0 or CR4 that hyprv cannot follow");
 	return err ? exit_fault_gp(vcpu) : exit_skip(vcpu);
 }
 

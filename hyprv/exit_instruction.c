@@ -57,6 +57,14 @@ int exit_xsetbv(struct vcpu *vcpu)
 	return exit_skip(vcpu);
 }
 
+/* Outside of 64-bit mode the upper half of a register is no part of it. */
+static u64 operand(struct vcpu *vcpu, u32 reg)
+{
+	u64 value = state_reg(vcpu, reg);
+
+	return state_is_64bit() ? value : (u32)value;
+}
+
 int exit_control_register(struct vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.qualification;
@@ -64,9 +72,9 @@ int exit_control_register(struct vcpu *vcpu)
 	u32 reg = qualification >> 8 & 15;
 
 	if (type == 0 && cr == 0)
-		return exit_skip_or_fault(vcpu, state_set_cr0(vcpu, state_reg(vcpu, reg)));
+		return exit_skip_or_fault(vcpu, state_set_cr0(vcpu, operand(vcpu, reg)));
 	if (type == 0 && cr == 4)
-		return exit_skip_or_fault(vcpu, state_set_cr4(vcpu, state_reg(vcpu, reg)));
+		return exit_skip_or_fault(vcpu, state_set_cr4(vcpu, operand(vcpu, reg)));
 	if (type == 0 && cr == 8) {
 		u64 value = state_reg(vcpu, reg);
 

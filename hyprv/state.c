@@ -27,6 +27,9 @@
 			 X86_CR4_SMAP)
 #define EFER_KNOWN	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
 
+/* In the access rights of TR. */
+#define TYPE_TSS_16_BUSY	3
+
 static u64 cr4_allowed(void)
 {
 	return CR4_KNOWN & hypervisor.can.cr4_fixed1;
@@ -116,23 +119,44 @@ static void cr4_write(struct vcpu *vcpu, u64 value)
 	paging_changed(vcpu, PAGING_REGISTERS);
 }
 
+bool state_is_64bit(void)
+{
+	return (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) &&
+	       (vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG);
+}
+
+/* EFER.LMA as CR0.PG makes it.  The rules are those of SDM volume 2, "MOV - Move to/from CR". */
+static int paging_goes_on(u64 *efer)
+{
+	/* Without EFER.LME the CPU would load PDPTEs from memory. */
+	if (!(*efer & EFER_LME))
+		return state_cr4() & X86_CR4_PAE ? -EOPNOTSUPP : 0;
+	if (!(state_cr4() & X86_CR4_PAE) || (vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG) ||
+	    (vmcs_read(VMCS_GUEST_TR_RIGHTS) & RIGHTS_TYPE) == TYPE_TSS_16_BUSY)
+		return -EINVAL;
+	*efer |= EFER_LMA;
+	return 0;
+}
+
+static int paging_goes_off(u64 *efer)
+{
+	if (state_is_64bit() || (state_cr4() & X86_CR4_PCIDE))
+		return -EINVAL;
+	*efer &= ~(u64)EFER_LMA;
+	return 0;
+}
+
 int state_set_cr0(struct vcpu *vcpu, u64 value)
 {
-	u64 old = state_cr0(), efer = state_efer(vcpu);
+	u64 efer = state_efer(vcpu);
+	int err;
 
-	value &= 0xffffffff;
 	if (!cr0_valid(value))
 		return -EINVAL;
-	if ((old ^ value) & X86_CR0_PG) {
-		efer &= ~(u64)EFER_LMA;
-		if ((value & X86_CR0_PG) && (efer & EFER_LME)) {
-			if (!(state_cr4() & X86_CR4_PAE))
-				return -EINVAL;
-			efer |= EFER_LMA;
-		} else if ((value & X86_CR0_PG) && (state_cr4() & X86_CR4_PAE)) {
-			/* The CPU would load PDPTEs from memory. */
-			return -EOPNOTSUPP;
-		}
+	if ((state_cr0() ^ value) & X86_CR0_PG) {
+		err = value & X86_CR0_PG ? paging_goes_on(&efer) : paging_goes_off(&efer);
+		if (err)
+			return err;
 		efer_write(vcpu, efer);
 	}
 	cr0_write(vcpu, value);
@@ -140,16 +164,21 @@ int state_set_cr0(struct vcpu *vcpu, u64 value)
 	return 0;
 }
 
+/* The CPU checks a bit that is the guest's, unless one of the host's changes with it. */
 int state_set_cr4(struct vcpu *vcpu, u64 value)
 {
+	u64 on = value & ~state_cr4();
+	bool long_mode = vmcs_read(VMCS_GUEST_EFER) & EFER_LMA;
+
 	if (value & ~cr4_allowed())
 		return -EINVAL;
-	if ((vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) && !(value & X86_CR4_PAE))
+	if (long_mode && !(value & X86_CR4_PAE))
 		return -EINVAL;
-	/* The CPU checks it where the bit is the guest's. */
-	if ((value & ~state_cr4() & X86_CR4_PCIDE) && vcpu->paging &&
-	    (vcpu->paging->cr3 & 0xfff))
+	if ((on & X86_CR4_PCIDE) && (!long_mode || (state_cr3(vcpu) & 0xfff)))
 		return -EINVAL;
+	/* The CPU would load PDPTEs from memory. */
+	if ((on & X86_CR4_PAE) && !long_mode && (state_cr0() & X86_CR0_PG))
+		return -EOPNOTSUPP;
 	cr4_write(vcpu, value);
 	vmcs_flush(vcpu);
 	return 0;

@@ -253,6 +253,8 @@ int state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 int state_set_cr0(struct vcpu *vcpu, u64 value);
 int state_set_cr4(struct vcpu *vcpu, u64 value);
 int state_set_efer(struct vcpu *vcpu, u64 value);
+/* The VMCS is current: 64-bit mode, not compatibility mode. */
+bool state_is_64bit(void);
 u64 state_cr0(void);
 u64 state_cr4(void);
 u64 state_cr3(const struct vcpu *vcpu);

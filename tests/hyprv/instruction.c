@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Instructions that exit, and that hyprv executes in the CPU's place: what they change, and
- * the exceptions that they end in.  It is what a CPU does: the program also runs on /dev/kvm.
+ * the exceptions that they end in.
  */
 #define _GNU_SOURCE
 #include "abi.h"
@@ -19,7 +19,19 @@
 #define VECTOR_DB	1
 #define VECTOR_GP	13
 
+#define IDT32		(CODE + 0x4000)
+#define PD32		(CODE + 0x5000)
+
 #define TF		0x100ull
+#define CR0_ON		0x80010033ull
+#define CR0_PG		0x80000000ull
+#define CR0_CD		0x40000000ull
+#define CR4_PSE		0x10ull
+#define CR4_PAE		0x20ull
+#define CR4_MCE		0x40ull
+#define CR4_PCIDE	0x20000ull
+#define EFER_LME	0x100ull
+#define EFER_LMA	0x400ull
 
 static void write_handlers(struct vm *vm)
 {
@@ -188,10 +200,196 @@ static void test_steps_over_blocking(void)
 	CHECK_EQ(pushed(vcpu, 0), CODE + 3);
 }
 
+/* ---- control registers ------------------------------------------------------ */
+
+/* A bit that is the host's makes the move exit: CR0.CD, CR4.MCE. */
+static const uint8_t mov_cr0[] = { 0x0f, 0x22, 0xc0 };
+static const uint8_t mov_cr4[] = { 0x0f, 0x22, 0xe0 };
+
+/* 32-bit protected mode with paging off; the handlers are there too. */
+static void go_to_32_bits(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs = sregs_of(vcpu);
+	uint64_t at = HANDLERS, i;
+
+	for (i = 0; i < 32; i++, at += 8)
+		*ram_word(vcpu->vm, 0, IDT32 + 8 * i) =
+			(at & 0xffff) | 8 << 16 | 0x8e00ull << 32 | at >> 16 << 48;
+	sregs.idt.base = IDT32;
+	sregs.cs.l = 0;
+	sregs.cs.db = 1;
+	sregs.cr0 = CR0_ON & ~CR0_PG;
+	sregs.cr3 = PD32;
+	sregs.cr4 = 0;
+	sregs.efer = 0;
+	sregs_set(vcpu, sregs);
+}
+
+static struct vcpu *vcpu_32(const uint8_t *code, uint64_t value)
+{
+	struct vcpu *vcpu;
+	struct kvm_regs regs;
+
+	/* Shadow paging has no such mode. */
+	harness_vm_type = on_hyprv() ? HYPRV_VM_EPT : 0;
+	vcpu = vcpu_with(code, 3);
+	go_to_32_bits(vcpu);
+	regs = regs_of(vcpu);
+	regs.rax = value;
+	regs_set(vcpu, regs);
+	return vcpu;
+}
+
+static struct vcpu *vcpu_64(const uint8_t *code, uint64_t value)
+{
+	struct vcpu *vcpu = vcpu_with(code, 3);
+	struct kvm_regs regs = regs_of(vcpu);
+
+	regs.rax = value;
+	regs_set(vcpu, regs);
+	return vcpu;
+}
+
+/* Its handler has a frame of 32-bit words. */
+static void faults_gp_32(struct vcpu *vcpu)
+{
+	runs_to(vcpu, VECTOR_PORT(VECTOR_GP));
+	CHECK_EQ(pushed(vcpu, 0), CODE << 32);
+}
+
+static void test_paging_off_in_64_bit_mode(void)
+{
+	struct vcpu *vcpu = vcpu_64(mov_cr0, (CR0_ON | CR0_CD) & ~CR0_PG);
+
+	faults_gp(vcpu, CODE);
+	CHECK_EQ(sregs_of(vcpu).cr0, CR0_ON);
+}
+
+static void test_upper_half_of_cr0(void)
+{
+	faults_gp(vcpu_64(mov_cr0, CR0_ON | CR0_CD | 1ull << 32), CODE);
+}
+
+static void test_paging_off_with_pcids(void)
+{
+	struct vcpu *vcpu = vcpu_64(mov_cr0, (CR0_ON | CR0_CD) & ~CR0_PG);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	/* Compatibility mode. */
+	sregs.cs.l = 0;
+	sregs.cs.db = 1;
+	sregs.cr4 |= CR4_PCIDE;
+	sregs_set(vcpu, sregs);
+	faults_gp(vcpu, CODE);
+}
+
+static void test_long_mode_from_64_bit_segment(void)
+{
+	struct vcpu *vcpu = vcpu_32(mov_cr0, CR0_ON | CR0_CD);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	sregs.cs.l = 1;
+	sregs.cs.db = 0;
+	sregs.cr3 = GUEST_SHARED_GPA + GUEST_PML4;
+	sregs.cr4 = CR4_PAE;
+	sregs.efer = EFER_LME;
+	sregs_set(vcpu, sregs);
+	faults_gp_32(vcpu);
+	CHECK_EQ(sregs_of(vcpu).efer, EFER_LME);
+}
+
+static void test_long_mode_with_16_bit_tss(void)
+{
+	struct vcpu *vcpu = vcpu_32(mov_cr0, CR0_ON | CR0_CD);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	sregs.tr.type = 3;
+	sregs.cr3 = GUEST_SHARED_GPA + GUEST_PML4;
+	sregs.cr4 = CR4_PAE;
+	sregs.efer = EFER_LME;
+	sregs_set(vcpu, sregs);
+	faults_gp_32(vcpu);
+}
+
+static void test_pcids_outside_of_long_mode(void)
+{
+	faults_gp_32(vcpu_32(mov_cr4, CR4_MCE | CR4_PCIDE));
+}
+
+static void test_pcids_with_a_pcid(void)
+{
+	struct vcpu *vcpu = vcpu_64(mov_cr4, CR4_PAE | CR4_MCE | CR4_PCIDE);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	/* CR3.PWT; the low bits are a PCID as soon as there are PCIDs. */
+	sregs.cr3 |= 8;
+	sregs_set(vcpu, sregs);
+	faults_gp(vcpu, CODE);
+}
+
+/* The CPU would load PDPTEs: hyprv ends the VM. */
+static void test_pae_under_paging(void)
+{
+	struct vcpu *vcpu = vcpu_32(mov_cr4, CR4_PSE | CR4_MCE | CR4_PAE);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	*ram_word(vcpu->vm, 0, PD32) = 0xe3;
+	sregs.cr0 |= CR0_PG;
+	sregs.cr4 = CR4_PSE;
+	sregs_set(vcpu, sregs);
+	OK(try_ioctl(vcpu->fd, KVM_RUN, NULL));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+}
+
+/* What is right goes through. */
+static void test_control_registers_change(void)
+{
+	/* mov %rax, %cr0; mov %rbx, %cr4; out %al, $DONE_PORT */
+	static const uint8_t code[] = {
+		0x0f, 0x22, 0xc0, 0x0f, 0x22, 0xe3, 0xe6, DONE_PORT,
+	};
+	struct vcpu *vcpu = vcpu_with(code, sizeof(code));
+	struct kvm_regs regs = regs_of(vcpu);
+
+	regs.rax = CR0_ON | CR0_CD;
+	regs.rbx = CR4_PAE | CR4_MCE | CR4_PCIDE;
+	regs_set(vcpu, regs);
+	runs_to(vcpu, DONE_PORT);
+	CHECK_EQ(sregs_of(vcpu).cr0, CR0_ON | CR0_CD);
+	CHECK_EQ(sregs_of(vcpu).cr4, CR4_PAE | CR4_MCE | CR4_PCIDE);
+}
+
+/* From 32-bit code, whose registers have upper halves of another time. */
+static void test_long_mode_begins(void)
+{
+	/* mov %eax, %cr0; out %al, $DONE_PORT */
+	static const uint8_t code[] = { 0x0f, 0x22, 0xc0, 0xe6, DONE_PORT };
+	struct vcpu *vcpu = vcpu_32(mov_cr0, 1ull << 32 | CR0_ON | CR0_CD);
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	memcpy(ram_word(vcpu->vm, 0, CODE), code, sizeof(code));
+	sregs.cr3 = GUEST_SHARED_GPA + GUEST_PML4;
+	sregs.cr4 = CR4_PAE;
+	sregs.efer = EFER_LME;
+	sregs_set(vcpu, sregs);
+	runs_to(vcpu, DONE_PORT);
+	CHECK_EQ(sregs_of(vcpu).efer, EFER_LME | EFER_LMA);
+}
+
 static const struct test tests[] = {
 	{ "debug registers are for level 0", test_debug_registers_at_level_3 },
 	{ "INT1 traps once", test_int1_traps_once },
 	{ "a step over STI, and over MOV SS", test_steps_over_blocking },
+	{ "CR0 and CR4 change", test_control_registers_change },
+	{ "long mode begins", test_long_mode_begins },
+	{ "#GP: bits of CR0's upper half", test_upper_half_of_cr0 },
+	{ "#GP: paging goes off in 64-bit mode", test_paging_off_in_64_bit_mode },
+	{ "#GP: paging goes off with PCIDs on", test_paging_off_with_pcids },
+	{ "#GP: long mode begins in a 64-bit segment", test_long_mode_from_64_bit_segment },
+	{ "#GP: long mode begins with a 16-bit TSS", test_long_mode_with_16_bit_tss },
+	{ "#GP: PCIDs go on outside of long mode", test_pcids_outside_of_long_mode },
+	{ "#GP: PCIDs go on while CR3 has low bits", test_pcids_with_a_pcid },
+	{ "PAE goes on under paging: the VM ends", test_pae_under_paging },
 };
 
 int main(int argc, char **argv)
