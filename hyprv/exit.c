@@ -177,6 +177,9 @@ static int window(struct vcpu *vcpu)
 static int exit_hlt(struct vcpu *vcpu)
 {
 	exit_skip(vcpu);
+	/* The single step's #DB ends it at once. */
+	if (vcpu->event & EVENT_VALID)
+		return 1;
 	if (vcpu->apic) {
 		apic_halt(vcpu);
 		return 1;

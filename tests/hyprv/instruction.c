@@ -49,19 +49,24 @@ static void write_handlers(struct vm *vm)
 }
 
 /* A vCPU at level 0 that will execute @code. */
-static struct vcpu *vcpu_with(const void *code, size_t bytes)
+static struct vcpu *vcpu_beside(enum irqchip irqchip, const void *code, size_t bytes)
 {
 	struct kvm_regs regs = { .rip = CODE, .rsp = STACK_TOP, .rflags = 2 };
 	struct vm *vm;
 
 	need_cpus(1);
-	vm = vm_new_plain_irqchip(IRQCHIP_NONE);
+	vm = vm_new_plain_irqchip(irqchip);
 	vm_view_add(vm, KVM_HYPR_VIEW_BOOT);
 	write_handlers(vm);
 	memcpy(ram_word(vm, 0, CODE), code, bytes);
 	vm_vcpu_add(vm);
 	OK(try_ioctl(vm->vcpu[0].fd, KVM_SET_REGS, &regs));
 	return &vm->vcpu[0];
+}
+
+static struct vcpu *vcpu_with(const void *code, size_t bytes)
+{
+	return vcpu_beside(IRQCHIP_NONE, code, bytes);
 }
 
 static struct kvm_regs regs_of(struct vcpu *vcpu)
@@ -198,6 +203,26 @@ static void test_steps_over_blocking(void)
 	regs_set(vcpu, regs);
 	runs_to(vcpu, VECTOR_PORT(VECTOR_DB));
 	CHECK_EQ(pushed(vcpu, 0), CODE + 3);
+}
+
+/* The step over HLT ends it, with a local APIC and without. */
+static void test_step_over_hlt(void)
+{
+	/* hlt; out %al, $DONE_PORT */
+	static const uint8_t code[] = { 0xf4, 0xe6, DONE_PORT };
+	static const enum irqchip rows[] = { IRQCHIP_NONE, IRQCHIP_SPLIT };
+	struct kvm_regs regs;
+	struct vcpu *vcpu;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		vcpu = vcpu_beside(rows[i], code, sizeof(code));
+		regs = regs_of(vcpu);
+		regs.rflags |= TF;
+		regs_set(vcpu, regs);
+		runs_to(vcpu, VECTOR_PORT(VECTOR_DB));
+		CHECK_EQ(pushed(vcpu, 0), CODE + 1);
+	}
 }
 
 /* ---- control registers ------------------------------------------------------ */
@@ -380,6 +405,7 @@ static const struct test tests[] = {
 	{ "debug registers are for level 0", test_debug_registers_at_level_3 },
 	{ "INT1 traps once", test_int1_traps_once },
 	{ "a step over STI, and over MOV SS", test_steps_over_blocking },
+	{ "a step over HLT", test_step_over_hlt },
 	{ "CR0 and CR4 change", test_control_registers_change },
 	{ "long mode begins", test_long_mode_begins },
 	{ "#GP: bits of CR0's upper half", test_upper_half_of_cr0 },
