@@ -63,7 +63,8 @@ static int mmio(struct vcpu *vcpu, bool write)
 	err = vmcs_get(vcpu);
 	if (err)
 		return err;
-	state.linear = vmcs_read(VMCS_GUEST_CS_BASE) + vcpu->exit.rip;
+	/* 64-bit code alone is decoded, and that has no CS.base. */
+	state.linear = vcpu->exit.rip;
 	state.cr3 = state_cr3(vcpu);
 	state.cr4 = state_cr4();
 	state.efer = state_efer(vcpu);

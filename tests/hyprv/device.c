@@ -256,6 +256,24 @@ static void test_reads_of_a_device(void)
 	CHECK_EQ(vcpu->guest->result[0], value);
 }
 
+/* 64-bit code has no base; its instruction is found all the same. */
+static void test_reads_of_a_device_with_a_base(void)
+{
+	struct vcpu *vcpu = one_vcpu();
+	struct kvm_sregs sregs;
+
+	vcpu_stop(vcpu);
+	OK(try_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	sregs.cs.base = 0x1000;
+	OK(try_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs));
+	vcpu->catch = true;
+	vcpu_start(vcpu);
+	vcpu_ask(vcpu, GUEST_READ, 0x800000, 0, 0);
+	vcpu_wait_outside(vcpu);
+	CHECK_EQ(vcpu->caught, KVM_EXIT_MMIO);
+	CHECK_EQ(vcpu->run->mmio.phys_addr, 0x800000);
+}
+
 static void test_writes_to_a_device(void)
 {
 	struct vcpu *vcpu = one_vcpu();
@@ -350,6 +368,7 @@ static const struct test tests[] = {
 	{ "guest memory follows migration", test_memory_follows_migration },
 	{ "a slot is deleted and added", test_slot_is_deleted_and_added },
 	{ "a read of a device goes to user space", test_reads_of_a_device },
+	{ "so does one of code whose segment has a base", test_reads_of_a_device_with_a_base },
 	{ "a write to a device goes to user space", test_writes_to_a_device },
 	{ "an exit that hyprv does not handle ends the VM", test_unknown_exit_ends_the_vm },
 	{ "an MSR that is not in the list is a #GP", test_unknown_msr_faults },
