@@ -12,8 +12,9 @@ static bool logical_match(const struct lapic *lapic, const struct lapic_ipi *ipi
 {
 	u32 ldr = lapic->reg[LAPIC_LDR / 16];
 
+	/* 8 bits are of cluster 0, as in KVM: kvm_apic_match_logical_addr(). */
 	if (lapic_mode(lapic) == LAPIC_X2APIC)
-		return ipi->wide && ipi->dest >> 16 == ldr >> 16 && (ipi->dest & ldr & 0xffff);
+		return ipi->dest >> 16 == ldr >> 16 && (ipi->dest & ldr & 0xffff);
 	ldr >>= 24;
 	/* Flat, or clusters of four. */
 	if (lapic->reg[LAPIC_DFR / 16] >> 28 == 0xf)

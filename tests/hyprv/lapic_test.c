@@ -348,6 +348,10 @@ static void test_targets(void **state)
 		{ 0x23, X2, 0, 0, { .wide = true, .logical = true, .dest = 0x20008 }, true },
 		{ 0x23, X2, 0, 0, { .wide = true, .logical = true, .dest = 0x20004 }, false },
 		{ 0x23, X2, 0, 0, { .wide = true, .logical = true, .dest = 0x10008 }, false },
+		/* A message's 8 bits are of cluster 0. */
+		{ 2, X2, 0, 0, { .logical = true, .dest = 0x0c }, true },
+		{ 2, X2, 0, 0, { .logical = true, .dest = 0x03 }, false },
+		{ 0x23, X2, 0, 0, { .logical = true, .dest = 0x08 }, false },
 	};
 	struct lapic lapic;
 	size_t i;
