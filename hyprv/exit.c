@@ -4,6 +4,7 @@
  * Every other reason ends the VM with a report.  Handlers of instructions are in
  * exit_instruction.c, those of memory and devices in exit_device.c.
  */
+#include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 
@@ -133,6 +134,30 @@ static int run_on(struct vcpu *vcpu)
 	return 1;
 }
 
+/*
+ * An #AC that the guest did not ask for: the host watches for locks that span two cache lines
+ * (KVM: vmx_guest_inject_ac()).
+ */
+static bool is_split_lock(struct vcpu *vcpu)
+{
+	if (vcpu->exit.basic != 0 || (vcpu->exit.event & EVENT_VECTOR) != VECTOR_AC ||
+	    !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT))
+		return false;
+	return (vmcs_read(VMCS_GUEST_SS_RIGHTS) & RIGHTS_DPL) != RIGHTS_DPL ||
+	       !(state_cr0() & X86_CR0_AM) ||
+	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_AC);
+}
+
+/* The host warns, and slows the thread down, which sleeps; or it allows none. */
+static int split_lock(struct vcpu *vcpu, bool *loaded)
+{
+	vmcs_put(vcpu);
+	*loaded = false;
+	if (handle_guest_split_lock(vcpu->exit.rip))
+		return 1;
+	return vcpu_report(vcpu, "a lock that spans two cache lines, which the host forbids (split_lock_detect)");
+}
+
 /* The CPU finishes INT1 as it injects it: RIP is then behind the instruction. */
 static int exit_int1(struct vcpu *vcpu)
 {
@@ -258,6 +283,8 @@ int exit_handle(struct vcpu *vcpu, bool *loaded)
 	if (vcpu->paging && vcpu->exit.basic == 0 &&
 	    (vcpu->exit.event & (EVENT_TYPE | EVENT_VECTOR)) == (EVENT_EXCEPTION | VECTOR_PF))
 		return paging_fault(vcpu, loaded);
+	if (is_split_lock(vcpu))
+		return split_lock(vcpu, loaded);
 	if (handler->sleeps) {
 		vmcs_put(vcpu);
 		*loaded = false;

@@ -18,13 +18,16 @@
 #define VECTOR_PORT(i)	(0xa0 + (i))
 #define VECTOR_DB	1
 #define VECTOR_GP	13
+#define VECTOR_AC	17
 
 #define IDT32		(CODE + 0x4000)
 #define PD32		(CODE + 0x5000)
 
 #define TF		0x100ull
+#define AC		0x40000ull
 #define CR0_ON		0x80010033ull
 #define CR0_PG		0x80000000ull
+#define CR0_AM		0x40000ull
 #define CR0_CD		0x40000000ull
 #define CR4_PSE		0x10ull
 #define CR4_PAE		0x20ull
@@ -159,6 +162,28 @@ static void test_debug_registers_at_level_3(void)
 		CHECK(!memcmp(&before, &after, sizeof(before)));
 		vm_close(vcpu->vm);
 	}
+}
+
+/* What the guest asks for itself is its own, whatever the host watches for. */
+static void test_alignment_is_checked(void)
+{
+	/* mov 1(%rbx), %eax */
+	static const uint8_t code[] = { 0x8b, 0x43, 0x01 };
+	struct vcpu *vcpu = vcpu_with(code, sizeof(code));
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	go_to_level_3(vcpu);
+	sregs = sregs_of(vcpu);
+	sregs.cr0 |= CR0_AM;
+	sregs_set(vcpu, sregs);
+	regs = regs_of(vcpu);
+	regs.rbx = CODE;
+	regs.rflags |= AC;
+	regs_set(vcpu, regs);
+	runs_to(vcpu, VECTOR_PORT(VECTOR_AC));
+	CHECK_EQ(pushed(vcpu, 0), 0);
+	CHECK_EQ(pushed(vcpu, 1), CODE);
 }
 
 /* ---- debug exceptions ------------------------------------------------------ */
@@ -403,6 +428,7 @@ static void test_long_mode_begins(void)
 
 static const struct test tests[] = {
 	{ "debug registers are for level 0", test_debug_registers_at_level_3 },
+	{ "alignment is checked at level 3", test_alignment_is_checked },
 	{ "INT1 traps once", test_int1_traps_once },
 	{ "a step over STI, and over MOV SS", test_steps_over_blocking },
 	{ "a step over HLT", test_step_over_hlt },
