@@ -189,8 +189,8 @@ struct kvm_hypr_prepare {
  * KVM_EPT_SWAP_STATE: every vCPU must be in 64-bit mode, without an NMI, SMI, INIT or SIPI
  * that has just come, and no hypervisor itself (CR4.VMXE, EFER.SVME).  It must have a state
  * kept for the old view (it is overwritten) and for the new one; both must have the same
- * XCR0, EFER and APIC base; else -EBUSY, and
- * -ENXIO if a state is missing.  A vCPU outside KVM_RUN, with no ioctl under way, is waited
+ * XCR0, EFER and APIC base; else -EBUSY, and -ENXIO if a state is missing.  A vCPU
+ * outside KVM_RUN, with no ioctl under way, is waited
  * for until the deadline: it may be back at once; else -EAGAIN.  After the call each vCPU has
  * its new state, for the guest and for every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must
  * not be the active view (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL, unless
@@ -479,8 +479,8 @@ struct kvm_hypr_written {
  * -EBUSY: the vCPU has more than that (see KVM_EPT_SWAP_STATE); -ENOENT: no such
  * view; -E2BIG: more than KVM_HYPR_KEPT_MAX_MSRS; -EINVAL: an MSR has no place in a state
  * (the TSC and its deadline, the local APIC's, KVM's own), or the list is not that of the
- * states which the vCPU has already, also for views without slots, or names an MSR twice; -ENOMEM; -EINTR a fatal
- * signal.  An MSR that the vCPU does not have, or that cannot be set, is not moved.
+ * states which the vCPU has already, also for views without slots, or names an MSR twice;
+ * -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU does not have, or that cannot be set, is not moved.
  */
 struct kvm_hypr_keep {
 	__u32 view;
