@@ -190,9 +190,8 @@ struct kvm_hypr_prepare {
  * that has just come, and no hypervisor itself (CR4.VMXE, EFER.SVME).  It must have a state
  * kept for the old view (it is overwritten) and for the new one; both must have the same
  * XCR0, EFER and APIC base; else -EBUSY, and -ENXIO if a state is missing.  A vCPU
- * outside KVM_RUN, with no ioctl under way, is waited
- * for until the deadline: it may be back at once; else -EAGAIN.  After the call each vCPU has
- * its new state, for the guest and for every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must
+ * outside KVM_RUN, with no ioctl under way, is waited for until the deadline: it may be back
+ * at once; else -EAGAIN.  After the call each vCPU has its new state, for the guest and for every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must
  * not be the active view (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL, unless
  * KVM_EPT_SWAP_BOARD is set: before the guest goes on its devices have to be set, which is
  * for user space to do while the vCPUs are parked in the new view.
@@ -480,7 +479,8 @@ struct kvm_hypr_written {
  * view; -E2BIG: more than KVM_HYPR_KEPT_MAX_MSRS; -EINVAL: an MSR has no place in a state
  * (the TSC and its deadline, the local APIC's, KVM's own), or the list is not that of the
  * states which the vCPU has already, also for views without slots, or names an MSR twice;
- * -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU does not have, or that cannot be set, is not moved.
+ * -ENOMEM; -EINTR a fatal signal.  An MSR that the vCPU does not have, or that cannot be set,
+ * is not moved.
  */
 struct kvm_hypr_keep {
 	__u32 view;
