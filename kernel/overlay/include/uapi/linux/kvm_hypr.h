@@ -191,10 +191,11 @@ struct kvm_hypr_prepare {
  * kept for the old view (it is overwritten) and for the new one; both must have the same
  * XCR0, EFER and APIC base; else -EBUSY, and -ENXIO if a state is missing.  A vCPU
  * outside KVM_RUN, with no ioctl under way, is waited for until the deadline: it may be back
- * at once; else -EAGAIN.  After the call each vCPU has its new state, for the guest and for every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must
- * not be the active view (-EINVAL).  Together with KVM_EPT_SWAP_RESUME -EINVAL, unless
- * KVM_EPT_SWAP_BOARD is set: before the guest goes on its devices have to be set, which is
- * for user space to do while the vCPUs are parked in the new view.
+ * at once; else -EAGAIN.  After the call each vCPU has its new state, for the guest and for
+ * every ioctl.  Without KVM_EPT_SWAP_MOMENT @view must not be the active view (-EINVAL).
+ * Together with KVM_EPT_SWAP_RESUME -EINVAL, unless KVM_EPT_SWAP_BOARD is set: before the
+ * guest goes on its devices have to be set, which is for user space to do while the vCPUs are
+ * parked in the new view.
  *
  * KVM_EPT_SWAP_BOARD: a board must be kept for the old view (it is overwritten) and for
  * the new one, else -ENXIO; with KVM_EPT_SWAP_MOMENT, that of the moment.
