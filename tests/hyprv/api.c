@@ -8,6 +8,7 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/klog.h>
@@ -106,8 +107,10 @@ static void test_fault_in_real_mode(void)
 	struct vcpu *vcpu;
 	struct vm *vm;
 
+	/* Shadow paging has no real mode, and neither has EPT on a CPU without unrestricted guests. */
+	if (getenv("HYPR_NO_EPT"))
+		skip("this CPU has no EPT for hyprv");
 	need_cpus(1);
-	/* Shadow paging has no real mode. */
 	harness_vm_type = HYPRV_VM_EPT;
 	vm = vm_with_memory();
 	vcpu = vm_vcpu_add(vm);
