@@ -49,7 +49,6 @@ struct decode_state {
 	u64 cr3;
 	u64 cr4;
 	u64 efer;
-	bool long_mode;
 	bool user;
 };
 

@@ -57,6 +57,7 @@ static int mmio(struct vcpu *vcpu, bool write)
 	struct kvm_run *run = vcpu->run;
 	struct decode_state state;
 	struct decoded access;
+	bool is_64bit;
 	u8 code[15];
 	int bytes, err;
 
@@ -68,10 +69,10 @@ static int mmio(struct vcpu *vcpu, bool write)
 	state.cr3 = state_cr3(vcpu);
 	state.cr4 = state_cr4();
 	state.efer = state_efer(vcpu);
-	state.long_mode = vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG;
 	state.user = (vmcs_read(VMCS_GUEST_SS_RIGHTS) & RIGHTS_DPL) == RIGHTS_DPL;
+	is_64bit = state_is_64bit();
 	vmcs_put(vcpu);
-	if (!(state.efer & EFER_LMA) || !state.long_mode)
+	if (!is_64bit)
 		return vcpu_report(vcpu, "an access to a device outside of 64-bit mode");
 	bytes = decode_fetch(vcpu->view, &state, code);
 	if (bytes <= 0 || decode(code, bytes, &access))
