@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Verify: compare every page of a view, and of its spare, with its moment, or of the view
- * with a file.  Reading makes no page private.  The control page is left out: it is shared by all views
- * and belongs to none.
+ * with a file.  Reading makes no page private.  The control page is left out: it is shared
+ * by all views and belongs to none.
  */
 #include <stdlib.h>
 
