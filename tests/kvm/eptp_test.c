@@ -19,6 +19,8 @@
 #define A	KVM_HYPR_VIEW_FIRST
 #define B	(KVM_HYPR_VIEW_FIRST + 1)
 
+#define NR_ROOTS	3	/* of views 0, A and B */
+
 #define PARAMETER	"/sys/module/kvm/parameters/ept_swap_unprivileged"
 
 static struct vm *prepared_vm(void)
@@ -236,25 +238,42 @@ static void test_out_flag_is_not_in(void)
 	CHECK_RET(try_ioctl(vm->vcpu[0].fd, KVM_SET_EPTP, &eptp), -EINVAL);
 }
 
-static void test_not_a_root(void)
+/* The views' roots come from one allocator and can be neighbours. */
+static void check_no_root(struct vcpu *vcpu, uint64_t eptp,
+			  const uint64_t root[NR_ROOTS], const char *why)
 {
-	struct vm *vm = prepared_vm();
-	struct vcpu *vcpu = &vm->vcpu[0];
-	uint64_t good = get_eptp(vcpu).eptp;
 	unsigned int i;
 
-	check_invalid(vcpu, 0, "zero");
-	check_invalid(vcpu, good & 0xfff, "page 0");
-	check_invalid(vcpu, good + 4096, "the page after a root");
-	check_invalid(vcpu, good - 4096, "the page before a root");
-	for (i = 0; i < 1000; i++) {
-		uint64_t address = tap_random() & 0x7ffff000ull;
+	for (i = 0; i < NR_ROOTS; i++)
+		if (!((eptp ^ root[i]) & ~0xfffull))
+			return;
+	check_invalid(vcpu, eptp, why);
+}
 
-		if (address + 0x40000 > (good & ~0xfffull) &&
-		    address < (good & ~0xfffull) + 0x40000)
-			continue;
-		check_invalid(vcpu, address | (good & 0xfff), "random");
+static void test_not_a_root(void)
+{
+	static const unsigned int view[NR_ROOTS] = { 0, A, B };
+	struct vm *vm = prepared_vm();
+	struct vcpu *vcpu = &vm->vcpu[0];
+	uint64_t root[NR_ROOTS];
+	unsigned int i;
+
+	for (i = NR_ROOTS; i--;) {
+		vm_commit(vm, view[i], 0);
+		root[i] = get_eptp(vcpu).eptp;
 	}
+	check_invalid(vcpu, 0, "zero");
+	check_invalid(vcpu, root[0] & 0xfff, "page 0");
+	for (i = 0; i < NR_ROOTS; i++) {
+		check_no_root(vcpu, root[i] + 4096, root,
+			      "the page after a root");
+		check_no_root(vcpu, root[i] - 4096, root,
+			      "the page before a root");
+	}
+	for (i = 0; i < 1000; i++)
+		check_no_root(vcpu,
+			      (tap_random() & 0x7ffff000ull) | (root[0] & 0xfff),
+			      root, "random");
 	vcpu_start(vcpu);
 	CHECK_EQ(vcpu_view(vcpu), 0);
 }
