@@ -172,7 +172,7 @@ static void test_set_eptp(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
 		return;
 	vcpu_ioctl(vcpu, KVM_GET_EPTP, &good);
 	/* Page 0, since the page beside a root may be the root of another view. */
-	eptp.eptp = good.eptp & ~PAGE_MASK;
+	eptp.eptp = good.eptp & (PAGE_SIZE - 1);
 	expect("a page that is no root", __vcpu_ioctl(vcpu, KVM_SET_EPTP, &eptp),
 	       EINVAL);
 	eptp.eptp = good.eptp ^ 0x6;
