@@ -20,6 +20,9 @@
 #define CR0_PAGING	(X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
 #define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | \
 			 X86_CR4_SMEP | X86_CR4_SMAP)
+#define CR0_CACHING	(X86_CR0_CD | X86_CR0_NW)
+/* A MOV that changes one of these or of CR0_CACHING loads PDPTEs. */
+#define CR4_PDPTES	(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP)
 #define CR4_KNOWN	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
 			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
@@ -105,7 +108,7 @@ static void cr0_write(struct vcpu *vcpu, u64 value)
 	vmcs_write(VMCS_CR0_MASK, ~(u64)(CR0_GUEST | (vcpu->paging ? 0 : CR0_PAGING)));
 	vmcs_write(VMCS_CR0_SHADOW, value);
 	paging_changed(vcpu, PAGING_REGISTERS);
-	vmcs_write(VMCS_GUEST_CR0, (value | fixed) & ~(u64)(X86_CR0_CD | X86_CR0_NW));
+	vmcs_write(VMCS_GUEST_CR0, (value | fixed) & ~(u64)CR0_CACHING);
 }
 
 static void cr4_write(struct vcpu *vcpu, u64 value)
@@ -146,6 +149,16 @@ static int paging_goes_off(u64 *efer)
 	return 0;
 }
 
+/*
+ * PAE paging: a MOV to CR0 or CR4 may have the CPU load PDPTEs from memory, which nobody here
+ * does (SDM volume 3, "PDPTE Registers").
+ */
+static bool state_has_pdptes(void)
+{
+	return (state_cr0() & X86_CR0_PG) && (state_cr4() & X86_CR4_PAE) &&
+	       !(vmcs_read(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
 int state_set_cr0(struct vcpu *vcpu, u64 value)
 {
 	u64 efer = state_efer(vcpu);
@@ -158,6 +171,8 @@ int state_set_cr0(struct vcpu *vcpu, u64 value)
 		if (err)
 			return err;
 		efer_write(vcpu, efer);
+	} else if (((state_cr0() ^ value) & CR0_CACHING) && state_has_pdptes()) {
+		return -EOPNOTSUPP;
 	}
 	cr0_write(vcpu, value);
 	vmcs_flush(vcpu);
@@ -178,6 +193,8 @@ int state_set_cr4(struct vcpu *vcpu, u64 value)
 		return -EINVAL;
 	/* The CPU would load PDPTEs from memory. */
 	if ((on & X86_CR4_PAE) && !long_mode && (state_cr0() & X86_CR0_PG))
+		return -EOPNOTSUPP;
+	if (((state_cr4() ^ value) & CR4_PDPTES) && (value & X86_CR4_PAE) && state_has_pdptes())
 		return -EOPNOTSUPP;
 	cr4_write(vcpu, value);
 	vmcs_flush(vcpu);

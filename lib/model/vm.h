@@ -162,10 +162,22 @@ struct hypr_vm {
 	struct hypr_runner runner;			/* run_lock */
 	uint64_t requests;		/* that were served; op_lock */
 	uint64_t requests_refused;			/* run_lock */
-	unsigned int moments;		/* that the guest asked for; op_lock */
+	unsigned int moments;		/* number of the guest's last one; op_lock */
 	bool ended;					/* run_lock */
 	int end;					/* run_lock, HYPR_END_* */
 	char end_reason[96];				/* run_lock */
 };
+
+/** hypr_back_count() - how many resets the kernel has done; any thread */
+static inline uint64_t hypr_back_count(const struct hypr_vm *vm)
+{
+	return vm->back.page ? __atomic_load_n(&vm->back.page->resets, __ATOMIC_ACQUIRE) : 0;
+}
+
+/** hypr_back_unsettled() - those that no operation has counted yet; op_lock held */
+static inline uint64_t hypr_back_unsettled(const struct hypr_vm *vm)
+{
+	return hypr_back_count(vm) - vm->back.settled;
+}
 
 #endif /* LIB_MODEL_VM_H */

@@ -20,12 +20,6 @@
 #include "run/back.h"
 #include "run/mender.h"
 
-/** hypr_back_count() - how many there were so far */
-uint64_t hypr_back_count(const struct hypr_vm *vm)
-{
-	return vm->back.page ? __atomic_load_n(&vm->back.page->resets, __ATOMIC_ACQUIRE) : 0;
-}
-
 /* What the control page is to say afterwards. */
 static uint64_t online(const struct hypr_vm *vm, const struct hypr_state *state)
 {
@@ -98,14 +92,13 @@ static void settle_spare(struct hypr_vm *vm, struct hypr_view *view)
 /* No reset is under way. */
 static void settle(struct hypr_vm *vm)
 {
-	uint64_t pages = vm->mem_bytes / HYPR_PAGE_BYTES, resets = hypr_back_count(vm);
+	uint64_t pages = vm->mem_bytes / HYPR_PAGE_BYTES, more = hypr_back_unsettled(vm);
 	struct hypr_view *view = vm->active;
-	uint64_t more = resets - vm->back.settled;
 
 	if (!more)
 		return;
 	settle_spare(vm, view);
-	vm->back.settled = resets;
+	vm->back.settled += more;
 	vm->back.cycles = vm->back.page->cycles;
 	vm->back.pages = vm->back.page->pages;
 	vm->requests += more;

@@ -9,7 +9,6 @@ struct hypr_vm;
 
 void hypr_back_allow(struct hypr_vm *vm);
 void hypr_back_forbid(struct hypr_vm *vm);
-uint64_t hypr_back_count(const struct hypr_vm *vm);
 void hypr_back_devices(struct hypr_vm *vm);
 
 #endif /* LIB_RUN_BACK_H */

@@ -194,22 +194,34 @@ static int enter_moment(struct hypr_vm *vm, struct hypr_view *to)
 	return ret ? ret : hypr_swap_locked(vm, to, 0, &swap, NULL);
 }
 
+/* A name that is free: the host may have views of such names, too. */
+static unsigned int next_moment(struct hypr_vm *vm, char name[HYPR_NAME_MAX])
+{
+	unsigned int number = vm->moments;
+
+	do
+		snprintf(name, HYPR_NAME_MAX, "guest.%u", ++number);
+	while (hypr_view_find(vm, name));
+	return number;
+}
+
 static int moment(struct asking *asking, struct hypr_run_result *result)
 {
 	struct hypr_vm *vm = asking->vm;
 	struct hypr_snapshot_result snapshot = { 0 };
 	struct hypr_view *from = vm->active, *to;
+	unsigned int number, last = vm->moments;
 	char name[HYPR_NAME_MAX];
 	int ret;
 
-	snprintf(name, sizeof(name), "guest.%u", vm->moments + 1);
+	number = next_moment(vm, name);
 	answer(asking, HYPR_REQUEST_DONE);
 	ret = hypr_snapshot_locked(vm, name, &snapshot);
 	if (ret) {
 		answer(asking, HYPR_REQUEST_FAILED);
 		return hypr_vm_check_alive(vm);
 	}
-	vm->moments++;
+	vm->moments = number;
 	to = hypr_view_lookup(vm, name);
 	ret = enter_moment(vm, to);
 	if (ret) {
@@ -217,7 +229,7 @@ static int moment(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_FAILED);
 		return hypr_vm_check_alive(vm);
 	}
-	drop_moment(vm, from, vm->moments - 1);
+	drop_moment(vm, from, last);
 	result->moments++;
 	return 0;
 }

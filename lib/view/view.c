@@ -124,6 +124,10 @@ static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
 	info->spare = (uint8_t)hypr_spare_state(vm, view);
 	info->swaps = view->swaps;
 	info->resets = view->resets;
+	if (info->active) {
+		info->swaps += hypr_back_unsettled(vm);
+		info->resets += hypr_back_unsettled(vm);
+	}
 	if (view->moment)
 		info->stored_pages = view->moment->pages_stored;
 	if (hypr_privmem_count(&view->mem, &info->private_pages))

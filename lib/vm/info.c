@@ -53,8 +53,7 @@ static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 	memcpy(info->end_reason, vm->end_reason, sizeof(info->end_reason));
 	info->end = (uint32_t)vm->end;
 	info->requests_refused = vm->requests_refused;
-	if (vm->back.page)
-		info->resets_in_kernel = __atomic_load_n(&vm->back.page->resets, __ATOMIC_RELAXED);
+	info->resets_in_kernel = hypr_back_count(vm);
 	pthread_mutex_unlock(&vm->run_lock);
 }
 
@@ -65,10 +64,9 @@ static void info_locked(struct hypr_vm *vm, struct hypr_vm_info *info)
 	info_always(vm, info);
 	memcpy(info->active_view, vm->active->name, sizeof(info->active_view));
 	info->state = vm_state_locked(vm);
-	info->swaps = vm->swaps;
+	info->swaps = vm->swaps + hypr_back_unsettled(vm);
 	info->generation = vm->generation;
-	/* Not all of the kernel's may be settled. */
-	info->requests = vm->requests + info->resets_in_kernel - vm->back.settled;
+	info->requests = vm->requests + hypr_back_unsettled(vm);
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
 		info->views += vm->view[i] != NULL;
 }

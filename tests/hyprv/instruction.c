@@ -377,6 +377,12 @@ static void test_pcids_with_a_pcid(void)
 	faults_gp(vcpu, CODE);
 }
 
+static void ends(struct vcpu *vcpu)
+{
+	OK(try_ioctl(vcpu->fd, KVM_RUN, NULL));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+}
+
 /* The CPU would load PDPTEs: hyprv ends the VM. */
 static void test_pae_under_paging(void)
 {
@@ -387,8 +393,42 @@ static void test_pae_under_paging(void)
 	sregs.cr0 |= CR0_PG;
 	sregs.cr4 = CR4_PSE;
 	sregs_set(vcpu, sregs);
-	OK(try_ioctl(vcpu->fd, KVM_RUN, NULL));
-	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+	ends(vcpu);
+}
+
+/* 32-bit code under PAE paging, which maps the first 2 MiB, with PDPTEs of SET_SREGS. */
+static struct vcpu *vcpu_pae(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs = sregs_of(vcpu);
+
+	*ram_word(vcpu->vm, 0, PD32) = (PD32 + 0x1000) | 1;
+	*ram_word(vcpu->vm, 0, PD32 + 0x1000) = 0xe3;
+	sregs.cr0 |= CR0_PG;
+	sregs.cr4 = CR4_PAE;
+	sregs_set(vcpu, sregs);
+	return vcpu;
+}
+
+static void test_caching_under_pae(void)
+{
+	ends(vcpu_pae(vcpu_32(mov_cr0, CR0_ON | CR0_CD)));
+}
+
+static void test_large_pages_under_pae(void)
+{
+	ends(vcpu_pae(vcpu_32(mov_cr4, CR4_PAE | CR4_MCE | CR4_PSE)));
+}
+
+/* A bit for which the CPU loads none. */
+static void test_machine_checks_under_pae(void)
+{
+	/* mov %eax, %cr4; out %al, $DONE_PORT */
+	static const uint8_t code[] = { 0x0f, 0x22, 0xe0, 0xe6, DONE_PORT };
+	struct vcpu *vcpu = vcpu_pae(vcpu_32(mov_cr4, CR4_PAE | CR4_MCE));
+
+	memcpy(ram_word(vcpu->vm, 0, CODE), code, sizeof(code));
+	runs_to(vcpu, DONE_PORT);
+	CHECK_EQ(sregs_of(vcpu).cr4, CR4_PAE | CR4_MCE);
 }
 
 /* What is right goes through. */
@@ -442,6 +482,9 @@ static const struct test tests[] = {
 	{ "#GP: PCIDs go on outside of long mode", test_pcids_outside_of_long_mode },
 	{ "#GP: PCIDs go on while CR3 has low bits", test_pcids_with_a_pcid },
 	{ "PAE goes on under paging: the VM ends", test_pae_under_paging },
+	{ "CR0.CD changes under PAE paging: the VM ends", test_caching_under_pae },
+	{ "CR4.PSE changes under PAE paging: the VM ends", test_large_pages_under_pae },
+	{ "CR4.MCE changes under PAE paging", test_machine_checks_under_pae },
 };
 
 int main(int argc, char **argv)

@@ -439,6 +439,8 @@ static void test_run_ends_while_others_use_the_vm(void **ctx)
 	pthread_t thread;
 	int i;
 
+	/* What is planned comes in a run, not before it. */
+	pause_it(p);
 	assert_int_equal(pthread_create(&thread, NULL, looker, &l), 0);
 	for (i = 0; i < 200; i++) {
 		fake_kvm.on_step = end_next;
@@ -743,18 +745,23 @@ static void test_moments_and_back(void **ctx)
 	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
 	assert_string_equal(views[1].name, "guest.2");
 	assert_true(views[1].active);
-	/* A name that is taken: the request fails, and the guest runs on. */
+	/* The host's views keep their names. */
 	assert_int_equal(hypr_view_snapshot(p->vm, "guest.3", NULL), 0);
 	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
 	run_over(p, NULL);
-	assert_int_equal(answer(p).status, HYPR_REQUEST_FAILED);
-	assert_string_equal(p->vm->active->name, "guest.2");
+	assert_int_equal(answer(p).status, HYPR_REQUEST_DONE);
+	assert_string_equal(p->vm->active->name, "guest.4");
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 3);
+	assert_string_equal(views[1].name, "guest.3");
+	assert_string_equal(views[2].name, "guest.4");
 }
 
 /* ---- resets that the kernel does ------------------------------------------------ */
 
 static unsigned int steps, backs, views_seen;
+static struct hypr_view_info while_running[4];
 static const struct hypr_vcpu *asking_vcpu;
+static struct hypr_vm *running_vm;
 
 static void note_view(void)
 {
@@ -771,6 +778,7 @@ static void step_back(void)
 	case 1:
 		backs += fake_kvm_back();
 		backs += fake_kvm_back();
+		hypr_view_list(running_vm, while_running, 4);
 		fake_kvm.on_save = note_view;
 		break;
 	default:
@@ -801,6 +809,7 @@ static struct hypr_run_result run_back(struct played *p)
 
 	steps = 0;
 	backs = 0;
+	running_vm = p->vm;
 	fake_kvm.on_step = step_back;
 	result = run(p, &limited, HYPR_RUN_REPORT);
 	fake_kvm.on_save = NULL;
@@ -838,6 +847,9 @@ static void test_kernel_goes_back(void **ctx)
 	assert_int_equal(info.generation, fake_kvm.generation);
 	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
 	assert_int_equal(views[1].resets, 2);
+	/* Nor did a look wait for an operation. */
+	assert_int_equal(while_running[1].resets, 2);
+	assert_int_equal(while_running[1].swaps, views[1].swaps);
 	/* Neither in an operation nor in a VM that nobody runs. */
 	assert_int_equal(views_seen, 0);
 	assert_int_equal(fake_kvm_back_view(), 0);

@@ -103,7 +103,6 @@ static int hypr_back_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 	u32 spare = READ_ONCE(h->requests->spare);
 	int r;
 
-	swap->pages = 0;
 	if (spare && spare != kvm->arch.hypr.active) {
 		swap->view = spare;
 		swap->flags &= ~KVM_EPT_SWAP_RESET;
@@ -234,11 +233,8 @@ bool kvm_hypr_vcpu_back(struct kvm_vcpu *vcpu, int *ret)
 		kvm_make_request(KVM_REQ_HYPR_BACK, vcpu);
 		return true;
 	}
-	/* After -EIO the VM is dead, and says so. */
-	if (r != -EIO) {
-		hypr_back_to_user(vcpu);
-		*ret = 0;
-	}
+	hypr_back_to_user(vcpu);
+	*ret = 0;
 	return true;
 }
 

@@ -300,19 +300,33 @@ static int hypr_barrier_sleep(struct kvm_vcpu *vcpu, struct kvm_hypr *h)
 
 /*
  * Until all vCPUs have the local APIC that the swap gave them: an interrupt that this vCPU
- * sends must not go to one of the old view.
+ * sends must not go to one of the old view, and one that it takes must not come from the
+ * old view's devices.
+ *
+ * Return: false: a signal came first.
  */
-static void hypr_wait_others(struct kvm_hypr *h)
+static bool hypr_wait_others(struct kvm_hypr *h)
 {
 	unsigned int spins = 0;
 
 	/* Pairs with the barriers in hypr_state_move() and hypr_finish_move(). */
-	while (atomic_read_acquire(&h->unmoved) && !signal_pending(current)) {
+	while (atomic_read_acquire(&h->unmoved)) {
+		if (signal_pending(current))
+			return false;
 		if (spins++ < HYPR_HOLD_SPINS && !need_resched())
 			cpu_relax();
 		else
 			usleep_range(10, 20);
 	}
+	return true;
+}
+
+/* To come by here again.  vcpu_run() looks for the signal. */
+static bool hypr_vcpu_interrupted(struct kvm_vcpu *vcpu, int *ret)
+{
+	kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
+	*ret = 1;
+	return true;
 }
 
 /**
@@ -331,23 +345,18 @@ static void hypr_wait_others(struct kvm_hypr *h)
 bool kvm_hypr_vcpu_sync(struct kvm_vcpu *vcpu, int *ret)
 {
 	struct kvm_hypr *h = vcpu->kvm->arch.hypr.vm;
-	bool moves;
 	int r;
 
 	if (!hypr_barrier_spin(vcpu, h, HYPR_IN_RUN)) {
 		kvm_vcpu_srcu_read_unlock(vcpu);
 		r = hypr_barrier_sleep(vcpu, h);
 		kvm_vcpu_srcu_read_lock(vcpu);
-		if (r) {
-			kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
-			*ret = 1;	/* vcpu_run() looks for signals */
-			return true;
-		}
+		if (r)
+			return hypr_vcpu_interrupted(vcpu, ret);
 	}
-	moves = READ_ONCE(vcpu->arch.hypr.move_to);
 	hypr_vcpu_take_view(vcpu);
-	if (moves)
-		hypr_wait_others(h);
+	if (!hypr_wait_others(h))
+		return hypr_vcpu_interrupted(vcpu, ret);
 	*ret = 1;
 	return vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
 }
@@ -394,8 +403,11 @@ static int hypr_vcpu_sync_outside(struct kvm_vcpu *vcpu, bool run)
 		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 		return -EINTR;
 	}
-	/* A swap does not hold it yet, wants it in KVM_RUN, and may have asked before. */
-	if (vcpu->arch.hypr.round != READ_ONCE(h->round))
+	/*
+	 * A swap does not hold it yet, wants it in KVM_RUN, and may have asked before; or vCPUs
+	 * are still being moved: kvm_hypr_vcpu_sync().
+	 */
+	if (vcpu->arch.hypr.round != READ_ONCE(h->round) || atomic_read(&h->unmoved))
 		kvm_make_request(KVM_REQ_HYPR_VIEW, vcpu);
 	/* Until it is held, it gets no other view than this. */
 	vcpu_load(vcpu);

@@ -12,6 +12,12 @@
 
 #include "vmx_ept_swap.h"
 
+static void hypr_note_region(struct hypr_note_map *map, gfn_t region)
+{
+	if (!test_bit(region, map->used))
+		set_bit(region, map->used);
+}
+
 static void hypr_note_pages(struct hypr_note_map *map, gfn_t gfn, u64 pages)
 {
 	gfn_t first = gfn, end = gfn + pages, region;
@@ -28,10 +34,8 @@ static void hypr_note_pages(struct hypr_note_map *map, gfn_t gfn, u64 pages)
 	}
 	/* The pages before what says that there are some. */
 	smp_mb();
-	for (region = first / HYPR_REGION_PAGES; region * HYPR_REGION_PAGES < end; region++) {
-		if (!test_bit(region, map->used))
-			set_bit(region, map->used);
-	}
+	for (region = first / HYPR_REGION_PAGES; region * HYPR_REGION_PAGES < end; region++)
+		hypr_note_region(map, region);
 }
 
 /**
@@ -134,8 +138,11 @@ void hypr_notes_return(struct hypr_note_map *map, unsigned int region,
 
 	for_each_set_bit(i, from, HYPR_REGION_PAGES) {
 		if (first + i < map->pages)
-			hypr_note_pages(map, first + i, 1);
+			set_bit(first + i, map->page);
 	}
+	/* As in hypr_note_pages(). */
+	smp_mb();
+	hypr_note_region(map, region);
 }
 
 /**

@@ -462,7 +462,7 @@ static int hypr_swap_evicted(struct kvm *kvm, struct kvm_hypr_swap *swap)
  * -EBUSY, with KVM_EPT_SWAP_STATE, a vCPU has more than the swap can move; -ENXIO no
  * state is kept; -EINVAL the active view, without KVM_EPT_SWAP_MOMENT; -EINTR a fatal
  * signal; with KVM_EPT_SWAP_RESET -EINVAL another view than the active one, and as
- * struct kvm_hypr_swap says: after -EIO alone, the VM is dead.
+ * struct kvm_hypr_swap says.
  */
 int hypr_swap(struct kvm *kvm, struct kvm_hypr_swap *swap)
 {
