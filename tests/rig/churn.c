@@ -236,7 +236,7 @@ static void step(struct hypr_vm *vm)
 	view_name(name, random_next() % VIEWS);
 	if (hypr_vm_info(vm, &info))
 		give_up("the VM's state");
-	switch (random_next() % 15) {
+	switch (random_next() % 14) {
 	case 0:
 		if (strcmp(info.active_view, name))
 			reset_still(vm, name);
