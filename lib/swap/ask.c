@@ -210,7 +210,7 @@ static int moment(struct asking *asking, struct hypr_run_result *result)
 	struct hypr_vm *vm = asking->vm;
 	struct hypr_snapshot_result snapshot = { 0 };
 	struct hypr_view *from = vm->active, *to;
-	unsigned int number, last = vm->moments;
+	unsigned int number;
 	char name[HYPR_NAME_MAX];
 	int ret;
 
@@ -221,7 +221,6 @@ static int moment(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_FAILED);
 		return hypr_vm_check_alive(vm);
 	}
-	vm->moments = number;
 	to = hypr_view_lookup(vm, name);
 	ret = enter_moment(vm, to);
 	if (ret) {
@@ -229,7 +228,8 @@ static int moment(struct asking *asking, struct hypr_run_result *result)
 		answer(asking, HYPR_REQUEST_FAILED);
 		return hypr_vm_check_alive(vm);
 	}
-	drop_moment(vm, from, last);
+	drop_moment(vm, from, vm->moments);
+	vm->moments = number;
 	result->moments++;
 	return 0;
 }
