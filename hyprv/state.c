@@ -21,8 +21,9 @@
 #define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | \
 			 X86_CR4_SMEP | X86_CR4_SMAP)
 #define CR0_CACHING	(X86_CR0_CD | X86_CR0_NW)
-/* A MOV that changes one of these or of CR0_CACHING loads PDPTEs. */
-#define CR4_PDPTES	(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP)
+/* A MOV that changes one of these loads PDPTEs: loads_pdptes(). */
+#define CR0_PDPTES	(X86_CR0_PG | CR0_CACHING)
+#define CR4_PDPTES	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP)
 #define CR4_KNOWN	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
 			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
@@ -131,9 +132,8 @@ bool state_is_64bit(void)
 /* EFER.LMA as CR0.PG makes it.  The rules are those of SDM volume 2, "MOV - Move to/from CR". */
 static int paging_goes_on(u64 *efer)
 {
-	/* Without EFER.LME the CPU would load PDPTEs from memory. */
 	if (!(*efer & EFER_LME))
-		return state_cr4() & X86_CR4_PAE ? -EOPNOTSUPP : 0;
+		return 0;
 	if (!(state_cr4() & X86_CR4_PAE) || (vmcs_read(VMCS_GUEST_CS_RIGHTS) & RIGHTS_LONG) ||
 	    (vmcs_read(VMCS_GUEST_TR_RIGHTS) & RIGHTS_TYPE) == TYPE_TSS_16_BUSY)
 		return -EINVAL;
@@ -150,13 +150,15 @@ static int paging_goes_off(u64 *efer)
 }
 
 /*
- * PAE paging: a MOV to CR0 or CR4 may have the CPU load PDPTEs from memory, which nobody here
- * does (SDM volume 3, "PDPTE Registers").
+ * Would the CPU load PDPTEs from memory for these values, which nobody here does?  The rule is
+ * that of SDM volume 3, "PDPTE Registers".
  */
-static bool state_has_pdptes(void)
+static bool loads_pdptes(u64 cr0, u64 cr4, u64 efer)
 {
-	return (state_cr0() & X86_CR0_PG) && (state_cr4() & X86_CR4_PAE) &&
-	       !(vmcs_read(VMCS_GUEST_EFER) & EFER_LMA);
+	bool pae_paging = (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+
+	return pae_paging && (((cr0 ^ state_cr0()) & CR0_PDPTES) ||
+			      ((cr4 ^ state_cr4()) & CR4_PDPTES));
 }
 
 int state_set_cr0(struct vcpu *vcpu, u64 value)
@@ -170,10 +172,10 @@ int state_set_cr0(struct vcpu *vcpu, u64 value)
 		err = value & X86_CR0_PG ? paging_goes_on(&efer) : paging_goes_off(&efer);
 		if (err)
 			return err;
-		efer_write(vcpu, efer);
-	} else if (((state_cr0() ^ value) & CR0_CACHING) && state_has_pdptes()) {
-		return -EOPNOTSUPP;
 	}
+	if (loads_pdptes(value, state_cr4(), efer))
+		return -EOPNOTSUPP;
+	efer_write(vcpu, efer);
 	cr0_write(vcpu, value);
 	vmcs_flush(vcpu);
 	return 0;
@@ -183,7 +185,8 @@ int state_set_cr0(struct vcpu *vcpu, u64 value)
 int state_set_cr4(struct vcpu *vcpu, u64 value)
 {
 	u64 on = value & ~state_cr4();
-	bool long_mode = vmcs_read(VMCS_GUEST_EFER) & EFER_LMA;
+	u64 efer = vmcs_read(VMCS_GUEST_EFER);
+	bool long_mode = efer & EFER_LMA;
 
 	if (value & ~cr4_allowed())
 		return -EINVAL;
@@ -191,10 +194,7 @@ int state_set_cr4(struct vcpu *vcpu, u64 value)
 		return -EINVAL;
 	if ((on & X86_CR4_PCIDE) && (!long_mode || (state_cr3(vcpu) & 0xfff)))
 		return -EINVAL;
-	/* The CPU would load PDPTEs from memory. */
-	if ((on & X86_CR4_PAE) && !long_mode && (state_cr0() & X86_CR0_PG))
-		return -EOPNOTSUPP;
-	if (((state_cr4() ^ value) & CR4_PDPTES) && (value & X86_CR4_PAE) && state_has_pdptes())
+	if (loads_pdptes(state_cr0(), value, efer))
 		return -EOPNOTSUPP;
 	cr4_write(vcpu, value);
 	vmcs_flush(vcpu);

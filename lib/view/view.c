@@ -115,6 +115,8 @@ int hypr_view_check_new(struct hypr_vm *vm, const char *name)
 static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
 			  struct hypr_view_info *info)
 {
+	uint64_t more = view == vm->active ? hypr_back_unsettled(vm) : 0;
+
 	memset(info, 0, sizeof(*info));
 	memcpy(info->name, view->name, sizeof(info->name));
 	info->view = view->id;
@@ -122,12 +124,8 @@ static void view_describe(struct hypr_vm *vm, const struct hypr_view *view,
 	info->prepared = view->prepared;
 	info->has_moment = view->moment != NULL;
 	info->spare = (uint8_t)hypr_spare_state(vm, view);
-	info->swaps = view->swaps;
-	info->resets = view->resets;
-	if (info->active) {
-		info->swaps += hypr_back_unsettled(vm);
-		info->resets += hypr_back_unsettled(vm);
-	}
+	info->swaps = view->swaps + more;
+	info->resets = view->resets + more;
 	if (view->moment)
 		info->stored_pages = view->moment->pages_stored;
 	if (hypr_privmem_count(&view->mem, &info->private_pages))

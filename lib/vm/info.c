@@ -59,14 +59,17 @@ static void info_always(struct hypr_vm *vm, struct hypr_vm_info *info)
 
 static void info_locked(struct hypr_vm *vm, struct hypr_vm_info *info)
 {
+	uint64_t more;
 	unsigned int i;
 
 	info_always(vm, info);
+	/* Of one look: more may come. */
+	more = info->resets_in_kernel - vm->back.settled;
 	memcpy(info->active_view, vm->active->name, sizeof(info->active_view));
 	info->state = vm_state_locked(vm);
-	info->swaps = vm->swaps + hypr_back_unsettled(vm);
+	info->swaps = vm->swaps + more;
 	info->generation = vm->generation;
-	info->requests = vm->requests + hypr_back_unsettled(vm);
+	info->requests = vm->requests + more;
 	for (i = 0; i < KVM_HYPR_MAX_VIEWS; i++)
 		info->views += vm->view[i] != NULL;
 }

@@ -1013,6 +1013,13 @@ static void test_moments_with_spares(void **ctx)
 	assert_int_equal(result.moments, 0);
 	assert_string_equal(p->vm->active->name, "guest.2");
 	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
+	/* Room for none. */
+	p->vm->views_max = 3;
+	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
+	result = run_over(p, NULL);
+	assert_int_equal(answer(p).status, HYPR_REQUEST_FAILED);
+	assert_int_equal(result.moments, 0);
+	assert_int_equal(hypr_view_list(p->vm, views, 4), 2);
 	/* The next one takes the place of the last that there is. */
 	p->vm->views_max = 5;
 	plan_request(p, HYPR_REQUEST_MOMENT, 0, 0, 0);
